@@ -1,0 +1,1 @@
+"""The API's nouns: frozen values, standard library only, no I/O."""

@@ -1,0 +1,128 @@
+"""Endpoint, DeployedModel and the traffic split between them."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+from homeport.errors import InvalidArgumentError
+from homeport.resources.names import EndpointName, ModelName
+
+# DeployModelRequest.traffic_split (aiplatform v1): the model being deployed.
+PLACEHOLDER_ID: Final = "0"
+
+
+class DeployState(enum.StrEnum):
+    """Where a deployed model stands between wish and fact."""
+
+    DEPLOYING = "deploying"
+    DEPLOYED = "deployed"
+    UNDEPLOYING = "undeploying"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DedicatedResources:
+    """What a deployed model asks of the machine.
+
+    Attributes:
+        machine_type: Vertex's name, an upper limit here; "" for the host's own.
+        accelerator_type: Name of the AcceleratorType value, "" for none.
+        accelerator_count: Accelerators for each replica.
+        min_replica_count: Replicas always there, at least 1.
+        max_replica_count: Upper limit for autoscaling, at least the minimum.
+        kept: Further known fields, stored and returned and without effect.
+    """
+
+    machine_type: str = ""
+    accelerator_type: str = ""
+    accelerator_count: int = 0
+    min_replica_count: int = 1
+    max_replica_count: int = 1
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeployedModel:
+    """One version serving (or about to serve) at one endpoint.
+
+    Attributes:
+        id: Decimal string, unique within the server.
+        endpoint: Where it serves.
+        version: The version, pinned to its id when the deploy was accepted.
+        display_name: Its own, by default the model's.
+        model_display_name: The model's, for prediction responses.
+        resources: What it asks of the machine.
+        kept: Known fields that have no effect here, returned as they came.
+        state: Between wish and fact.
+        create_time: UTC.
+    """
+
+    id: str
+    endpoint: EndpointName
+    version: ModelName
+    display_name: str
+    model_display_name: str
+    resources: DedicatedResources
+    kept: Mapping[str, Any]
+    state: DeployState
+    create_time: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A stable address in front of deployed models.
+
+    Attributes:
+        name: Its full name.
+        display_name: For people.
+        description: For people.
+        labels: The user's.
+        deployed_models: Those that serve, oldest first.
+        traffic_split: Percent by deployed-model id: sums to 100, or empty for no
+            traffic.
+        kept: Known fields that have no effect here, returned as they came.
+        create_time: UTC.
+        update_time: UTC.
+        etag: Changes with every write.
+    """
+
+    name: EndpointName
+    display_name: str
+    description: str
+    labels: Mapping[str, str]
+    deployed_models: tuple[DeployedModel, ...]
+    traffic_split: Mapping[str, int]
+    kept: Mapping[str, Any]
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+    etag: str
+
+
+def check_split(split: Mapping[str, int], deployed_ids: frozenset[str]) -> None:
+    """Refuse a traffic split that cannot be served; the empty split is fine.
+
+    Args:
+        split: Percent by deployed-model id.
+        deployed_ids: The ids that may take part.
+
+    Raises:
+        InvalidArgumentError: An unknown id, a share outside 0..100, or a sum other
+            than 100.
+    """
+    unknown = sorted(set(split) - deployed_ids)
+    if unknown:
+        raise InvalidArgumentError(
+            f"The following DeployedModel ID(s) {unknown} do not exist; "
+            f"this endpoint has {sorted(deployed_ids - {PLACEHOLDER_ID})}"
+        )
+    for deployed_id, percent in split.items():
+        if not 0 <= percent <= 100:  # noqa: PLR2004  # percent
+            raise InvalidArgumentError(
+                f"traffic_split[{deployed_id}] is {percent}: a share is 0 to 100"
+            )
+    total = sum(split.values())
+    if split and total != 100:  # noqa: PLR2004  # percent
+        raise InvalidArgumentError(
+            f"traffic_split adds up to {total}: the shares must add up to 100"
+        )

@@ -1,0 +1,159 @@
+"""Model, ModelVersion and the artifact a version stands for."""
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from homeport.errors import InvalidArgumentError
+from homeport.resources.names import ModelName
+
+MAX_DISPLAY_NAME = 128  # UTF-8 characters; aiplatform v1 model.proto
+MAX_LABEL = 64  # code points, for keys and values alike
+_LABEL_RE: Final = re.compile(r"[\w-]{0,64}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EnvironmentVariable:
+    """One variable of a container, in the order it was given."""
+
+    name: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """How a version asks to be served.
+
+    Attributes:
+        image_uri: The serving image; "" and the prebuilt PyTorch images mean our own
+            worker.
+        command: Overrides the image's ENTRYPOINT.
+        args: Overrides the image's CMD.
+        env: Variables, in the order given.
+        ports: TCP ports; the first receives HTTP.
+        grpc_ports: TCP ports for gRPC.
+        predict_route: HTTP path for predictions, "" for the default.
+        health_route: HTTP path for health checks, "" for the default.
+        kept: Further known fields, stored and returned and without effect.
+    """
+
+    image_uri: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[EnvironmentVariable, ...] = ()
+    ports: tuple[int, ...] = ()
+    grpc_ports: tuple[int, ...] = ()
+    predict_route: str = ""
+    health_route: str = ""
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class ArtifactFile:
+    """One file of an artifact.
+
+    Attributes:
+        path: Relative POSIX path inside the artifact.
+        sha256: Hex digest of its bytes.
+        size_bytes: Its length.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Artifact:
+    """The immutable bytes behind a version: a manifest of files.
+
+    Attributes:
+        digest: sha256 of the manifest, the artifact's identity.
+        files: Its files, ordered by path.
+    """
+
+    digest: str
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of all files together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model, with the model's own fields beside it.
+
+    The API shows both levels as one resource; `labels` are those of the model with the
+    version's laid over them.
+
+    Attributes:
+        name: The version's full name, always with a version id.
+        display_name: The model's.
+        description: The model's.
+        version_description: The version's own.
+        aliases: Sorted; exactly one version of a model carries "default".
+        labels: Model and version labels merged.
+        artifact_uri: Where the bytes were copied from, "" for none.
+        artifact: The stored bytes, None for an image alone.
+        container: How to serve it.
+        kept: Known fields that have no effect here, returned as they came.
+        create_time: Of the model, UTC.
+        update_time: Of the model, UTC.
+        version_create_time: UTC.
+        version_update_time: UTC.
+        etag: Changes with every write to model or version.
+    """
+
+    name: ModelName
+    display_name: str
+    description: str
+    version_description: str
+    aliases: tuple[str, ...]
+    labels: Mapping[str, str]
+    artifact_uri: str
+    artifact: Artifact | None
+    container: ContainerSpec | None
+    kept: Mapping[str, Any]
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+    version_create_time: datetime.datetime
+    version_update_time: datetime.datetime
+    etag: str
+
+
+def check_display_name(display_name: str) -> None:
+    """Refuse an empty or overlong display name.
+
+    Raises:
+        InvalidArgumentError: Empty, or over 128 characters.
+    """
+    if not display_name.strip():
+        raise InvalidArgumentError("display_name is empty: give the resource a name")
+    if len(display_name) > MAX_DISPLAY_NAME:
+        raise InvalidArgumentError(
+            f"display_name has {len(display_name)} characters: "
+            f"at most {MAX_DISPLAY_NAME}"
+        )
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels outside the field's grammar.
+
+    Raises:
+        InvalidArgumentError: A key or value over 64 code points, or with characters
+            other than lower-case letters, digits, '_' and '-'; an empty key.
+    """
+    for key, value in labels.items():
+        for text in (key, value):
+            # Model.labels (aiplatform v1 model.proto): international letters allowed.
+            if not _LABEL_RE.fullmatch(text) or text != text.lower():
+                raise InvalidArgumentError(
+                    f"label {key!r}: {value!r}: keys and values are at most {MAX_LABEL} "
+                    "lower-case letters, digits, '_' and '-'"
+                )
+        if not key:
+            raise InvalidArgumentError(f"label with value {value!r} has an empty key")
