@@ -1,7 +1,7 @@
 """Endpoint, DeployedModel and the traffic split between them."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 from collections.abc import Mapping
 from typing import Any, Final
@@ -66,7 +66,7 @@ class DeployedModel:
     resources: DedicatedResources
     kept: Mapping[str, Any]
     state: DeployState
-    create_time: datetime.datetime
+    create_time: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class Endpoint:
     deployed_models: tuple[DeployedModel, ...]
     traffic_split: Mapping[str, int]
     kept: Mapping[str, Any]
-    create_time: datetime.datetime
-    update_time: datetime.datetime
+    create_time: dt.datetime
+    update_time: dt.datetime
     etag: str
 
 

@@ -1,7 +1,7 @@
 """Model, ModelVersion and the artifact a version stands for."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -118,10 +118,10 @@ class ModelVersion:
     artifact: Artifact | None
     container: ContainerSpec | None
     kept: Mapping[str, Any]
-    create_time: datetime.datetime
-    update_time: datetime.datetime
-    version_create_time: datetime.datetime
-    version_update_time: datetime.datetime
+    create_time: dt.datetime
+    update_time: dt.datetime
+    version_create_time: dt.datetime
+    version_update_time: dt.datetime
     etag: str
 
 
@@ -152,7 +152,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
             # Model.labels (aiplatform v1 model.proto): international letters allowed.
             if not _LABEL_RE.fullmatch(text) or text != text.lower():
                 raise InvalidArgumentError(
-                    f"label {key!r}: {value!r}: keys and values are at most {MAX_LABEL} "
+                    f"label {key!r}: {value!r}: at most {MAX_LABEL} "
                     "lower-case letters, digits, '_' and '-'"
                 )
         if not key:

@@ -194,7 +194,7 @@ def check_endpoint_id(endpoint_id: str) -> None:
     """
     if not _ENDPOINT_ID_RE.fullmatch(endpoint_id):
         raise InvalidArgumentError(
-            f"endpoint id {endpoint_id!r}: either up to 10 digits with no leading zero, "
+            f"endpoint id {endpoint_id!r}: up to 10 digits with no leading zero, "
             "or up to 63 characters of a-z, 0-9 and '-' that begin with a letter and "
             "end with a letter or digit"
         )

@@ -1,7 +1,7 @@
 """Operation: the promise a long-running method returns."""
 
 import dataclasses
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,5 +41,5 @@ class Operation:
     done: bool
     failure: Failure | None
     response: Mapping[str, Any] | None
-    create_time: datetime.datetime
-    update_time: datetime.datetime
+    create_time: dt.datetime
+    update_time: dt.datetime
