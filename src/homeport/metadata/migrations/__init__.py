@@ -1,0 +1,1 @@
+"""Alembic migrations; each goes forward only."""

@@ -1,0 +1,269 @@
+"""The tables as they are after the newest migration.
+
+A change here needs a migration beside it (`migrations/versions`); a test compares the
+two. Times are whole microseconds since 1970, UTC, so that they sort and compare alike
+on every database.
+"""
+
+import datetime as dt
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+
+class UtcTime(sa.TypeDecorator[dt.datetime]):
+    """An aware UTC datetime kept as microseconds since 1970."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: dt.datetime | None, dialect: sa.Dialect
+    ) -> int | None:
+        """Return the stored integer."""
+        del dialect
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(
+        self, value: Any | None, dialect: sa.Dialect
+    ) -> dt.datetime | None:
+        """Return the aware datetime."""
+        del dialect
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+buckets: Final = sa.Table(
+    "buckets",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("project", sa.String, nullable=False),
+    sa.Column("location", sa.String, nullable=False),
+    sa.Column("metageneration", sa.BigInteger, nullable=False),
+    # Everything a client may set on a bucket, in the JSON API's own words.
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+)
+
+objects: Final = sa.Table(
+    "objects",
+    metadata,
+    sa.Column("bucket", sa.ForeignKey("buckets.name"), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("metageneration", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("crc32c", sa.BigInteger, nullable=False),
+    sa.Column("md5", sa.String(32), nullable=False),
+    # contentType, metadata, cacheControl ... in the JSON API's own words.
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+)
+
+upload_sessions: Final = sa.Table(
+    "upload_sessions",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("bucket", sa.ForeignKey("buckets.name"), nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+    # The if*Match conditions the session was opened with, by query parameter name.
+    sa.Column("conditions", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+)
+
+artifacts: Final = sa.Table(
+    "artifacts",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("create_time", UtcTime, nullable=False),
+)
+
+artifact_files: Final = sa.Table(
+    "artifact_files",
+    metadata,
+    sa.Column("artifact_digest", sa.ForeignKey("artifacts.digest"), primary_key=True),
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+)
+
+models: Final = sa.Table(
+    "models",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("display_name", sa.String, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    # Version ids are never used twice, also after a delete.
+    sa.Column("next_version", sa.BigInteger, nullable=False),
+    sa.Column("etag", sa.String, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+    sa.Index(None, "project", "location", "display_name"),
+    sa.Index(None, "project", "location", "create_time"),
+    sa.Index(None, "project", "location", "update_time"),
+)
+
+_MODEL_KEY: Final = ("project", "location", "model_id")
+_MODEL_REFERENCE: Final = ("models.project", "models.location", "models.model_id")
+
+model_labels: Final = sa.Table(
+    "model_labels",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+    sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, "project", "location", "key", "value"),
+)
+
+model_versions: Final = sa.Table(
+    "model_versions",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, primary_key=True),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("artifact_uri", sa.String, nullable=False),
+    sa.Column("artifact_digest", sa.ForeignKey("artifacts.digest"), index=True),
+    sa.Column("container", sa.JSON),
+    # Known fields without effect here, in wire JSON, returned as they came.
+    sa.Column("kept", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
+)
+
+_VERSION_KEY: Final = (*_MODEL_KEY, "version_id")
+_VERSION_REFERENCE: Final = (
+    "model_versions.project",
+    "model_versions.location",
+    "model_versions.model_id",
+    "model_versions.version_id",
+)
+
+version_labels: Final = sa.Table(
+    "version_labels",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, "project", "location", "key", "value"),
+)
+
+version_aliases: Final = sa.Table(
+    "version_aliases",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    # One version carries an alias at a time: the key says so.
+    sa.Column("alias", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+)
+
+endpoints: Final = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("endpoint_id", sa.String, primary_key=True),
+    sa.Column("display_name", sa.String, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("traffic_split", sa.JSON, nullable=False),
+    sa.Column("kept", sa.JSON, nullable=False),
+    sa.Column("etag", sa.String, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+    sa.Index(None, "project", "location", "display_name"),
+)
+
+_ENDPOINT_KEY: Final = ("project", "location", "endpoint_id")
+_ENDPOINT_REFERENCE: Final = (
+    "endpoints.project",
+    "endpoints.location",
+    "endpoints.endpoint_id",
+)
+
+endpoint_labels: Final = sa.Table(
+    "endpoint_labels",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("endpoint_id", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+    sa.ForeignKeyConstraint(_ENDPOINT_KEY, _ENDPOINT_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, "project", "location", "key", "value"),
+)
+
+deployed_models: Final = sa.Table(
+    "deployed_models",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("project", sa.String, nullable=False),
+    sa.Column("location", sa.String, nullable=False),
+    sa.Column("endpoint_id", sa.String, nullable=False),
+    sa.Column("model_project", sa.String, nullable=False),
+    sa.Column("model_location", sa.String, nullable=False),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("version_id", sa.BigInteger, nullable=False),
+    sa.Column("display_name", sa.String, nullable=False),
+    sa.Column("resources", sa.JSON, nullable=False),
+    sa.Column("kept", sa.JSON, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    # While deploying: the split to apply when it answers, with "0" for itself.
+    sa.Column("wanted_split", sa.JSON, nullable=False),
+    # While deploying: the operation to end, by full name.
+    sa.Column("operation", sa.String, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(_ENDPOINT_KEY, _ENDPOINT_REFERENCE),
+    # A version that is deployed cannot be deleted.
+    sa.ForeignKeyConstraint(
+        ("model_project", "model_location", "model_id", "version_id"),
+        _VERSION_REFERENCE,
+    ),
+    sa.Index(None, *_ENDPOINT_KEY),
+)
+
+operations: Final = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("operation_id", sa.String, primary_key=True),
+    # "models/{id}", "endpoints/{id}" or "".
+    sa.Column("resource", sa.String, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+    sa.Column("error_code", sa.Integer, nullable=False),
+    sa.Column("error_message", sa.String, nullable=False),
+    sa.Column("response", sa.JSON),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
+    sa.Index(None, "project", "location", "resource"),
+)
