@@ -1,0 +1,217 @@
+"""Reading one `.mar`: a zip with a manifest, from anybody.
+
+Archives are hostile input. `inspect` reads the directory and the manifest, `check`
+also every local header, `extract` takes the members out; each refuses before it
+goes on, and nothing of an archive is ever run here.
+"""
+
+import contextlib
+import dataclasses
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from homeport.archive import extraction, layout, manifest, members
+from homeport.archive.manifest import Manifest
+from homeport.archive.members import DEFAULT_LIMITS, Limits, Member
+from homeport.errors import InvalidArgumentError, NotFoundError
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Inventory",
+    "Limits",
+    "Member",
+    "check",
+    "extract",
+    "inspect",
+    "looks_like_archive",
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inventory:
+    """What lies in an archive.
+
+    Attributes:
+        manifest: What the archive says of its model.
+        members: Its files, sorted by path, the manifest among them.
+        archive_bytes: The archive's own length.
+    """
+
+    manifest: Manifest
+    members: tuple[Member, ...]
+    archive_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All members together, uncompressed."""
+        return sum(member.size_bytes for member in self.members)
+
+    @property
+    def compressed_bytes(self) -> int:
+        """All members together, as they lie in the archive."""
+        return sum(member.compressed_bytes for member in self.members)
+
+    @property
+    def stored(self) -> bool:
+        """Whether no member is compressed."""
+        return all(member.stored for member in self.members)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Opened:
+    file: BinaryIO
+    archive: zipfile.ZipFile
+    end: layout.End
+    inventory: Inventory
+
+
+def looks_like_archive(head: bytes) -> bool:
+    """Tell by its first 4 bytes whether a file may be a `.mar`; any zip may."""
+    return head.startswith(layout.LOCAL_SIGNATURE)
+
+
+def inspect(source: Path | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Inventory:
+    """Return what lies in the archive, from its directory and manifest alone.
+
+    Args:
+        source: The archive's path, or an open seekable file, which stays open.
+        limits: How much of it is believed.
+
+    Raises:
+        NotFoundError: There is no such file.
+        InvalidArgumentError: It is no zip, has no valid manifest, names a file that is
+            not in it, or has a member that is refused.
+    """
+    with _opened(source, limits) as opened:
+        return opened.inventory
+
+
+def check(source: Path | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Inventory:
+    """Return what `inspect` returns, once every local header agrees with it.
+
+    Raises:
+        NotFoundError: There is no such file.
+        InvalidArgumentError: As `inspect`; or a local header disagrees, or bytes
+            belong to two members or to none.
+    """
+    with _opened(source, limits) as opened:
+        _check_headers(opened)
+        return opened.inventory
+
+
+def extract(
+    source: Path | BinaryIO, directory: Path, limits: Limits = DEFAULT_LIMITS
+) -> Inventory:
+    """Check the archive, then write its members into the new `directory`.
+
+    The directory appears in one step, its files read-only (0444, directories 0555); a
+    failure leaves nothing. Memory stays constant.
+
+    Raises:
+        NotFoundError: There is no such file.
+        AlreadyExistsError: The directory exists and is not empty.
+        InvalidArgumentError: As `check`; or a member's bytes are not those it declares.
+    """
+    with _opened(source, limits) as opened:
+        _check_headers(opened)
+        extraction.unpack(opened.archive, opened.archive.infolist(), directory)
+        return opened.inventory
+
+
+def _check_headers(opened: _Opened) -> None:
+    layout.check_local_headers(opened.file, opened.archive.infolist(), opened.end)
+
+
+@contextlib.contextmanager
+def _opened(source: Path | BinaryIO, limits: Limits) -> Iterator[_Opened]:
+    with _file(source) as file:
+        end = layout.read_end(file, limits)
+        archive_bytes = file.seek(0, 2)
+        with _directory(file) as archive:
+            entries = archive.infolist()
+            if len(entries) != end.members:
+                raise InvalidArgumentError(
+                    f"the archive's directory has {len(entries)} members, its end "
+                    f"record says {end.members}: pack the archive again"
+                )
+            found = members.check(entries, limits)
+            declared = _read_manifest(archive)
+            _check_named_files(declared, {member.path for member in found})
+            inventory = Inventory(declared, found, archive_bytes)
+            yield _Opened(file, archive, end, inventory)
+
+
+@contextlib.contextmanager
+def _file(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path):
+        yield source
+        return
+    try:
+        file = source.open("rb")
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"there is no archive {source.name!r}: make it with 'homeport pack'"
+        ) from error
+    except IsADirectoryError as error:
+        raise InvalidArgumentError(
+            f"{source.name!r} is a directory where a .mar is a file: "
+            "name the archive in it"
+        ) from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _directory(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(file)
+    # zipfile raises ValueError for names that are no UTF-8, NotImplementedError for
+    # versions of the format newer than itself.
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+        raise InvalidArgumentError(
+            f"the archive's directory cannot be read ({error}): pack or copy it again"
+        ) from error
+    with archive:
+        yield archive
+
+
+def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
+    try:
+        entry = archive.getinfo(manifest.PATH)
+    except KeyError as error:
+        raise InvalidArgumentError(
+            f"the archive has no {manifest.PATH}, so it is a zip but no .mar: "
+            "make it with 'homeport pack' or torch-model-archiver"
+        ) from error
+    if entry.file_size > manifest.MAX_BYTES:
+        raise InvalidArgumentError(
+            f"{manifest.PATH} has {entry.file_size} bytes, the limit is "
+            f"{manifest.MAX_BYTES}: keep descriptions in a file of their own"
+        )
+    try:
+        text = archive.read(entry)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InvalidArgumentError(
+            f"{manifest.PATH} is damaged: copy the archive again"
+        ) from error
+    return manifest.parse(text)
+
+
+def _check_named_files(declared: Manifest, paths: set[str]) -> None:
+    for key, path in declared.files.items():
+        if path not in paths:
+            raise InvalidArgumentError(
+                f"{manifest.PATH}: {key} names {path!r:.120}, which is not in the "
+                "archive: pack the archive again with that file"
+            )
+    is_default = declared.handler.partition(":")[0] in manifest.DEFAULT_HANDLERS
+    if not is_default and f"{declared.handler_module}.py" not in paths:
+        raise InvalidArgumentError(
+            f"{manifest.PATH}: handler names {declared.handler!r:.120}, but "
+            f"'{declared.handler_module:.100}.py' is not in the archive: "
+            "pack the archive again with that file"
+        )

@@ -1,0 +1,206 @@
+"""The members of a zip directory, and what no archive's members may be.
+
+Every check here reads the central directory alone; `layout` compares it with the
+local headers, `extraction` with the bytes.
+"""
+
+import dataclasses
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Sequence
+from typing import Final
+
+from homeport.errors import InvalidArgumentError
+
+_DRIVE_RE: Final = re.compile(r"[A-Za-z]:")
+_CONTROL_RE: Final = re.compile(r"[\x00-\x1f\x7f]|[\ud800-\udfff]")
+_MAX_COMPONENT_BYTES: Final = 255  # what Linux file systems take
+_MAX_PATH_BYTES: Final = 1024
+_MAX_DEPTH: Final = 32  # keeps the search for collisions linear
+_READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# APPNOTE 4.4.4: encrypted, patched data, strong encryption, masked local headers.
+_ENCRYPTED_FLAGS: Final = 0x1 | 0x40 | 0x2000
+_PATCHED_FLAG: Final = 0x20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of an archive is believed.
+
+    Attributes:
+        max_members: Files and directories in one archive.
+        max_total_bytes: All members together, uncompressed.
+        max_ratio: Uncompressed to compressed bytes, of a member and of all together.
+        ratio_free_bytes: Uncompressed size up to which the ratio does not matter.
+    """
+
+    max_members: int = 10_000
+    max_total_bytes: int = 64 << 30
+    max_ratio: int = 200
+    ratio_free_bytes: int = 1 << 20
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """One file of an archive.
+
+    Attributes:
+        path: Relative POSIX path.
+        size_bytes: Uncompressed.
+        compressed_bytes: As it lies in the archive.
+        stored: Whether its bytes lie in the archive as they are.
+        crc32: Of the uncompressed bytes.
+    """
+
+    path: str
+    size_bytes: int
+    compressed_bytes: int
+    stored: bool
+    crc32: int
+
+
+def check(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> tuple[Member, ...]:
+    """Return the files among `entries`, sorted by path, once all of them are safe.
+
+    Raises:
+        InvalidArgumentError: A path that could leave the directory or that two members
+            share, a link or other special entry, encryption, a compression other than
+            stored and deflated, or more members or bytes than `limits` allows.
+    """
+    if len(entries) > limits.max_members:
+        raise InvalidArgumentError(
+            f"the archive has {len(entries)} members, the limit is "
+            f"{limits.max_members}: leave out what the model does not need"
+        )
+    for entry in entries:
+        _check_path(entry)
+        _check_kind(entry)
+        _check_coding(entry)
+    _check_collisions([entry.filename for entry in entries])
+    _check_sizes(entries, limits)
+    return tuple(sorted(_member(entry) for entry in entries if not entry.is_dir()))
+
+
+def _member(entry: zipfile.ZipInfo) -> Member:
+    return Member(
+        path=entry.filename,
+        size_bytes=entry.file_size,
+        compressed_bytes=entry.compress_size,
+        stored=entry.compress_type == zipfile.ZIP_STORED,
+        crc32=entry.CRC,
+    )
+
+
+def _check_path(entry: zipfile.ZipInfo) -> None:
+    path = entry.orig_filename  # zipfile cuts `filename` at a NUL
+    if _CONTROL_RE.search(path):
+        raise _refused(path, "has a control character in its name")
+    if "\\" in path:
+        raise _refused(path, "has a backslash in its name")
+    if path.startswith("/") or _DRIVE_RE.match(path):
+        raise _refused(path, "is an absolute path")
+    components = path.removesuffix("/").split("/")
+    if ".." in components:
+        raise _refused(path, "points outside the archive with '..'")
+    if "" in components or "." in components:
+        raise _refused(path, "has an empty or '.' part in its path")
+    if len(components) > _MAX_DEPTH:
+        raise _refused(path, f"lies over {_MAX_DEPTH} directories deep")
+    longest = max(len(component.encode()) for component in components)
+    if longest > _MAX_COMPONENT_BYTES or len(path.encode()) > _MAX_PATH_BYTES:
+        raise _refused(
+            path,
+            f"has a name over {_MAX_COMPONENT_BYTES} bytes "
+            f"or a path over {_MAX_PATH_BYTES}",
+        )
+
+
+def _check_kind(entry: zipfile.ZipInfo) -> None:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    allowed = (0, stat.S_IFDIR) if entry.is_dir() else (0, stat.S_IFREG)
+    if kind not in allowed:
+        raise _refused(entry.filename, "is a link, device or other special entry")
+    if entry.is_dir() and entry.file_size:
+        raise _refused(entry.filename, "is a directory that holds bytes")
+
+
+def _check_coding(entry: zipfile.ZipInfo) -> None:
+    if entry.flag_bits & _ENCRYPTED_FLAGS:
+        raise _refused(entry.filename, "is encrypted")
+    if entry.compress_type not in _READABLE or entry.flag_bits & _PATCHED_FLAG:
+        raise _refused(
+            entry.filename,
+            f"has compression method {entry.compress_type} "
+            "where only stored and deflated can be read",
+        )
+    stored = entry.compress_type == zipfile.ZIP_STORED
+    if stored and entry.compress_size != entry.file_size:
+        raise _refused(entry.filename, "is stored but declares two different sizes")
+
+
+def _check_collisions(paths: Sequence[str]) -> None:
+    """Refuse paths that a file system, of whatever kind, would lay on each other."""
+    seen: set[str] = set()
+    files = {path for path in paths if not path.endswith("/")}
+    spellings: dict[str, str] = {}
+    for path in paths:
+        if path in seen:
+            raise _refused(path, "is there twice")
+        seen.add(path)
+        for ancestor in _with_parents(path):
+            folded = unicodedata.normalize("NFC", ancestor).casefold()
+            other = spellings.setdefault(folded, ancestor)
+            if other != ancestor:
+                raise _refused(path, f"differs from {other!r:.80} only by case")
+        for parent in _with_parents(path)[path in files :]:
+            if parent in files:
+                raise _refused(parent, "is a file and a directory at once")
+
+
+def _with_parents(path: str) -> list[str]:
+    """Return the path without its trailing slash, then each directory above it."""
+    paths = [path.removesuffix("/")]
+    while "/" in paths[-1]:
+        paths.append(paths[-1].rpartition("/")[0])
+    return paths
+
+
+def _check_sizes(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
+    total_bytes = sum(entry.file_size for entry in entries)
+    if total_bytes > limits.max_total_bytes:
+        raise InvalidArgumentError(
+            f"the archive unpacks to {total_bytes} bytes, the limit is "
+            f"{limits.max_total_bytes}: split the model or raise the limit"
+        )
+    for entry in entries:
+        if _is_bomb(entry.file_size, entry.compress_size, limits):
+            raise _refused(
+                entry.filename,
+                f"unpacks to {entry.file_size} bytes, over {limits.max_ratio} times "
+                "its compressed size",
+                remedy="store it uncompressed",
+            )
+    compressed_bytes = sum(entry.compress_size for entry in entries)
+    if _is_bomb(total_bytes, compressed_bytes, limits):
+        raise InvalidArgumentError(
+            f"the archive unpacks to {total_bytes} bytes, over {limits.max_ratio} "
+            "times its compressed size: store its members uncompressed"
+        )
+
+
+def _is_bomb(size_bytes: int, compressed_bytes: int, limits: Limits) -> bool:
+    return (
+        size_bytes > limits.ratio_free_bytes
+        and size_bytes > limits.max_ratio * compressed_bytes
+    )
+
+
+def _refused(
+    path: str, problem: str, *, remedy: str = "pack the archive again"
+) -> InvalidArgumentError:
+    return InvalidArgumentError(f"archive member {path!r:.120} {problem}: {remedy}")
