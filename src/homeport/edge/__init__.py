@@ -1,0 +1,1 @@
+"""What all surfaces share: the proto-JSON codec, status, and who may ask."""
