@@ -334,5 +334,8 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = orjson.dumps(value, default=repr).decode("utf-8")
+    try:
+        text = orjson.dumps(value, default=repr).decode("utf-8")
+    except orjson.JSONEncodeError:  # its limit of 254 levels
+        text = "nested too deeply"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
