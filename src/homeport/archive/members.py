@@ -15,7 +15,7 @@ from typing import Final
 from homeport.errors import InvalidArgumentError
 
 _DRIVE_RE: Final = re.compile(r"[A-Za-z]:")
-_CONTROL_RE: Final = re.compile(r"[\x00-\x1f\x7f]|[\ud800-\udfff]")
+_CONTROL_RE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]")
 _MAX_COMPONENT_BYTES: Final = 255  # what Linux file systems take
 _MAX_PATH_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32  # keeps the search for collisions linear

@@ -1,0 +1,83 @@
+"""`homeport inspect`: what an archive holds, without unpacking or running it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from homeport.archive import mar
+from homeport.archive.manifest import Manifest
+from homeport.archive.mar import Inventory
+
+_EPILOG: Final = """\b
+Examples:
+  homeport inspect digits.mar
+  homeport inspect digits.mar --json | jq .manifest.model_name
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def inspect(*, archive: Path, as_json: bool) -> None:
+    """Show the manifest and the files of ARCHIVE, a .mar.
+
+    The archive is checked as an upload would be: a broken or dangerous one is refused
+    with the reason.
+    """
+    inventory = mar.check(archive)
+    if as_json:
+        click.echo(_as_json(inventory))
+        return
+    console = Console(highlight=False, markup=False)
+    console.print(_manifest_table(inventory.manifest))
+    console.print(_member_table(inventory))
+    console.print(
+        f"{len(inventory.members)} files, {inventory.total_bytes:,} bytes "
+        f"in an archive of {inventory.archive_bytes:,} bytes"
+    )
+
+
+def _as_json(inventory: Inventory) -> str:
+    document = dataclasses.asdict(inventory)
+    document["total_bytes"] = inventory.total_bytes
+    document["compressed_bytes"] = inventory.compressed_bytes
+    return json.dumps(document, indent=2)
+
+
+def _manifest_table(declared: Manifest) -> Table:
+    table = Table(show_header=False, box=None)
+    for field in dataclasses.fields(declared):
+        value = getattr(declared, field.name)
+        if value:
+            table.add_row(field.name.replace("_", " "), _printable(value))
+    return table
+
+
+def _printable(value: object) -> str:
+    """Return `value` as text a terminal only shows: no control sequence survives."""
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return json.dumps(value)
+
+
+def _member_table(inventory: Inventory) -> Table:
+    table = Table(box=None)
+    table.add_column("file", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("in archive", justify="right")
+    table.add_column("how")
+    table.add_column("crc32")
+    for member in inventory.members:
+        table.add_row(
+            member.path,
+            f"{member.size_bytes:,}",
+            f"{member.compressed_bytes:,}",
+            "stored" if member.stored else "deflated",
+            f"{member.crc32:08x}",
+        )
+    return table

@@ -1,0 +1,190 @@
+"""`homeport pack`: model, handler and what they need become one `.mar`."""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
+
+from homeport.archive import manifest
+from homeport.errors import InvalidArgumentError
+from homeport.packing import formats
+from homeport.packing import pack as packing
+from homeport.packing.formats import SerializedFormat
+from homeport.packing.pack import Packed, PackSpec
+
+_BAR_FROM_BYTES: Final = 50_000_000
+_EPILOG: Final = """\b
+Examples:
+  homeport pack -s model.pt
+  homeport pack --model-name digits -s model.pt --handler handler.py \\
+      -r requirements.txt --extra-files index_to_name.json,my_package
+  homeport pack -s checkpoint.pth --model-file model.py --handler handler.py
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--model-name", help="Default: the serialized file's name.")
+@click.option("-v", "--version", default=manifest.DEFAULT_VERSION, show_default=True)
+@click.option(
+    "-s",
+    "--serialized-file",
+    type=click.Path(path_type=Path),
+    help="The saved model: TorchScript, or a checkpoint.",
+)
+@click.option(
+    "--model-file",
+    type=click.Path(path_type=Path),
+    help="Python file with the model's class, for a checkpoint.",
+)
+@click.option(
+    "--handler",
+    help="path.py, path.py:function, or base_handler (the default for TorchScript).",
+)
+@click.option(
+    "--extra-files",
+    multiple=True,
+    help="Files, directories and patterns, separated by commas; may be repeated. "
+    "A directory keeps its name and layout; 'directory/*' lies flat.",
+)
+@click.option(
+    "-r",
+    "--requirements-file",
+    type=click.Path(path_type=Path),
+    help="What the handler imports, as name==version lines.",
+)
+@click.option(
+    "-c",
+    "--config-file",
+    type=click.Path(path_type=Path),
+    help="The model's configuration, YAML.",
+)
+@click.option(
+    "--export-path",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default=".",
+    help="Folder for the archive, made if missing.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace an archive that is there.")
+@click.option(
+    "--runtime",
+    type=click.Choice(manifest.RUNTIMES),
+    default="python",
+    show_default=True,
+)
+@click.option("--description", default="", help="A line for people.")
+def pack(  # noqa: PLR0913  # one parameter for each option
+    *,
+    model_name: str | None,
+    version: str,
+    serialized_file: Path | None,
+    model_file: Path | None,
+    handler: str | None,
+    extra_files: tuple[str, ...],
+    requirements_file: Path | None,
+    config_file: Path | None,
+    export_path: Path,
+    force: bool,
+    runtime: str,
+    description: str,
+) -> None:
+    """Make a .mar archive from a model and what it needs.
+
+    The same files always give the same archive, byte for byte; SOURCE_DATE_EPOCH sets
+    the date in it. Nothing of the model is run.
+    """
+    spec = PackSpec(
+        model_name=model_name or _name_from(serialized_file or model_file),
+        version=version,
+        handler=handler or _default_handler(serialized_file),
+        serialized_file=serialized_file,
+        model_file=model_file,
+        extra_files=_split(extra_files),
+        requirements_file=requirements_file,
+        config_file=config_file,
+        runtime=runtime,
+        description=description,
+        created_on=packing.source_date(os.environ),
+    )
+    with _progress() as on_progress:
+        packed = packing.pack(spec, export_path, force=force, on_progress=on_progress)
+    _report(packed)
+
+
+def _name_from(path: Path | None) -> str:
+    if path is None:
+        raise InvalidArgumentError(
+            "there is no model to name the archive after: give --serialized-file or "
+            "--model-name"
+        )
+    return path.stem
+
+
+def _default_handler(serialized_file: Path | None) -> str:
+    """Return base_handler if it can load the model; else somebody has to write one."""
+    if serialized_file is None or not serialized_file.is_file():
+        return "base_handler"
+    if formats.serialized_format(serialized_file) is SerializedFormat.OTHER:
+        raise InvalidArgumentError(
+            f"{serialized_file.name} is not TorchScript, so base_handler cannot be "
+            "assumed: give --handler handler.py"
+        )
+    return "base_handler"
+
+
+def _split(values: tuple[str, ...]) -> tuple[str, ...]:
+    parts = (part.strip() for value in values for part in value.split(","))
+    return tuple(part for part in parts if part)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what draws a bar on a terminal, once there is enough to wait for."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = Progress(
+        TextColumn("Packing"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("pack")
+
+    def advance(written_bytes: int, total_bytes: int) -> None:
+        if total_bytes < _BAR_FROM_BYTES:
+            return
+        bar.start()
+        bar.update(task, completed=written_bytes, total=total_bytes)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+def _report(packed: Packed) -> None:
+    for warning in packed.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    with packed.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    click.echo(f"archive  {packed.path}")
+    click.echo(f"size     {packed.size_bytes:,} bytes")
+    click.echo(f"sha256   {digest}")
+    click.echo(f"\nNext:    homeport deploy {shlex.quote(str(packed.path))}")

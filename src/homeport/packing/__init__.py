@@ -1,0 +1,1 @@
+"""Files become an archive: collected, checked, written once and for ever the same."""

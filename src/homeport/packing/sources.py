@@ -1,0 +1,139 @@
+"""Which file on disk becomes which path in the archive."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from homeport.errors import InvalidArgumentError, NotFoundError
+
+_SKIPPED_DIRECTORIES: Final = frozenset({"__pycache__", "__MACOSX"})
+_RESERVED_DIRECTORY: Final = "mar-inf"
+
+
+def check_file(path: Path, role: str) -> None:
+    """Refuse what is no readable, non-empty file.
+
+    Args:
+        path: As the user gave it.
+        role: What it was to be, for the message: "serialized file".
+
+    Raises:
+        NotFoundError: Nothing is there.
+        InvalidArgumentError: A directory or special file, empty, or not readable.
+    """
+    if not path.exists():
+        raise NotFoundError(f"{role} {str(path)!r} does not exist: check the path")
+    if not path.is_file():
+        raise InvalidArgumentError(f"{role} {str(path)!r} is no file: give one file")
+    if not os.access(path, os.R_OK):
+        raise InvalidArgumentError(
+            f"{role} {str(path)!r} cannot be read: change its permissions"
+        )
+    if path.stat().st_size == 0:
+        raise InvalidArgumentError(
+            f"{role} {str(path)!r} is empty: save it again before packing"
+        )
+
+
+def collect(
+    main_files: Iterable[Path], extra_files: Iterable[str], *, skip: Path
+) -> dict[str, Path]:
+    """Return the source of every path in the archive, sorted by path.
+
+    `main_files`, and extra files given one by one or by a pattern, lie in the
+    archive's root. An extra directory keeps its own name and everything below it, so
+    that packages stay importable; torch-model-archiver instead empties a directory's
+    top level into the root. Give `directory/*` for that flat layout. Hidden
+    directories and `__pycache__` are left out, as there.
+
+    Args:
+        main_files: Files that the manifest names.
+        extra_files: Paths or patterns (`*`, `?`, `[...]`, `**`).
+        skip: A file never to be packed: the archive itself.
+
+    Raises:
+        NotFoundError: A path does not exist or a pattern matches nothing.
+        InvalidArgumentError: Two files would have one path, or differ only by case; a
+            link to a directory; a special file; a directory named MAR-INF.
+    """
+    found: dict[str, Path] = {}
+    spellings: dict[str, str] = {}
+    skipped = skip.resolve()
+    for archive_path, source in _pairs(main_files, extra_files):
+        resolved = source.resolve()
+        if resolved == skipped:
+            continue
+        _check_source(source, archive_path)
+        spelling = spellings.setdefault(archive_path.casefold(), archive_path)
+        other = found.get(spelling)
+        if other is not None and (
+            spelling != archive_path or other.resolve() != resolved
+        ):
+            raise InvalidArgumentError(
+                f"{str(other)!r} and {str(source)!r} would both be "
+                f"{archive_path!r} in the archive: rename one of them"
+            )
+        found[archive_path] = source
+    return dict(sorted(found.items()))
+
+
+def _pairs(
+    main_files: Iterable[Path], extra_files: Iterable[str]
+) -> Iterator[tuple[str, Path]]:
+    for path in main_files:
+        yield path.name, path
+    for pattern in extra_files:
+        for path in _matches(pattern):
+            if path.is_dir():
+                yield from _walk(path)
+            else:
+                yield path.name, path
+
+
+def _matches(pattern: str) -> list[Path]:
+    if Path(pattern).exists():
+        return [Path(pattern)]
+    if not glob.has_magic(pattern):
+        raise NotFoundError(f"extra file {pattern!r} does not exist: check the path")
+    paths = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  # takes absolute and relative patterns alike
+    kept = [path for path in paths if not (path.is_dir() and _is_skipped(path.name))]
+    if not kept:
+        raise NotFoundError(f"extra files {pattern!r} match no file: check the pattern")
+    return kept
+
+
+def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
+    root_name = directory.resolve().name
+    for folder, directories, names in os.walk(directory):
+        directories[:] = sorted(name for name in directories if not _is_skipped(name))
+        for name in directories:
+            link = Path(folder) / name
+            if link.is_symlink():
+                raise InvalidArgumentError(
+                    f"{str(link)!r} is a link to a directory: "
+                    "give the directory itself with --extra-files"
+                )
+        below = Path(folder).relative_to(directory)
+        for name in sorted(names):
+            yield (root_name / below / name).as_posix(), Path(folder) / name
+
+
+def _is_skipped(name: str) -> bool:
+    return name.startswith(".") or name in _SKIPPED_DIRECTORIES
+
+
+def _check_source(source: Path, archive_path: str) -> None:
+    if archive_path.partition("/")[0].casefold() == _RESERVED_DIRECTORY:
+        raise InvalidArgumentError(
+            f"{str(source)!r} would lie in MAR-INF, where the manifest is: rename it"
+        )
+    if not source.is_file():
+        raise InvalidArgumentError(
+            f"{str(source)!r} is no regular file: leave it out of the extra files"
+        )
+    if not os.access(source, os.R_OK):
+        raise InvalidArgumentError(
+            f"{str(source)!r} cannot be read: change its permissions"
+        )
