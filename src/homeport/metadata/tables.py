@@ -6,12 +6,17 @@ on every database.
 """
 
 import datetime as dt
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Return how a time is stored."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 class UtcTime(sa.TypeDecorator[dt.datetime]):
@@ -25,10 +30,10 @@ class UtcTime(sa.TypeDecorator[dt.datetime]):
     ) -> int | None:
         """Return the stored integer."""
         del dialect
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(
-        self, value: Any | None, dialect: sa.Dialect
+        self, value: int | None, dialect: sa.Dialect
     ) -> dt.datetime | None:
         """Return the aware datetime."""
         del dialect
@@ -262,7 +267,7 @@ operations: Final = sa.Table(
     sa.Column("done", sa.Boolean, nullable=False),
     sa.Column("error_code", sa.Integer, nullable=False),
     sa.Column("error_message", sa.String, nullable=False),
-    sa.Column("response", sa.JSON),
+    sa.Column("response", sa.JSON, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.Column("update_time", UtcTime, nullable=False),
     sa.Index(None, "project", "location", "resource"),

@@ -157,3 +157,28 @@ def check_labels(labels: Mapping[str, str]) -> None:
                 )
         if not key:
             raise InvalidArgumentError(f"label with value {value!r} has an empty key")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VersionSpec:
+    """What an upload asks to be registered.
+
+    Attributes:
+        display_name: Of the model; a version under a parent may leave it out ("").
+        description: Of the model.
+        version_description: Of the version.
+        labels: Laid over the model's own.
+        aliases: To be given to the version; whoever carried one loses it.
+        artifact_uri: Where the bytes are now, "" for an image alone.
+        container: How to serve it.
+        kept: Known fields that have no effect here.
+    """
+
+    display_name: str
+    description: str = ""
+    version_description: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    artifact_uri: str = ""
+    container: ContainerSpec | None = None
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -2,11 +2,23 @@
 
 import dataclasses
 import datetime as dt
+import enum
 from collections.abc import Mapping
-from typing import Any
 
 from homeport.errors import Code
 from homeport.resources.names import OperationName
+
+
+class OperationKind(enum.StrEnum):
+    """The method that promised; the value is its name in the API."""
+
+    UPLOAD_MODEL = "UploadModel"
+    DELETE_MODEL = "DeleteModel"
+    DELETE_MODEL_VERSION = "DeleteModelVersion"
+    CREATE_ENDPOINT = "CreateEndpoint"
+    DELETE_ENDPOINT = "DeleteEndpoint"
+    DEPLOY_MODEL = "DeployModel"
+    UNDEPLOY_MODEL = "UndeployModel"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,18 +40,21 @@ class Operation:
 
     Attributes:
         name: Its full name.
-        metadata: The typed metadata of the method, with "@type", in wire JSON.
+        kind: The method that promised.
+        warnings: What was accepted and has no effect here, one sentence each.
         done: Whether it ended.
         failure: Its failure, None unless it ended badly.
-        response: The typed response in wire JSON, None unless it ended well.
+        result: The names of what it made, by the response's field; empty until it
+            ended well, and for methods that make nothing.
         create_time: UTC.
         update_time: UTC.
     """
 
     name: OperationName
-    metadata: Mapping[str, Any]
+    kind: OperationKind
+    warnings: tuple[str, ...]
     done: bool
     failure: Failure | None
-    response: Mapping[str, Any] | None
+    result: Mapping[str, str]
     create_time: dt.datetime
     update_time: dt.datetime

@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 
@@ -92,7 +91,7 @@ def upgrade() -> None:
         sa.Column("done", sa.Boolean(), nullable=False),
         sa.Column("error_code", sa.Integer(), nullable=False),
         sa.Column("error_message", sa.String(), nullable=False),
-        sa.Column("response", sa.JSON(), nullable=True),
+        sa.Column("response", sa.JSON(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(

@@ -1,0 +1,1 @@
+"""The verbs on stored models: upload, catalog, artifacts, buckets, operations."""

@@ -1,0 +1,161 @@
+"""The immutable bytes behind versions: taken in once, laid out for workers.
+
+An artifact is a manifest: a line `<sha256> <size> <path>`, ended by a line feed, for
+each file, ordered by path, UTF-8. The sha256 of that text is the artifact's digest.
+This is a format.
+"""
+
+import hashlib
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from homeport.archive import mar
+from homeport.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.objects.blobs import Blobs
+from homeport.registry.buckets import Buckets
+from homeport.resources.model import Artifact, ArtifactFile
+
+_GS_URI: Final = re.compile(r"gs://([^/]+)/?(.*)", re.DOTALL)
+_CHUNK_BYTES: Final = 1 << 20
+_MAX_NAMED: Final = 5
+
+
+class Artifacts:
+    """Takes artifacts in and lays their archives out.
+
+    Args:
+        buckets: Where uploads come from.
+        blobs: Where bytes are kept by digest.
+        directory: Where archives are laid out, one folder a digest; a cache, safe to
+            delete while the server is stopped.
+    """
+
+    def __init__(self, buckets: Buckets, blobs: Blobs, directory: pathlib.Path) -> None:
+        self._buckets = buckets
+        self._blobs = blobs
+        self._directory = directory
+
+    def stage(self, uri: str) -> Artifact:
+        """Return the artifact at a `gs://` address as it is at this moment.
+
+        The address names a folder (every object under `uri/`) or one object. The bytes
+        are kept by their digests already; what later happens in the bucket changes
+        nothing.
+
+        Raises:
+            InvalidArgumentError: Not a `gs://bucket/path` address.
+            NotFoundError: There is no such bucket, or nothing at that path.
+        """
+        match = _GS_URI.fullmatch(uri)
+        if match is None:
+            raise InvalidArgumentError(
+                f"artifact_uri {uri!r}: expected gs://bucket/path; copy the files into "
+                "a bucket of this server and name them there"
+            )
+        bucket, path = match[1], match[2].rstrip("/")
+        prefix = f"{path}/" if path else ""
+        files = [
+            ArtifactFile(
+                found.name.removeprefix(prefix), found.sha256, found.size_bytes
+            )
+            for found in self._buckets.iter_prefix(bucket, prefix)
+            # Folder placeholders that storage browsers make.
+            if not found.name.endswith("/")
+        ]
+        if not files and path:
+            files = [
+                ArtifactFile(path.rpartition("/")[2], found.sha256, found.size_bytes)
+                for found in self._buckets.iter_prefix(bucket, path)
+                if found.name == path
+            ]
+        if not files:
+            raise NotFoundError(
+                f"nothing is stored at {uri}: upload the archive there first"
+            )
+        return _artifact(files)
+
+    def archive_of(self, artifact: Artifact) -> ArtifactFile:
+        """Return the one `.mar` of an artifact, checked but not yet laid out.
+
+        A single file that is an archive by its content will do, whatever its name.
+
+        Raises:
+            FailedPreconditionError: No archive, or more than one.
+            InvalidArgumentError: The archive is broken or hostile.
+        """
+        archives = [file for file in artifact.files if file.path.endswith(".mar")]
+        if (
+            not archives
+            and len(artifact.files) == 1
+            and self._is_zip(artifact.files[0])
+        ):
+            archives = list(artifact.files)
+        if not archives:
+            raise FailedPreconditionError(
+                f"no .mar archive among {_named(artifact.files)}: pack the model with "
+                "`homeport pack` or torch-model-archiver and upload the .mar"
+            )
+        if len(archives) > 1:
+            raise FailedPreconditionError(
+                f"more than one .mar archive: {_named(archives)}; give each version a "
+                "folder of its own, or name the one object"
+            )
+        with self._blobs.open(archives[0].sha256) as file:
+            mar.inspect(file)
+        return archives[0]
+
+    def lay_out(self, artifact: Artifact) -> pathlib.Path:
+        """Return the read-only folder with the content of the artifact's archive.
+
+        Blocks while it reads the archive through, the first time.
+
+        Raises:
+            FailedPreconditionError: No archive, or more than one.
+            InvalidArgumentError: The archive is broken or hostile.
+            DataLossError: The stored bytes are not those that were registered.
+        """
+        archive = self.archive_of(artifact)
+        directory = self._directory / archive.sha256
+        if not directory.exists():
+            self._verify(archive)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with self._blobs.open(archive.sha256) as file:
+                mar.extract(file, directory)
+        return directory
+
+    def _is_zip(self, file: ArtifactFile) -> bool:
+        with self._blobs.open(file.sha256) as stream:
+            return mar.looks_like_archive(stream.read(4))
+
+    def _verify(self, archive: ArtifactFile) -> None:
+        digest = hashlib.sha256()
+        with self._blobs.open(archive.sha256) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        if digest.hexdigest() != archive.sha256:
+            raise DataLossError(
+                f"the stored bytes of {archive.path} are not those that were "
+                "registered: upload the version again"
+            )
+
+
+def _artifact(files: Iterable[ArtifactFile]) -> Artifact:
+    ordered = tuple(sorted(files))
+    lines = "".join(
+        f"{file.sha256} {file.size_bytes} {file.path}\n" for file in ordered
+    )
+    return Artifact(hashlib.sha256(lines.encode()).hexdigest(), ordered)
+
+
+def _named(files: Iterable[ArtifactFile]) -> str:
+    names = [file.path for file in files]
+    more = len(names) - _MAX_NAMED
+    shown = ", ".join(names[:_MAX_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown

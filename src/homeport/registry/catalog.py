@@ -1,0 +1,234 @@
+"""The catalog: models and versions, found, listed, aliased and deleted."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.metadata import endpoint_rows, model_rows
+from homeport.metadata.database import Database, Transaction
+from homeport.registry.operations import Operations
+from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.model import ModelVersion
+from homeport.resources.names import (
+    DEFAULT_ALIAS,
+    ModelName,
+    Parent,
+    check_alias,
+    is_version_id,
+)
+from homeport.resources.operation import Operation, OperationKind
+
+_MODEL_ORDER: Final = ("display_name", "create_time", "update_time")
+_VERSION_ORDER: Final = ("create_time", "update_time")
+
+
+class Catalog:
+    """What is registered.
+
+    Args:
+        database: Where it is written.
+        operations: The ledger of promises.
+        pager: Cuts lists into pages.
+        now: The time, aware.
+        new_id: Makes an id that was never used.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        operations: Operations,
+        pager: Pager,
+        now: Callable[[], dt.datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._operations = operations
+        self._pager = pager
+        self._now = now
+        self._new_id = new_id
+
+    def get(self, name: ModelName) -> ModelVersion:
+        """Return a version by id or alias; without either, the default version.
+
+        Raises:
+            NotFoundError: No such model, version or alias.
+        """
+        with self._database.snapshot() as transaction:
+            return resolve(transaction, name)
+
+    def list_models(
+        self, parent: Parent, request: PageRequest
+    ) -> tuple[list[ModelVersion], str]:
+        """Return one page of models, each as its default version, and the next token.
+
+        Raises:
+            InvalidArgumentError: A bad filter, order, page size or token.
+        """
+        with self._database.snapshot() as transaction:
+            return self._pager.page(
+                request,
+                _MODEL_ORDER,
+                lambda page: model_rows.list_models(transaction, parent, page),
+                model_rows.model_position,
+            )
+
+    def list_versions(
+        self, name: ModelName, request: PageRequest
+    ) -> tuple[list[ModelVersion], str]:
+        """Return one page of a model's versions, oldest first by default.
+
+        Raises:
+            NotFoundError: No such model.
+            InvalidArgumentError: A bad filter, order, page size or token.
+        """
+        with self._database.snapshot() as transaction:
+            _require_model(transaction, name)
+            return self._pager.page(
+                request,
+                _VERSION_ORDER,
+                lambda page: model_rows.list_versions(transaction, name, page),
+                model_rows.version_position,
+            )
+
+    def merge_aliases(self, name: ModelName, changes: tuple[str, ...]) -> ModelVersion:
+        """Give and take aliases of one version; return it as it now stands.
+
+        Args:
+            name: The version, by id.
+            changes: `alias` to give, `-alias` to take; one that is both stays as it is.
+
+        Raises:
+            InvalidArgumentError: No version id, no changes, or an alias breaks the
+                rules; "default" can be moved but not taken.
+            NotFoundError: No such version.
+        """
+        given = {change for change in changes if not change.startswith("-")}
+        taken = {change[1:] for change in changes if change.startswith("-")}
+        _check_alias_changes(name, given, taken)
+        with self._database.transaction() as transaction:
+            version = resolve(transaction, name)
+            for alias in given - taken:
+                model_rows.set_alias(transaction, version.name, alias)
+            for alias in (taken - given) & set(version.aliases):
+                model_rows.remove_alias(transaction, version.name, alias)
+            model_rows.touch(transaction, name, self._new_id(), self._now())
+            return resolve(transaction, name)
+
+    def delete_version(self, name: ModelName) -> Operation:
+        """Delete one version that is not the default, not the last, not deployed.
+
+        Raises:
+            InvalidArgumentError: The name has no version.
+            NotFoundError: No such version.
+            FailedPreconditionError: One of the guards.
+        """
+        if not name.version:
+            raise InvalidArgumentError(
+                f"{name} names no version: use models/{name.model}@ID, or delete the "
+                "whole model"
+            )
+        with self._database.transaction() as transaction:
+            version = resolve(transaction, name)
+            _refuse_deployed(transaction, version.name)
+            if model_rows.count_versions(transaction, name) == 1:
+                raise FailedPreconditionError(
+                    f"{version.name} is the only version of its model: delete the model"
+                )
+            if DEFAULT_ALIAS in version.aliases:
+                raise FailedPreconditionError(
+                    f"{version.name} is the default version: give the alias "
+                    f"{DEFAULT_ALIAS!r} to another version first"
+                )
+            model_rows.delete_version(transaction, version.name)
+            model_rows.touch(transaction, name, self._new_id(), self._now())
+            return self._ended(transaction, OperationKind.DELETE_MODEL_VERSION, name)
+
+    def delete_model(self, name: ModelName) -> Operation:
+        """Delete a model with all its versions, none of them deployed.
+
+        Raises:
+            InvalidArgumentError: The name has a version.
+            NotFoundError: No such model.
+            FailedPreconditionError: A version is deployed or being deployed.
+        """
+        if name.version:
+            raise InvalidArgumentError(
+                f"{name} names a version: delete it with :deleteVersion, or name the "
+                "model alone"
+            )
+        with self._database.transaction() as transaction:
+            _require_model(transaction, name)
+            _refuse_deployed(transaction, name)
+            model_rows.delete_model(transaction, name)
+            return self._ended(transaction, OperationKind.DELETE_MODEL, name)
+
+    def _ended(
+        self, transaction: Transaction, kind: OperationKind, name: ModelName
+    ) -> Operation:
+        operation = self._operations.promise(
+            transaction, kind, name.parent, f"models/{name.model}"
+        )
+        return self._operations.fulfil(transaction, operation, {})
+
+
+def resolve(transaction: Transaction, name: ModelName) -> ModelVersion:
+    """Return the version that a name means: by id, by alias, or the default.
+
+    Raises:
+        NotFoundError: No such model, version or alias.
+    """
+    _require_model(transaction, name)
+    if is_version_id(name.version):
+        versioned: ModelName | None = name
+    else:
+        alias = name.version or DEFAULT_ALIAS
+        versioned = model_rows.resolve_alias(transaction, name, alias)
+    version = (
+        None if versioned is None else model_rows.get_version(transaction, versioned)
+    )
+    if version is None:
+        kind = "version" if is_version_id(name.version) else "version alias"
+        raise NotFoundError(
+            f"model {name.unversioned} has no {kind} {name.version!r}",
+            resource=str(name),
+        )
+    return version
+
+
+def _require_model(transaction: Transaction, name: ModelName) -> None:
+    if not model_rows.model_exists(transaction, name):
+        raise NotFoundError(
+            f"model {name.unversioned} was not found", resource=str(name)
+        )
+
+
+def _refuse_deployed(transaction: Transaction, name: ModelName) -> None:
+    deployed = endpoint_rows.deployments_of(transaction, name)
+    if deployed:
+        endpoints = sorted({str(one.deployed_model.endpoint) for one in deployed})
+        raise FailedPreconditionError(
+            f"{name} is deployed or being deployed at {', '.join(endpoints)}: undeploy "
+            "it there first",
+            resource=str(name),
+        )
+
+
+def _check_alias_changes(name: ModelName, given: set[str], taken: set[str]) -> None:
+    if not is_version_id(name.version):
+        raise InvalidArgumentError(
+            f"{name}: merging aliases needs a version id, models/{name.model}@ID"
+        )
+    if not given and not taken:
+        raise InvalidArgumentError("version_aliases is empty: nothing to merge")
+    for alias in given | taken:
+        check_alias(alias)
+    if DEFAULT_ALIAS in taken - given:
+        raise InvalidArgumentError(
+            f"the alias {DEFAULT_ALIAS!r} cannot be taken away: give it to another "
+            "version instead"
+        )

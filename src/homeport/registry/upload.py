@@ -1,0 +1,193 @@
+"""Upload: from files in a bucket to a registered, immutable version."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+
+from homeport.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.metadata import artifact_rows, model_rows
+from homeport.metadata.database import Database, Transaction
+from homeport.registry.artifacts import Artifacts
+from homeport.registry.operations import Operations, Result
+from homeport.resources import images
+from homeport.resources.model import (
+    Artifact,
+    VersionSpec,
+    check_display_name,
+    check_labels,
+)
+from homeport.resources.names import (
+    DEFAULT_ALIAS,
+    ModelName,
+    Parent,
+    check_alias,
+    check_model_id,
+)
+from homeport.resources.operation import Operation, OperationKind
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """Where an upload goes.
+
+    Attributes:
+        parent: Project and location.
+        parent_model: The model to add a version to, None for a new model.
+        model_id: The new model's chosen id, "" to have one made.
+    """
+
+    parent: Parent
+    parent_model: ModelName | None = None
+    model_id: str = ""
+
+
+class Uploads:
+    """Registers versions.
+
+    Args:
+        database: Where they are written.
+        artifacts: Where their bytes are taken in.
+        operations: The ledger of promises.
+        now: The time, aware.
+        new_id: Makes an id that was never used.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        artifacts: Artifacts,
+        operations: Operations,
+        now: Callable[[], dt.datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._artifacts = artifacts
+        self._operations = operations
+        self._now = now
+        self._new_id = new_id
+
+    def upload(
+        self, target: Target, spec: VersionSpec, warnings: tuple[str, ...] = ()
+    ) -> Operation:
+        """Promise a new version: of `target.parent_model`, else of a new model.
+
+        The same display name never makes a version by itself. "default" goes to the
+        first version of a model and moves to a later one only if `spec.aliases` has it.
+
+        Args:
+            target: Where it goes.
+            spec: What it is.
+            warnings: Sentences for the operation.
+
+        Raises:
+            InvalidArgumentError: A name, label or alias breaks its rules.
+            NotFoundError: The parent model is not there.
+            AlreadyExistsError: The chosen model id is taken.
+        """
+        _check(spec, new_model=target.parent_model is None)
+        if target.model_id:
+            check_model_id(target.model_id)
+        name = target.parent_model or ModelName(
+            target.parent, target.model_id or self._new_id()
+        )
+        with self._database.transaction() as transaction:
+            _check_target(transaction, target, name)
+            operation = self._operations.promise(
+                transaction,
+                OperationKind.UPLOAD_MODEL,
+                name.parent,
+                f"models/{name.model}",
+                warnings=warnings,
+            )
+
+        def work() -> Callable[[Transaction], Result]:
+            artifact = self._take_in(spec)
+            return lambda transaction: self._register(
+                transaction, target, name, spec, artifact
+            )
+
+        self._operations.carry_out(operation, work)
+        return operation
+
+    def _take_in(self, spec: VersionSpec) -> Artifact | None:
+        if not spec.artifact_uri:
+            return None
+        artifact = self._artifacts.stage(spec.artifact_uri)
+        image = spec.container.image_uri if spec.container else ""
+        if images.runs_archives(image):
+            self._artifacts.archive_of(artifact)
+        return artifact
+
+    def _register(
+        self,
+        transaction: Transaction,
+        target: Target,
+        name: ModelName,
+        spec: VersionSpec,
+        artifact: Artifact | None,
+    ) -> Result:
+        _check_target(transaction, target, name)
+        now = self._now()
+        aliases = set(spec.aliases)
+        if target.parent_model is None:
+            model_rows.insert_model(transaction, name, spec, now)
+            aliases.add(DEFAULT_ALIAS)
+        if artifact is not None:
+            artifact_rows.put(transaction, artifact, now)
+        version = model_rows.insert_version(
+            transaction,
+            name,
+            dataclasses.replace(spec, aliases=tuple(sorted(aliases))),
+            None if artifact is None else artifact.digest,
+            now,
+        )
+        model_rows.touch(transaction, name, self._new_id(), now)
+        return {"model": str(name), "model_version_id": version.version}
+
+
+def _check(spec: VersionSpec, *, new_model: bool) -> None:
+    if new_model or spec.display_name:
+        check_display_name(spec.display_name)
+    check_labels(spec.labels)
+    for alias in spec.aliases:
+        check_alias(alias)
+    if not spec.artifact_uri and not (spec.container and spec.container.image_uri):
+        raise InvalidArgumentError(
+            "the model has neither artifact_uri nor container_spec.image_uri: give at "
+            "least one of them"
+        )
+    for variable in spec.container.env if spec.container else ():
+        # ModelContainerSpec.env (aiplatform v1 model.proto): AIP_ is reserved.
+        if not variable.name or variable.name.startswith("AIP_"):
+            raise InvalidArgumentError(
+                f"environment variable {variable.name!r}: a name may not be empty or "
+                "begin with AIP_"
+            )
+
+
+def _check_target(transaction: Transaction, target: Target, name: ModelName) -> None:
+    exists = model_rows.model_exists(transaction, name)
+    if target.parent_model is not None and name.version:
+        raise InvalidArgumentError(
+            f"parent_model {name}: name the model, without a version"
+        )
+    if target.parent_model is not None and target.model_id:
+        raise FailedPreconditionError(
+            "model_id and parent_model were both given: a version of a model has no id "
+            "of its own to choose"
+        )
+    if target.parent_model is not None and not exists:
+        raise NotFoundError(
+            f"parent_model {name} was not found: leave it out to make a new model",
+            resource=str(name),
+        )
+    if target.parent_model is None and exists:
+        raise AlreadyExistsError(
+            f"model {name} already exists: name it as parent_model to add a version",
+            resource=str(name),
+        )

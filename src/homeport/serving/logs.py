@@ -1,0 +1,68 @@
+"""The lines replicas print: the last ones in memory, more of them in a file."""
+
+import collections
+import datetime as dt
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TextIO
+
+_LINES_IN_MEMORY: Final = 1000
+_FILE_BYTES: Final = 10 << 20
+# Shorter values are words and numbers that would blot out half the log.
+_SHORTEST_SECRET: Final = 4
+
+
+class ReplicaLog:
+    """The log of one deployed model, all its replicas together.
+
+    The file is renamed to `.1` when it reaches 10 MiB, so twice that is kept.
+
+    Args:
+        path: The file, appended to.
+        now: The time, aware.
+    """
+
+    def __init__(self, path: pathlib.Path, now: Callable[[], dt.datetime]) -> None:
+        self._path = path
+        self._now = now
+        self._tail: collections.deque[str] = collections.deque(maxlen=_LINES_IN_MEMORY)
+        self._file: TextIO | None = None
+
+    def write(self, line: str) -> None:
+        """Add one line."""
+        stamped = f"{self._now().isoformat(timespec='milliseconds')} {line}"
+        self._tail.append(stamped)
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._file.write(stamped + "\n")
+        if self._file.tell() > _FILE_BYTES:
+            self.close()
+            self._path.replace(self._path.with_suffix(".log.1"))
+
+    def tail(self, lines: int) -> list[str]:
+        """Return up to `lines` of the last lines since the server started."""
+        kept = list(self._tail)
+        return kept[-lines:] if lines > 0 else []
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def redacted(lines: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the lines with every value of `environment` replaced by its name."""
+    secrets = {
+        value: name
+        for name, value in environment.items()
+        if len(value) >= _SHORTEST_SECRET
+    }
+    if not secrets:
+        return list(lines)
+    # The longest first, so that no value hides inside another's remains.
+    by_length = sorted(secrets, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, by_length)))
+    return [pattern.sub(lambda found: f"[{secrets[found[0]]}]", line) for line in lines]

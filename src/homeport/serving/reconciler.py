@@ -1,0 +1,391 @@
+"""Reconciler: makes what runs what the rows want, at start and after every change.
+
+It alone starts and ends pools and writes the router's table. Everything here runs on
+the event loop's thread; what blocks goes to a thread.
+"""
+
+import asyncio
+import copy
+import dataclasses
+import datetime as dt
+import logging
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import orjson
+
+from homeport.errors import HomeportError, InvalidArgumentError
+from homeport.metadata import endpoint_rows
+from homeport.metadata.database import Database
+from homeport.metadata.endpoint_rows import Deployment
+from homeport.registry import catalog
+from homeport.registry.artifacts import Artifacts
+from homeport.registry.operations import Operations
+from homeport.resources.endpoint import (
+    PLACEHOLDER_ID,
+    DeployedModel,
+    DeployState,
+    Endpoint,
+    check_split,
+)
+from homeport.resources.model import ModelVersion
+from homeport.resources.names import EndpointName, OperationName
+from homeport.serving.logs import ReplicaLog, redacted
+from homeport.serving.pool import Limits, Pool
+from homeport.serving.router import Route, Router, Share
+from homeport.serving.runtime import Launch, Replica, Runtime
+from homeport.telemetry import Metrics
+
+_log: Final = logging.getLogger(__name__)
+_ERROR_LOG_LINES: Final = 20
+_CHANGE_TIMEOUT_S: Final = 30.0
+_RETRY_S: Final = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timing:
+    """The limits of serving; see `homeport.settings.Settings`."""
+
+    request_deadline_s: float
+    queue_length: int
+    load_timeout_s: float
+    drain_s: float
+
+
+@dataclasses.dataclass(slots=True)
+class _Running:
+    """What runs for one deployed model."""
+
+    deployed: DeployedModel
+    log: ReplicaLog
+    task: asyncio.Task[None] | None = None
+    pool: Pool | None = None
+    failure: str = ""
+    ends: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stores:
+    """Where the reconciler reads what is wanted and writes what came of it."""
+
+    database: Database
+    operations: Operations
+    artifacts: Artifacts
+    log_dir: pathlib.Path
+    now: Callable[[], dt.datetime]
+
+
+class Reconciler:
+    """Makes endpoints run.
+
+    Args:
+        stores: What is wanted.
+        runtime: Starts replicas.
+        router: Where requests look up who answers.
+        metrics: Counts them.
+        timing: The limits.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        runtime: Runtime,
+        router: Router,
+        metrics: Metrics,
+        timing: Timing,
+    ) -> None:
+        self._stores = stores
+        self._runtime = runtime
+        self._router = router
+        self._metrics = metrics
+        self._timing = timing
+        self._running: dict[str, _Running] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._applying = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Take up everything the rows want; replicas come up in the background."""
+        self._loop = asyncio.get_running_loop()
+        deployments = await asyncio.to_thread(self._all_deployments)
+        wanted = frozenset(one.operation for one in deployments)
+        await asyncio.to_thread(self._stores.operations.recover, wanted)
+        names = await asyncio.to_thread(self._all_endpoints)
+        for name in names:
+            await self._apply(name)
+
+    async def stop(self) -> None:
+        """Answer what was accepted and end every replica; the rows stay as they are."""
+        for running in self._running.values():
+            if running.task is not None:
+                running.task.cancel()
+        tasks = [one.task for one in self._running.values() if one.task is not None]
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        await asyncio.gather(*(self._end(one) for one in self._running.values()))
+        self._running.clear()
+
+    def changed(self, name: EndpointName) -> None:
+        """Follow a change of an endpoint's rows; called from other threads, waits."""
+        if self._loop is None:
+            raise RuntimeError("the reconciler was not started")
+        done = asyncio.run_coroutine_threadsafe(self._apply(name), self._loop)
+        done.result(_CHANGE_TIMEOUT_S)
+
+    def missing_replicas(self) -> dict[str, str]:
+        """Return the deployed models that lack replicas, each with the reason."""
+        missing = {}
+        for deployed_id, running in self._running.items():
+            if running.deployed.state is not DeployState.DEPLOYED:
+                continue
+            pool = running.pool
+            if pool is None:
+                missing[deployed_id] = running.failure or "starting"
+            elif not pool.is_complete:
+                missing[deployed_id] = (
+                    pool.failure.message if pool.failure else "starting"
+                )
+        return missing
+
+    def log_tail(self, name: EndpointName, lines: int) -> dict[str, list[str]]:
+        """Return the last log lines of an endpoint's deployed models, by their ids."""
+        return {
+            deployed_id: running.log.tail(lines)
+            for deployed_id, running in self._running.items()
+            if running.deployed.endpoint == name
+        }
+
+    def update_gauges(self) -> None:
+        """Bring the gauges up to date; called when metrics are read."""
+        for deployed_id, running in self._running.items():
+            key = (running.deployed.endpoint.endpoint, deployed_id)
+            if running.pool is not None:
+                pool = running.pool
+                self._metrics.replicas_ready.labels(*key).set(pool.ready_replicas)
+                self._metrics.replica_restarts.labels(*key).set(pool.restarts)
+                self._metrics.queued.labels(*key).set(pool.queued)
+
+    async def _apply(self, name: EndpointName) -> None:
+        """Read one endpoint's rows; start, end and route accordingly."""
+        async with self._applying:
+            endpoint, deployments = await asyncio.to_thread(self._read, name)
+            for deployment in deployments:
+                self._take_up(deployment)
+            self._route(name, endpoint)
+
+    def _take_up(self, deployment: Deployment) -> None:
+        deployed = deployment.deployed_model
+        running = self._running.get(deployed.id)
+        if running is None:
+            path = self._stores.log_dir / f"{deployed.id}.log"
+            running = _Running(deployed, ReplicaLog(path, self._stores.now))
+            self._running[deployed.id] = running
+            if deployed.state is not DeployState.UNDEPLOYING:
+                running.task = asyncio.create_task(
+                    self._bring_up(running, deployment), name=f"deploy {deployed.id}"
+                )
+        running.deployed = deployed
+        if deployed.state is DeployState.UNDEPLOYING and not running.ends:
+            running.ends = True
+            task = asyncio.create_task(
+                self._take_down(running, deployment.operation),
+                name=f"undeploy {deployed.id}",
+            )
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def _route(self, name: EndpointName, endpoint: Endpoint | None) -> None:
+        if endpoint is None:
+            self._router.drop(name)
+            return
+        shares = []
+        for deployed in endpoint.deployed_models:
+            percent = endpoint.traffic_split.get(deployed.id, 0)
+            running = self._running.get(deployed.id)
+            if percent and running is not None and running.pool is not None:
+                meter = self._metrics.meter(name.endpoint, deployed.id)
+                shares.append(Share(percent, running.pool, _tail(deployed), meter))
+        self._router.put(name, Route(shares))
+
+    async def _bring_up(self, running: _Running, deployment: Deployment) -> None:
+        """Start a deployed model; a first deploy that fails is undone."""
+        deployed = deployment.deployed_model
+        first = deployed.state is DeployState.DEPLOYING
+        while True:
+            try:
+                await self._start_pool(running)
+                if first:
+                    await asyncio.to_thread(self._record_deployed, deployment)
+            except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
+                if not isinstance(error, HomeportError):
+                    _log.exception("deployed model %s was not started", deployed.id)
+                if first:
+                    await self._undo(running, deployment.operation, error)
+                    return
+                running.failure = str(error)
+                _log.warning("deployed model %s: %s", deployed.id, error)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        await self._apply(deployed.endpoint)
+
+    async def _start_pool(self, running: _Running) -> None:
+        """Lay out the archive and bring the wanted replicas up.
+
+        A pool that was routed to before (the server restarted) keeps trying by itself
+        once it exists.
+        """
+        deployed = running.deployed
+        version, model_dir = await asyncio.to_thread(self._lay_out, deployed)
+        environment = _environment(version)
+        launch = Launch(model_dir, environment, self._timing.load_timeout_s)
+
+        async def start_replica(on_room: Callable[[], None]) -> Replica:
+            try:
+                return await self._runtime.start(
+                    launch, on_log=running.log.write, on_room=on_room
+                )
+            except HomeportError as error:
+                raise _with_log(error, running.log, environment) from error
+
+        limits = Limits(
+            replicas=deployed.resources.min_replica_count,
+            queue_length=self._timing.queue_length,
+            deadline_s=self._timing.request_deadline_s,
+        )
+        running.pool = Pool(deployed.id, start_replica, limits)
+        running.pool.start()
+        if deployed.state is DeployState.DEPLOYED:
+            await self._apply(deployed.endpoint)
+        else:
+            await running.pool.ready()
+
+    async def _undo(
+        self, running: _Running, operation: OperationName, error: Exception
+    ) -> None:
+        await self._end(running)
+        self._running.pop(running.deployed.id, None)
+        await asyncio.to_thread(self._record_gone, running.deployed.id)
+        await asyncio.to_thread(self._stores.operations.fail, operation, error)
+
+    async def _take_down(self, running: _Running, operation: OperationName) -> None:
+        deployed = running.deployed
+        if running.task is not None:
+            running.task.cancel()
+            await asyncio.gather(running.task, return_exceptions=True)
+        await self._end(running)
+        self._running.pop(deployed.id, None)
+        await asyncio.to_thread(self._record_undeployed, deployed.id, operation)
+        self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
+        await self._apply(deployed.endpoint)
+
+    async def _end(self, running: _Running) -> None:
+        if running.pool is not None:
+            await running.pool.close(self._timing.drain_s)
+        running.log.close()
+
+    def _all_deployments(self) -> list[Deployment]:
+        with self._stores.database.snapshot() as transaction:
+            return endpoint_rows.deployments(transaction)
+
+    def _all_endpoints(self) -> list[EndpointName]:
+        with self._stores.database.snapshot() as transaction:
+            return endpoint_rows.all_names(transaction)
+
+    def _read(self, name: EndpointName) -> tuple[Endpoint | None, list[Deployment]]:
+        with self._stores.database.snapshot() as transaction:
+            return (
+                endpoint_rows.get(transaction, name),
+                endpoint_rows.deployments(transaction, name),
+            )
+
+    def _lay_out(self, deployed: DeployedModel) -> tuple[ModelVersion, pathlib.Path]:
+        with self._stores.database.snapshot() as transaction:
+            version = catalog.resolve(transaction, deployed.version)
+        if version.artifact is None:
+            raise RuntimeError(f"{deployed.version} was deployed without an artifact")
+        return version, self._stores.artifacts.lay_out(version.artifact)
+
+    def _record_deployed(self, deployment: Deployment) -> None:
+        """Write, all at once: it serves, the split it came for, the operation's end."""
+        deployed = deployment.deployed_model
+        operation = self._stores.operations.get(deployment.operation)
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
+            endpoint = endpoint_rows.get(transaction, deployed.endpoint)
+            if endpoint is None:
+                raise RuntimeError(f"{deployed.endpoint} vanished under a deployment")
+            now = self._stores.now()
+            split = _applied(deployment, endpoint)
+            endpoint_rows.update(
+                transaction,
+                dataclasses.replace(
+                    endpoint,
+                    traffic_split=split,
+                    update_time=now,
+                    # An operation changes its endpoint once: its id is as good.
+                    etag=operation.name.operation,
+                ),
+            )
+            self._stores.operations.fulfil(
+                transaction, operation, {"deployed_model": deployed.id}
+            )
+
+    def _record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
+        promised = self._stores.operations.get(operation)
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.delete_deployment(transaction, deployed_id)
+            self._stores.operations.fulfil(transaction, promised, {})
+
+    def _record_gone(self, deployed_id: str) -> None:
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.delete_deployment(transaction, deployed_id)
+
+
+def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
+    """Return the endpoint's split once the deployment answers."""
+    if not deployment.wanted_split:
+        return endpoint.traffic_split
+    own_id = deployment.deployed_model.id
+    split = {
+        own_id if key == PLACEHOLDER_ID else key: percent
+        for key, percent in deployment.wanted_split.items()
+    }
+    serving = frozenset(
+        one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
+    )
+    try:
+        check_split(split, serving)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            f"the endpoint changed during the deployment: {error.message}"
+        ) from error
+    return split
+
+
+def _environment(version: ModelVersion) -> dict[str, str]:
+    container = version.container
+    return {one.name: one.value for one in (container.env if container else ())}
+
+
+def _tail(deployed: DeployedModel) -> bytes:
+    fields = {
+        "deployedModelId": deployed.id,
+        "model": str(deployed.version.unversioned),
+        "modelVersionId": deployed.version.version,
+        "modelDisplayName": deployed.model_display_name,
+    }
+    return b"," + orjson.dumps(fields)[1:]
+
+
+def _with_log(
+    error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
+) -> HomeportError:
+    """Return the same failure with the replica's last lines, values redacted."""
+    lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
+    (message,) = redacted([error.message], environment)
+    shown = "\n".join(lines) if lines else "(it printed nothing)"
+    told = f"{message}\nLast log lines of the replica:\n{shown}"
+    failure = copy.copy(error)
+    failure.message = told
+    return failure

@@ -1,0 +1,76 @@
+"""Runtime: the engine that starts replicas, and what it promises of each."""
+
+import asyncio
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from homeport.worker.replica import LoadReport, Reply
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Launch:
+    """What a replica is started from.
+
+    Attributes:
+        model_dir: The laid-out archive, read only.
+        environment: The deployment's own variables.
+        load_timeout_s: How long a replica may take to load its model.
+    """
+
+    model_dir: pathlib.Path
+    environment: Mapping[str, str]
+    load_timeout_s: float
+
+
+class Replica(Protocol):
+    """One copy of a model that answers; `homeport.worker.replica` is the local one."""
+
+    closed: asyncio.Future[str]
+    """Resolves with how it ended."""
+
+    @property
+    def report(self) -> LoadReport:
+        """What it said of itself when its model was loaded."""
+
+    @property
+    def outstanding(self) -> int:
+        """Requests sent and not answered."""
+
+    @property
+    def service_time_s(self) -> float:
+        """Seconds one request keeps it busy, a moving average."""
+
+    @property
+    def busy_since(self) -> float | None:
+        """Loop time at which the request in work was begun; None when idle."""
+
+    def predict(self, body: bytes, reply: asyncio.Future[Reply]) -> None:
+        """Send a request whose answer goes to `reply`."""
+
+    async def stop(self, grace_s: float) -> None:
+        """End it, after what it has in work or the grace; twice is fine."""
+
+
+class Runtime(Protocol):
+    """Starts replicas."""
+
+    async def start(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[str], None],
+        on_room: Callable[[], None],
+    ) -> Replica:
+        """Return a replica whose model is loaded.
+
+        Args:
+            launch: What to start it from.
+            on_log: Receives each line it prints.
+            on_room: Called when answers have made room for further requests.
+
+        Raises:
+            HomeportError: It could not be started or its model not be loaded; nothing
+                of it is left running.
+        """

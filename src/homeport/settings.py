@@ -1,0 +1,38 @@
+"""Settings: read once by the command line, handed out by `wiring`, never fetched."""
+
+import dataclasses
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """How one server runs. `docs/operations.md` has a line for each.
+
+    Attributes:
+        data_dir: Everything the server remembers; one server at a time.
+        host: Address to listen on.
+        port: TCP port; 0 takes a free one.
+        allowed_hosts: Names beside localhost that requests may be addressed to.
+        insecure: Listen beyond loopback although nobody has to prove who they are.
+        max_request_bytes: Longest body of a request that is not a storage upload.
+        request_deadline_s: Seconds a prediction may take, waiting included.
+        queue_length: Predictions that may wait for each deployed model.
+        load_timeout_s: Seconds a replica may take to load its model.
+        drain_s: Seconds given to accepted predictions when a model is undeployed or
+            the server stops.
+        strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
+        access_log: Write a line for each request to standard error.
+    """
+
+    data_dir: pathlib.Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    allowed_hosts: tuple[str, ...] = ()
+    insecure: bool = False
+    max_request_bytes: int = 10 << 20
+    request_deadline_s: float = 60.0
+    queue_length: int = 100
+    load_timeout_s: float = 120.0
+    drain_s: float = 30.0
+    strict_resources: bool = False
+    access_log: bool = True
