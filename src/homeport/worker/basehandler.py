@@ -1,0 +1,120 @@
+"""BaseHandler as TorchServe's handlers subclass it, written anew to its behaviour.
+
+Attribute and method names are TorchServe's: authors read and override them.
+"""
+
+import pathlib
+from typing import Any
+
+import torch
+
+from homeport.errors import InvalidArgumentError
+from homeport.worker import handlers, weights
+from homeport.worker.context import Context
+
+
+class InputRefusedError(InvalidArgumentError, RuntimeError):
+    """The model's forward raised; still a RuntimeError to an author's `except`."""
+
+
+class BaseHandler:
+    """Loads the archive's model and serves tensors; authors override the steps.
+
+    One handler lives in one process and is never called twice at the same time.
+    """
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.mapping: dict[str, str] | None = None
+        self.device: torch.device | None = None
+        self.initialized = False
+        self.context: Context | None = None
+        self.model_pt_path: str | None = None
+        self.manifest: dict[str, Any] | None = None
+        self.map_location: str | None = None
+        self.explain = False
+        self.target = 0
+        self.profiler_args: dict[str, Any] = {}
+        self.model_yaml_config: dict[str, Any] = {}
+
+    def initialize(self, context: Context) -> None:
+        """Load model and labels; sets the attributes that the other steps use.
+
+        Raises:
+            LoadRefusedError: The archive holds no model that can be loaded.
+        """
+        properties = context.system_properties
+        self.context = context
+        self.model_yaml_config = context.model_yaml_config
+        self.manifest = context.manifest
+        self.map_location, self.device = _place(properties.get("gpu_id"))
+        model_dir = pathlib.Path(properties["model_dir"])
+        names = context.manifest["model"]
+        serialized_file = names.get("serializedFile") or ""
+        if serialized_file:
+            self.model_pt_path = str(model_dir / serialized_file)
+        model_file = names.get("modelFile") or ""
+        self.model = weights.load(model_dir, model_file, serialized_file, self.device)
+        self.mapping = handlers.load_label_mapping(
+            str(model_dir / "index_to_name.json")
+        )
+        self.initialized = True
+
+    def preprocess(self, data: Any) -> Any:  # noqa: ANN401  # authors override it
+        """Return the rows as one tensor, shape (rows, ...).
+
+        Raises:
+            InvalidArgumentError: The rows are not numbers in lists of one shape.
+        """
+        try:
+            return torch.as_tensor(data, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InvalidArgumentError(
+                f"the instances are not numbers in lists of one shape: {reason:.200}"
+            ) from error
+
+    def inference(self, data: Any, *args: object, **kwargs: object) -> Any:  # noqa: ANN401
+        """Return the model's output for one batch.
+
+        Raises:
+            InputRefusedError: The model's forward raised RuntimeError.
+        """
+        with torch.inference_mode():
+            batch = data.to(self.device)
+            try:
+                return self.model(batch, *args, **kwargs)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                raise refused(batch, error) from error
+
+    def postprocess(self, data: Any) -> Any:  # noqa: ANN401  # authors override it
+        """Return one JSON value for each row."""
+        return data.tolist()
+
+    def handle(self, data: Any, context: Context) -> Any:  # noqa: ANN401
+        """Return one prediction for each row of `data`."""
+        self.context = context
+        return self.postprocess(self.inference(self.preprocess(data)))
+
+
+def refused(batch: torch.Tensor, error: RuntimeError) -> InputRefusedError:
+    """Return the error of a model whose forward raised on `batch`."""
+    shape = tuple(getattr(batch, "shape", ()))
+    dtype = str(getattr(batch, "dtype", type(batch).__name__)).removeprefix("torch.")
+    # TorchScript's message is its own traceback; the last line is the reason.
+    reason = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return InputRefusedError(
+        f"the model refused an input of shape {shape} and type {dtype}: "
+        f"{reason[-1].strip():.300}"
+    )
+
+
+def _place(gpu_id: int | None) -> tuple[str, torch.device]:
+    """Return torch's name of the kind of device, and the device."""
+    if gpu_id is not None and torch.cuda.is_available():
+        return "cuda", torch.device(f"cuda:{gpu_id}")
+    if gpu_id is not None and torch.backends.mps.is_available():
+        return "mps", torch.device("mps")
+    return "cpu", torch.device("cpu")

@@ -1,0 +1,171 @@
+"""One call of a handler: bodies in, one reply for each, whatever the handler does.
+
+This is the edge where an author's exceptions end: they become replies here.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from homeport.errors import Code, HandlerError, HomeportError
+from homeport.worker import instances, predictions
+from homeport.worker.context import Context
+from homeport.worker.handler import EntryPoint
+from homeport.worker.handlers import PredictionException
+from homeport.worker.protocol import Reply
+
+_LOG: Final = logging.getLogger("homeport.worker")
+_MAX_MESSAGE_CHARACTERS: Final = 2000
+_HTTP_OK_LIMIT: Final = 400
+_HTTP_SERVER_ERROR: Final = 500
+_CODE_BY_HTTP: Final = {
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    409: Code.ABORTED,
+    429: Code.RESOURCE_EXHAUSTED,
+    499: Code.CANCELLED,
+    501: Code.UNIMPLEMENTED,
+    503: Code.UNAVAILABLE,
+    504: Code.DEADLINE_EXCEEDED,
+    507: Code.RESOURCE_EXHAUSTED,
+}
+
+
+class Predictor(Protocol):
+    """Whatever answers :predict requests."""
+
+    def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
+        """Return one reply for each body, in order; never raises an Exception."""
+
+
+class HandlerPredictor:
+    """Answers through the author's handler.
+
+    Args:
+        entry_point: Called with all rows of all requests, and the context.
+        context: What the handler is given.
+    """
+
+    def __init__(self, entry_point: EntryPoint, context: Context) -> None:
+        self._entry_point = entry_point
+        self._context = context
+        self._calls = 0
+
+    def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
+        """Return one reply for each body; a bad request fails alone.
+
+        Several bodies are one call. If that call fails in any way they are called one
+        by one, so a handler may see a row a second time.
+        """
+        if len(bodies) > 1:
+            replies = self._predict_together(bodies)
+            if replies is not None:
+                return replies
+        return [self._predict_one(body) for body in bodies]
+
+    def _predict_one(self, body: bytes) -> Reply:
+        try:
+            rows = instances.decode_binary(instances.parse(body))
+            return self._call(rows, [len(rows)])[0]
+        except Exception as error:  # noqa: BLE001  # the edge of the author's code
+            return reply_for(error)
+
+    def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
+        """Return the replies of one combined call, None if it has to be split."""
+        try:
+            parts = [instances.decode_binary(instances.parse(body)) for body in bodies]
+            rows = [row for part in parts for row in part]
+            return self._call(rows, [len(part) for part in parts])
+        except Exception as error:  # noqa: BLE001  # each request is tried by itself
+            _LOG.debug("a batch of %d failed: %s", len(bodies), type(error).__name__)
+            return None
+
+    def _call(self, rows: list[Any], counts: list[int]) -> list[Reply]:
+        self._calls += 1
+        self._context.begin_call(
+            [f"{self._calls}-{index}" for index in range(len(counts))]
+        )
+        expected = len(rows)
+        results = self._entry_point(rows, self._context)
+        if not isinstance(results, list):
+            raise HandlerError(
+                f"the handler returned {_named(results)} for {_count(expected)}: "
+                "return a list with one prediction for each"
+            )
+        if len(results) != expected:
+            raise count_error("handler", len(results), expected)
+        replies, start = [], 0
+        for index, count in enumerate(counts):
+            replies.append(self._reply(index, results[start : start + count]))
+            start += count
+        return replies
+
+    def _reply(self, index: int, results: list[Any]) -> Reply:
+        status, phrase = self._context.get_response_status(index)
+        if status >= _HTTP_OK_LIMIT:
+            message = phrase or f"the handler set the response status {status}"
+            return _refusal(_code_of_http(status), message)
+        return Reply(0, predictions.render(results))
+
+
+def reply_for(error: Exception) -> Reply:
+    """Return the reply for an exception of one call; the traceback goes to the log."""
+    match error:
+        case HandlerError():
+            _LOG.error("%s", error.message)
+            return _refusal(error.code, error.message)
+        case HomeportError():
+            return _refusal(error.code, error.message)
+        case PredictionException():
+            return _refusal(_code_of_http(error.error_code), str(error.message))
+        case _:
+            return _unexpected(error)
+
+
+def count_error(who: str, returned: int, expected: int) -> HandlerError:
+    """Return the error of a handler or model with the wrong number of results."""
+    results = "1 result" if returned == 1 else f"{returned} results"
+    return HandlerError(
+        f"the {who} returned {results} for {_count(expected)}: "
+        "return one prediction for each instance"
+    )
+
+
+def _unexpected(error: Exception) -> Reply:
+    _LOG.error("the handler raised %s", type(error).__name__, exc_info=error)
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    said = (
+        f"the handler raised {name}: {text}" if text else f"the handler raised {name}"
+    )
+    if isinstance(error, MemoryError) or _is_device_memory_error(error):
+        return _refusal(Code.RESOURCE_EXHAUSTED, said)
+    return _refusal(Code.INTERNAL, said)
+
+
+def _refusal(code: Code, message: str) -> Reply:
+    return Reply(code, message[:_MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace"))
+
+
+def _code_of_http(status: object) -> Code:
+    if not isinstance(status, int):
+        return Code.INTERNAL
+    if status in _CODE_BY_HTTP:
+        return _CODE_BY_HTTP[status]
+    below = _HTTP_OK_LIMIT <= status < _HTTP_SERVER_ERROR
+    return Code.INVALID_ARGUMENT if below else Code.INTERNAL
+
+
+def _is_device_memory_error(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def _count(instances_: int) -> str:
+    return "1 instance" if instances_ == 1 else f"{instances_} instances"
+
+
+def _named(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"

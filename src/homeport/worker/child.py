@@ -1,0 +1,121 @@
+"""A worker process from its first instruction to its last.
+
+It says HELLO, loads the one model it is told to, serves it, and ends with the socket:
+a worker never outlives its server.
+"""
+
+import ctypes
+import dataclasses
+import faulthandler
+import gc
+import logging
+import os
+import pathlib
+import resource
+import signal
+import socket
+import sys
+from typing import Any, Final
+
+from homeport.worker import calls, handler, loading, loop, protocol
+from homeport.worker.context import Context
+from homeport.worker.handler import Archive
+from homeport.worker.loop import Link, RequestLoop
+from homeport.worker.protocol import Kind
+
+_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(fd: int) -> int:
+    """Serve over the inherited socket `fd`; return the exit status."""
+    _prepare_process()
+    link = Link(socket.socket(fileno=fd))
+    try:
+        return _serve(link)
+    except loop.ParentGoneError:
+        # At once, whatever threads and exit hooks the author's code has left.
+        os._exit(0)
+
+
+def _prepare_process() -> None:
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
+    # The model's directory is read-only, and its digest was checked.
+    sys.dont_write_bytecode = True
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(levelname)s %(name)s %(message)s",
+    )
+    if sys.platform == "linux":
+        # Also while a handler computes and nobody reads the socket.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _serve(link: Link) -> int:
+    link.send(protocol.encode_json(Kind.HELLO, {"protocol": protocol.PROTOCOL_VERSION}))
+    order = link.next_frame()
+    if order.kind == Kind.SHUTDOWN:
+        return 0
+    if order.kind != Kind.LOAD:
+        raise protocol.ProtocolError(
+            f"the server sent a frame of kind {order.kind} instead of LOAD: "
+            "both sides need the same Homeport version"
+        )
+    wanted = protocol.decode_json(order.payload)
+    model_dir = pathlib.Path(wanted["model_dir"])
+    try:
+        archive, predictor = _load(model_dir, wanted["gpu_id"])
+    except Exception as error:  # noqa: BLE001  # whatever the author's code raises
+        failure = dataclasses.asdict(loading.explain(error, model_dir))
+        link.send(protocol.encode_json(Kind.LOAD_FAILED, failure))
+        link.next_frame()  # until the parent has read it and hangs up
+        return 1
+    link.send(protocol.encode_json(Kind.LOADED, _report(archive)))
+    # What was loaded stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    RequestLoop(link, predictor, archive.config.policy).run()
+    return 0
+
+
+def _load(
+    model_dir: pathlib.Path, gpu_id: int | None
+) -> tuple[Archive, calls.Predictor]:
+    archive = handler.open_archive(model_dir)
+    handler.enter(model_dir)
+    context = handler.make_context(archive, gpu_id)
+    if archive.manifest.handler_module == handler.BASE_HANDLER and not (
+        (model_dir / f"{handler.BASE_HANDLER}.py").is_file()
+    ):
+        predictor = _load_base(context)
+    else:
+        predictor = calls.HandlerPredictor(handler.load(archive, context), context)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    return archive, predictor
+
+
+def _load_base(context: Context) -> calls.Predictor:
+    # Deferred: these import torch, which an author's own handler may not need.
+    from homeport.worker import basehandler, tensorcalls  # noqa: PLC0415
+
+    base = basehandler.BaseHandler()
+    base.initialize(context)
+    if base.device is None:
+        raise RuntimeError("initialize() set no device")
+    return tensorcalls.TensorPredictor(base.model, base.device)
+
+
+def _report(archive: Archive) -> dict[str, Any]:
+    policy = archive.config.policy
+    return {
+        "batch_size": policy.max_size,
+        "max_batch_delay_s": policy.max_delay_s,
+        "response_timeout_s": archive.config.response_timeout_s,
+        "handler": archive.manifest.handler,
+    }

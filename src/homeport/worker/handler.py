@@ -1,0 +1,142 @@
+"""The archive's handler, found and initialised as TorchServe finds it.
+
+An ImportError inside the author's file stays what it is: it is never taken for a
+handler that does not exist.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from homeport.archive import manifest as archive_manifest
+from homeport.archive.manifest import Manifest
+from homeport.errors import InvalidArgumentError
+from homeport.worker import config, handlers, loading, torchserve
+from homeport.worker.config import ModelConfig
+from homeport.worker.context import Context
+
+BASE_HANDLER = "base_handler"
+EntryPoint = Callable[[Any, Context], Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Archive:
+    """An extracted archive, its manifest and its config file read.
+
+    Attributes:
+        model_dir: The directory, which nothing is written into.
+        manifest: What the archive says about itself.
+        config: What its config file says.
+    """
+
+    model_dir: pathlib.Path
+    manifest: Manifest
+    config: ModelConfig
+
+
+def open_archive(model_dir: pathlib.Path) -> Archive:
+    """Return the archive extracted at `model_dir`.
+
+    Raises:
+        InvalidArgumentError: No manifest, or a manifest or config file that is wrong.
+        FailedPreconditionError: There is a config file and no PyYAML.
+    """
+    try:
+        text = (model_dir / archive_manifest.PATH).read_bytes()
+    except FileNotFoundError as error:
+        raise InvalidArgumentError(
+            f"the archive has no {archive_manifest.PATH}: "
+            "pack it with homeport pack or torch-model-archiver"
+        ) from error
+    manifest = archive_manifest.parse(text)
+    return Archive(model_dir, manifest, config.load(model_dir, manifest.config_file))
+
+
+def make_context(archive: Archive, gpu_id: int | None) -> Context:
+    """Return the context that the archive's handler is given."""
+    return Context(
+        model_name=archive.manifest.model_name,
+        model_dir=str(archive.model_dir),
+        manifest=json.loads(archive_manifest.serialize(archive.manifest)),
+        batch_size=archive.config.policy.max_size,
+        gpu=gpu_id,
+        mms_version=torchserve.VERSION,
+        model_yaml_config=dict(archive.config.values),
+    )
+
+
+def enter(model_dir: pathlib.Path) -> None:
+    """Make this process the archive's: its directory is current and imported first."""
+    os.chdir(model_dir)
+    sys.path.insert(0, str(model_dir))
+    torchserve.install()
+
+
+def load(archive: Archive, context: Context) -> EntryPoint:
+    """Return the entry point of the author's handler, initialised.
+
+    Raises:
+        LoadRefusedError: There is no such file, or no entry point in it.
+        Exception: Whatever the author's code raises.
+    """
+    module = _import(archive)
+    named = archive.manifest.handler_function or "handle"
+    function = getattr(module, named, None)
+    if isinstance(function, types.FunctionType):
+        # TorchServe initialises a module-level handler by calling it without data.
+        function(None, context)
+        entry_point: EntryPoint = function
+        return entry_point
+    handler = _handler_class(module, archive.manifest.handler)()
+    handler.initialize(context)
+    return handler.handle  # type: ignore[no-any-return]  # the author's own
+
+
+def _import(archive: Archive) -> types.ModuleType:
+    name = archive.manifest.handler_module
+    path = archive.model_dir / f"{name}.py"
+    if not path.is_file():
+        if name in torchserve.REFUSED_HANDLERS:
+            raise torchserve.refuse_handler(name)
+        raise loading.LoadRefusedError(
+            f"the manifest names the handler {archive.manifest.handler} and "
+            f"{path.name} is not in the archive",
+            "Pack the archive again with --handler and the path of that file.",
+        )
+    # Loaded by its path: its name may hide a module that is already imported.
+    name = f"handler_{name}" if name in sys.modules else name
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"no loader for {path.name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _handler_class(module: types.ModuleType, handler: str) -> Any:  # noqa: ANN401
+    classes = [
+        cls
+        for cls in handlers.list_classes_from_module(module)
+        if hasattr(cls, "initialize") and hasattr(cls, "handle")
+    ]
+    if len(classes) == 1:
+        return classes[0]
+    if classes:
+        names = ", ".join(cls.__name__ for cls in classes)
+        raise loading.LoadRefusedError(
+            f"the handler {handler} defines {len(classes)} classes with initialize and "
+            f"handle ({names}), and exactly one can be served",
+            "Keep one in that file and import the others from another.",
+        )
+    raise loading.LoadRefusedError(
+        f"the handler {handler} defines neither a function handle(data, context) nor a "
+        "class with initialize and handle",
+        "Add one of them, for example a subclass of BaseHandler.",
+    )

@@ -1,0 +1,162 @@
+"""Why a model did not load, in the words its author needs."""
+
+import dataclasses
+import pathlib
+import traceback
+import types
+from collections.abc import Iterable
+from typing import Final
+
+from homeport.errors import FailedPreconditionError
+
+_OURS: Final = str(pathlib.Path(__file__).parent)
+# Where the name imported is not the name installed.
+_DISTRIBUTIONS: Final = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+
+
+class LoadRefusedError(FailedPreconditionError):
+    """The archive cannot be served, for a reason that is known here.
+
+    Args:
+        cause: One sentence without the final full stop.
+        remedy: What to do, one sentence.
+    """
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}. {remedy}")
+        self.cause = cause
+        self.remedy = remedy
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """What the parent is told.
+
+    Attributes:
+        cause: One sentence without the final full stop.
+        remedy: What to do, one sentence.
+        traceback: The author's frames as Python prints them, "" if there are none.
+    """
+
+    cause: str
+    remedy: str
+    traceback: str
+
+
+def explain(error: Exception, model_dir: pathlib.Path) -> LoadFailure:
+    """Return the failure that `error`, raised while the model loaded, stands for."""
+    cause, remedy = _cause_and_remedy(error, model_dir)
+    return LoadFailure(
+        cause=_relative(cause, model_dir),
+        remedy=_relative(remedy, model_dir),
+        traceback=authors_traceback(error, model_dir),
+    )
+
+
+def authors_traceback(error: BaseException, model_dir: pathlib.Path) -> str:
+    """Return the traceback without our frames, file names relative to the archive."""
+    report = traceback.TracebackException.from_exception(error, compact=True)
+    if not _keep_authors_frames(report):
+        return ""
+    return _relative("".join(report.format()), model_dir)
+
+
+def _keep_authors_frames(report: traceback.TracebackException) -> bool:
+    """Drop our frames along the whole chain; say if any other is left."""
+    kept = [frame for frame in report.stack if not _is_ours(frame.filename)]
+    report.stack = traceback.StackSummary.from_list(kept)
+    left = bool(kept)
+    for link in (report.__cause__, report.__context__):
+        if link is not None:
+            left |= _keep_authors_frames(link)
+    return left
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_OURS, "<frozen "))
+
+
+def _cause_and_remedy(error: Exception, model_dir: pathlib.Path) -> tuple[str, str]:
+    match error:
+        case LoadRefusedError():
+            return error.cause, error.remedy
+        case FailedPreconditionError():
+            return error.message, "Correct it and deploy again."
+        case ModuleNotFoundError(name=str() as name) if name:
+            return _where(error, model_dir), _missing_module(name, model_dir)
+        case FileNotFoundError():
+            return (
+                _where(error, model_dir),
+                "Pack the file with --extra-files and open it relative to "
+                'context.system_properties["model_dir"].',
+            )
+        case _:
+            return (
+                _where(error, model_dir),
+                "Correct the code and pack the archive again.",
+            )
+
+
+def _missing_module(name: str, model_dir: pathlib.Path) -> str:
+    top = name.partition(".")[0]
+    if top == "ts":
+        return (
+            "Homeport brings BaseHandler, Context and ts.utils.util: subclass "
+            "BaseHandler and keep the rest in your own file."
+        )
+    if top != name and _is_in_archive(top, model_dir):
+        return f"Add the file of {name} to the archive with --extra-files."
+    package = _DISTRIBUTIONS.get(top, top)
+    listing = (
+        f"list {package} in the archive's requirements and install it where the "
+        "server runs"
+    )
+    if top in _DISTRIBUTIONS:
+        return f"Please {listing}."
+    return (
+        f"If {top} is a package, {listing}; if {top}.py is a file of yours, add it to "
+        "the archive with --extra-files."
+    )
+
+
+def _is_in_archive(top: str, model_dir: pathlib.Path) -> bool:
+    return (model_dir / f"{top}.py").is_file() or (model_dir / top).is_dir()
+
+
+def _where(error: Exception, model_dir: pathlib.Path) -> str:
+    """Return `handler.py line 3 raised ValueError: text`."""
+    text = " ".join(str(error).split())
+    raised = f"raised {type(error).__name__}" + (f": {text}" if text else "")
+    frame = _last_authors_frame(_frames(error.__traceback__), model_dir)
+    if frame is None:
+        if isinstance(error, SyntaxError) and error.filename:
+            return f"{pathlib.PurePath(error.filename).name} {raised}"
+        return f"loading the model {raised}"
+    return f"{pathlib.PurePath(frame.filename).name} line {frame.lineno} {raised}"
+
+
+def _frames(trace: types.TracebackType | None) -> list[traceback.FrameSummary]:
+    return list(traceback.extract_tb(trace))
+
+
+def _last_authors_frame(
+    frames: Iterable[traceback.FrameSummary], model_dir: pathlib.Path
+) -> traceback.FrameSummary | None:
+    inside = [
+        f for f in frames if pathlib.PurePath(f.filename).is_relative_to(model_dir)
+    ]
+    return inside[-1] if inside else None
+
+
+def _relative(text: str, model_dir: pathlib.Path) -> str:
+    """Return `text` without the server's path to the archive."""
+    return text.replace(f"{model_dir}/", "").replace(str(model_dir), "the archive")

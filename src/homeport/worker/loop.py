@@ -1,0 +1,174 @@
+"""The child's only loop: frames in, replies out, one thread.
+
+Requests queue in the socket and here; there is no second thread, so a handler is never
+called twice at the same time.
+"""
+
+import collections
+import select
+import socket
+import time
+from typing import Final
+
+from homeport.worker import batching, protocol
+from homeport.worker.batching import BatchPolicy
+from homeport.worker.calls import Predictor
+from homeport.worker.protocol import Decoder, Frame, Kind, ProtocolError
+
+# Replies leave together, but none waits longer than this for the next.
+_FLUSH_AFTER_S: Final = 0.002
+
+
+class ParentGoneError(Exception):
+    """The socket reached its end: nobody waits for anything any more."""
+
+
+class Link:
+    """The child's end of the socket.
+
+    Args:
+        sock: Connected to the parent, blocking.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._decoder = Decoder()
+        self._frames: collections.deque[Frame] = collections.deque()
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises:
+            ParentGoneError: There is nobody to read it.
+        """
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise ParentGoneError from error
+
+    def next_frame(self) -> Frame:
+        """Wait for one frame and return it.
+
+        Raises:
+            ParentGoneError: There will be none.
+        """
+        while not self._frames:
+            self._receive(0)
+        return self._frames.popleft()
+
+    def waiting(self) -> int:
+        """Return how many frames are here already."""
+        return len(self._frames)
+
+    def drain(self, timeout_s: float) -> None:
+        """Take in what has arrived, waiting up to `timeout_s` for anything.
+
+        Raises:
+            ParentGoneError: The socket reached its end.
+        """
+        if timeout_s > 0:
+            select.select([self._sock], [], [], timeout_s)
+        try:
+            self._receive(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+
+    def _receive(self, flags: int) -> None:
+        try:
+            count = self._sock.recv_into(self._decoder.writable(), 0, flags)
+        except ConnectionError as error:
+            raise ParentGoneError from error
+        if count == 0:
+            raise ParentGoneError
+        self._frames.extend(self._decoder.received(count))
+
+
+class RequestLoop:
+    """Answers requests until it is told to stop.
+
+    Args:
+        link: Where they come from.
+        predictor: Who answers them.
+        policy: How many go into one call.
+    """
+
+    def __init__(self, link: Link, predictor: Predictor, policy: BatchPolicy) -> None:
+        self._link = link
+        self._predictor = predictor
+        self._policy = policy
+        self._replies: list[bytes] = []
+        self._flushed_at = 0.0
+
+    def run(self) -> None:
+        """Answer every request before SHUTDOWN, then return.
+
+        Raises:
+            ParentGoneError: The socket reached its end.
+        """
+        while True:
+            batch, stopping = self._next_batch()
+            if batch:
+                self._answer(batch)
+            if stopping:
+                self._flush()
+                return
+
+    def _next_batch(self) -> tuple[list[Frame], bool]:
+        """Return the requests of the next call, and whether SHUTDOWN follows them."""
+        if not self._link.waiting():
+            self._flush()
+        first = self._link.next_frame()
+        if _is_shutdown(first):
+            return [], True
+        batch = [first]
+        begin = time.monotonic()
+        while len(batch) < self._policy.max_size:
+            if not self._link.waiting() and not self._wait_for_company(batch, begin):
+                break
+            frame = self._link.next_frame()
+            if _is_shutdown(frame):
+                return batch, True
+            batch.append(frame)
+        return batch, False
+
+    def _wait_for_company(self, batch: list[Frame], begin: float) -> bool:
+        """Return whether another frame came before the batch had to go."""
+        age_s = time.monotonic() - begin
+        wait_s = batching.seconds_to_wait(self._policy, len(batch), age_s)
+        if wait_s:
+            self._flush()
+        self._link.drain(wait_s)
+        return bool(self._link.waiting())
+
+    def _answer(self, batch: list[Frame]) -> None:
+        replies = self._predictor.predict([frame.payload for frame in batch])
+        for frame, reply in zip(batch, replies, strict=True):
+            self._replies.append(_encode(frame.id, reply))
+        if time.monotonic() - self._flushed_at > _FLUSH_AFTER_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._replies:
+            self._link.send(b"".join(self._replies))
+            self._replies.clear()
+        self._flushed_at = time.monotonic()
+
+
+def _is_shutdown(frame: Frame) -> bool:
+    if frame.kind == Kind.PREDICT:
+        return False
+    if frame.kind == Kind.SHUTDOWN:
+        return True
+    raise ProtocolError(
+        f"the server sent a frame of kind {frame.kind} while the worker served: "
+        "one side was changed without raising the protocol version"
+    )
+
+
+def _encode(id_: int, reply: protocol.Reply) -> bytes:
+    try:
+        return protocol.encode(Kind.REPLY, reply.payload, status=reply.code, id_=id_)
+    except ProtocolError as error:
+        return protocol.encode(
+            Kind.REPLY, error.message.encode(), status=error.code, id_=id_
+        )

@@ -1,0 +1,199 @@
+"""A worker's operating-system process, as its parent owns it.
+
+The process leads a group of its own, has a private temporary directory that goes when
+it goes, and an environment made from nothing. What it prints comes back line by line.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from homeport.errors import UnavailableError
+
+_LOG: Final = logging.getLogger(__name__)
+MAX_LINE_BYTES: Final = 8 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+_LOG_END_TIMEOUT_S: Final = 1.0
+
+
+class WorkerProcess:
+    """One running process; made by `spawn`.
+
+    Attributes:
+        ended: Resolves with how it ended, after its last line was handed over.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        private_dir: pathlib.Path,
+        on_log: Callable[[str], None],
+        on_exit: Callable[[str], None],
+    ) -> None:
+        self._process = process
+        self._private_dir = private_dir
+        self._on_log = on_log
+        self._on_exit = on_exit
+        self._killed_because = ""
+        self.ended = asyncio.create_task(self._watch(), name=f"worker {process.pid}")
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the group's too."""
+        return self._process.pid
+
+    def kill(self, reason: str) -> None:
+        """SIGKILL the whole group at once; `reason` is how it will have ended."""
+        if self._process.returncode is None:
+            self._killed_because = self._killed_because or reason
+            self._kill_group()
+
+    async def _watch(self) -> str:
+        log = asyncio.create_task(self._read_log(), name=f"worker log {self.pid}")
+        returncode = await self._process.wait()
+        # What it started itself goes with it.
+        self._kill_group()
+        reason = self._killed_because or describe_exit(returncode)
+        self._on_exit(reason)
+        await asyncio.wait({log}, timeout=_LOG_END_TIMEOUT_S)
+        log.cancel()
+        await asyncio.to_thread(shutil.rmtree, self._private_dir, ignore_errors=True)
+        return reason
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def _read_log(self) -> None:
+        stream = self._process.stdout
+        if stream is None:
+            raise RuntimeError("the worker was started without a pipe")
+        lines = LineCutter()
+        while chunk := await stream.read(_CHUNK_BYTES):
+            self._hand_over(lines.feed(chunk))
+        self._hand_over(lines.end())
+
+    def _hand_over(self, lines: list[str]) -> None:
+        for line in lines:
+            try:
+                self._on_log(line)
+            except Exception:  # noqa: BLE001  # logged; the pipe must still be read
+                _LOG.exception("a worker's line could not be handed over")
+
+
+class LineCutter:
+    """Cuts bytes into lines of at most `MAX_LINE_BYTES`; the rest of a line is lost."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Return the lines that `chunk` completed, without their ends."""
+        *complete, rest = chunk.split(b"\n")
+        lines = []
+        for part in complete:
+            self._add(part)
+            lines += self.end()
+        self._add(rest)
+        return lines
+
+    def end(self) -> list[str]:
+        """Return the line begun, if there is one."""
+        line = bytes(self._line)
+        self._line.clear()
+        if not line:
+            return []
+        return [line.decode("utf-8", "replace").rstrip("\r")]
+
+    def _add(self, part: bytes) -> None:
+        self._line += part[: MAX_LINE_BYTES - len(self._line)]
+
+
+async def spawn(
+    link_fd: socket.socket,
+    environment: Mapping[str, str],
+    *,
+    on_log: Callable[[str], None],
+    on_exit: Callable[[str], None],
+) -> WorkerProcess:
+    """Start a worker that serves `link_fd`, the child's end, which is closed here.
+
+    Args:
+        link_fd: One end of a socket pair.
+        environment: The deployment's variables.
+        on_log: Called with each line the process prints.
+        on_exit: Called once with how it ended, before `ended` resolves.
+
+    Raises:
+        UnavailableError: The operating system refused.
+    """
+    private_dir = pathlib.Path(tempfile.mkdtemp(prefix="homeport-replica-"))
+    try:
+        with link_fd:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # Never import from the current directory, which the archive may fill.
+                "-P",
+                "-m",
+                "homeport.worker",
+                "--fd",
+                str(link_fd.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=(link_fd.fileno(),),
+                env=make_environment(environment, private_dir, os.environ),
+                cwd=private_dir,
+                start_new_session=True,
+            )
+    except BaseException as error:
+        shutil.rmtree(private_dir, ignore_errors=True)
+        if isinstance(error, OSError | ValueError):
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise UnavailableError(
+                f"the worker process could not be started ({reason}): "
+                "free memory or processes on this host and deploy again"
+            ) from error
+        raise
+    return WorkerProcess(process, private_dir, on_log, on_exit)
+
+
+def make_environment(
+    environment: Mapping[str, str],
+    private_dir: pathlib.Path,
+    server: Mapping[str, str],
+) -> dict[str, str]:
+    """Return a worker's whole environment: a few fixed variables and its own.
+
+    Nothing of `server`, the server's environment, is passed on but PATH.
+    """
+    return {
+        "PATH": server.get("PATH", os.defpath),
+        "HOME": str(private_dir),
+        "TMPDIR": str(private_dir),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        **environment,
+    }
+
+
+def describe_exit(returncode: int) -> str:
+    """Return how a process ended, from what `wait` gave."""
+    if returncode >= 0:
+        return f"exited with code {returncode}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"killed by signal {-returncode}"

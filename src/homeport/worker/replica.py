@@ -1,0 +1,273 @@
+"""The parent's handle on one worker process: start, predict, stop.
+
+`start` returns when the model is loaded; a replica that has ended never comes back, its
+owner starts another. Nothing is left behind in any case: no process, no directory.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
+
+from homeport.errors import Code, HomeportError, UnavailableError
+from homeport.worker import link, process, protocol
+from homeport.worker.link import ReplicaLink
+from homeport.worker.process import WorkerProcess
+from homeport.worker.protocol import Frame, Kind, Reply
+
+__all__ = ["LoadReport", "Replica", "ReplicaLoadError", "ReplicaSpec", "Reply"]
+
+_EXIT_AFTER_LINK_S: Final = 2.0
+_MAX_CONTROL_FRAMES: Final = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """What to run.
+
+    Attributes:
+        model_dir: The extracted archive; nothing is written into it.
+        environment: The deployment's variables, added to a minimal environment.
+        load_timeout_s: From the start of the process to the loaded model.
+        gpu_id: The index of a CUDA device, None for the CPU.
+    """
+
+    model_dir: pathlib.Path
+    environment: Mapping[str, str]
+    load_timeout_s: float = 120.0
+    gpu_id: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a loaded worker says about itself.
+
+    Attributes:
+        pid: Of the process, which leads a group of its own.
+        batch_size: Requests in one call of the handler, at most.
+        max_batch_delay_s: How long a request may wait for company.
+        response_timeout_s: The archive's own limit for one call, None for none.
+        handler: As the manifest names it.
+    """
+
+    pid: int
+    batch_size: int
+    max_batch_delay_s: float
+    response_timeout_s: float | None
+    handler: str
+
+
+class ReplicaLoadError(HomeportError):
+    """The archive's code or files did not load.
+
+    Args:
+        cause: One sentence without the final full stop.
+        remedy: What to do, one sentence.
+        traceback: The author's frames, "" if there are none.
+    """
+
+    code = Code.FAILED_PRECONDITION
+
+    def __init__(self, cause: str, remedy: str, traceback: str) -> None:
+        super().__init__(f"the model did not load: {cause}. {remedy}")
+        self.cause = cause
+        self.remedy = remedy
+        self.traceback = traceback
+
+
+class Replica:
+    """One worker process with its model loaded; made by `start`.
+
+    Attributes:
+        closed: Resolves with how the process ended: "stopped", "exited with code 3",
+            "killed by SIGKILL", or the reason given to `kill`.
+    """
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._control: asyncio.Queue[Frame | None] = asyncio.Queue(_MAX_CONTROL_FRAMES)
+        self._process: WorkerProcess | None = None
+        self._link: ReplicaLink | None = None
+        self._report: LoadReport | None = None
+        self._stopping = False
+
+    @classmethod
+    async def start(cls, spec: ReplicaSpec, *, on_log: Callable[[str], None]) -> Self:
+        """Start a worker and return it with its model loaded.
+
+        Leaves no process behind when it raises or is cancelled.
+
+        Args:
+            spec: What to run.
+            on_log: Called with each line that the worker prints, at most 8 KiB long.
+
+        Raises:
+            ReplicaLoadError: The archive's code or files did not load.
+            UnavailableError: The process could not be started, ended while it loaded,
+                or did not load in time.
+            ProtocolError: The process is no worker of this Homeport version.
+        """
+        replica = cls()
+        try:
+            async with asyncio.timeout(spec.load_timeout_s):
+                await replica._load(spec, on_log)
+        except TimeoutError as error:
+            await replica._give_up("did not load in time")
+            raise UnavailableError(
+                f"the model did not load within {spec.load_timeout_s:g} s: make its "
+                "initialize faster, or allow more time"
+            ) from error
+        except BaseException:
+            await replica._give_up("not needed any more")
+            raise
+        return replica
+
+    @property
+    def report(self) -> LoadReport:
+        """What the worker said when it had loaded."""
+        if self._report is None:
+            raise RuntimeError("the replica has not loaded")
+        return self._report
+
+    @property
+    def outstanding(self) -> int:
+        """Requests sent and not answered, those the caller gave up included."""
+        return self._connection.outstanding
+
+    @property
+    def service_time_s(self) -> float:
+        """Moving average of the seconds of work one request takes; 0.0 at first."""
+        return self._connection.service_time_s
+
+    @property
+    def busy_since(self) -> float | None:
+        """When the work in hand began, in `time.monotonic()` seconds; None if idle.
+
+        It restarts with every reply, so a large distance to now means a handler that
+        does not return.
+        """
+        return self._connection.busy_since
+
+    def predict(self, body: bytes) -> asyncio.Future[Reply]:
+        """Send the body of a :predict request at once; the future has its reply.
+
+        The future may be cancelled: the worker still does the work, and the reply is
+        dropped. It fails with UnavailableError when the process ends before.
+        """
+        return self._connection.predict(body)
+
+    def kill(self, reason: str) -> None:
+        """End the process and all it started at once, by SIGKILL."""
+        if self._process is not None:
+            self._process.kill(reason)
+
+    async def stop(self, grace_s: float) -> None:
+        """End the process when it has answered what it was sent; return when it ended.
+
+        Args:
+            grace_s: Seconds until it is killed instead.
+        """
+        self._stopping = True
+        if self._link is not None:
+            self._link.send(protocol.encode(Kind.SHUTDOWN))
+        await asyncio.wait({self.closed}, timeout=grace_s)
+        self.kill(f"killed: it did not stop within {grace_s:g} s")
+        await asyncio.wait({self.closed})
+
+    @property
+    def _connection(self) -> ReplicaLink:
+        if self._link is None:
+            raise RuntimeError("the replica has not started")
+        return self._link
+
+    async def _load(self, spec: ReplicaSpec, on_log: Callable[[str], None]) -> None:
+        ours, childs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        with contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            self._process = await process.spawn(
+                childs, spec.environment, on_log=on_log, on_exit=self._on_exit
+            )
+            self._process.ended.add_done_callback(self._on_end)
+            self._link = await link.connect(ours, self._on_control, self._on_lost)
+            undo.pop_all()
+        protocol.check_hello(await self._next_control())
+        order = {"model_dir": str(spec.model_dir.absolute()), "gpu_id": spec.gpu_id}
+        self._link.send(protocol.encode_json(Kind.LOAD, order))
+        self._report = _read_report(await self._next_control(), self._process.pid)
+
+    async def _next_control(self) -> Frame:
+        frame = await self._control.get()
+        if frame is None:
+            reason = await asyncio.shield(self.closed)
+            raise UnavailableError(
+                f"the worker process {reason} while it loaded the model: "
+                "its log has the reason"
+            )
+        return frame
+
+    async def _give_up(self, reason: str) -> None:
+        """Kill what was started, and wait until nothing is left of it."""
+        if self._process is not None:
+            self._process.kill(reason)
+            await asyncio.wait({self.closed})
+
+    def _on_control(self, frame: Frame) -> None:
+        # A worker that has loaded has nothing more to say; one that says too much
+        # is not listened to.
+        if self._report is None and not self._control.full():
+            self._control.put_nowait(frame)
+
+    def _on_lost(self) -> None:
+        """Give a process without its socket a moment to end by itself."""
+        asyncio.get_running_loop().call_later(
+            _EXIT_AFTER_LINK_S, self.kill, "killed: it closed its connection"
+        )
+
+    def _on_exit(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.finish(reason)
+
+    def _on_end(self, ended: asyncio.Task[str]) -> None:
+        reason = "lost" if ended.cancelled() or ended.exception() else ended.result()
+        if self._stopping and reason == process.describe_exit(0):
+            reason = "stopped"
+        if self._link is not None:
+            self._link.close(reason)
+        self.closed.set_result(reason)
+        if not self._control.full():
+            self._control.put_nowait(None)
+
+
+def _read_report(frame: Frame, pid: int) -> LoadReport:
+    """Return what the worker said when it had loaded.
+
+    Raises:
+        ReplicaLoadError: It said that it had not.
+        ProtocolError: It said something else.
+    """
+    said: dict[str, Any] = protocol.decode_json(frame.payload)
+    if frame.kind == Kind.LOAD_FAILED:
+        raise ReplicaLoadError(
+            str(said.get("cause")), str(said.get("remedy")), str(said.get("traceback"))
+        )
+    if frame.kind != Kind.LOADED:
+        raise protocol.ProtocolError(
+            f"the worker answered LOAD with a frame of kind {frame.kind}: "
+            "its environment holds another Homeport"
+        )
+    try:
+        return LoadReport(
+            pid=pid,
+            batch_size=int(said["batch_size"]),
+            max_batch_delay_s=float(said["max_batch_delay_s"]),
+            response_timeout_s=said["response_timeout_s"],
+            handler=str(said["handler"]),
+        )
+    except KeyError as error:
+        raise protocol.ProtocolError(
+            f"the worker's report lacks {error}: its environment holds another Homeport"
+        ) from error

@@ -1,0 +1,106 @@
+"""The calls of a model whose archive names base_handler: tensors in, tensors out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from homeport.errors import HandlerError
+from homeport.worker import basehandler, calls, optional, predictions, tensors
+from homeport.worker.protocol import Reply
+
+
+class TensorPredictor:
+    """Answers through the model itself, with TorchServe's base_handler's meaning.
+
+    Whole numbers reach the model as int64 and, where it refuses those, as float32: to
+    a JSON writer 1.0 and 1 are the same number.
+
+    Args:
+        model: Takes one tensor, shape (instances, ...), and returns one with as many
+            rows.
+        device: Where it computes.
+    """
+
+    def __init__(self, model: Any, device: torch.device) -> None:  # noqa: ANN401
+        self._model = model
+        self._device = device
+        self._on_cpu = device.type == "cpu"
+        self._read = tensors.make_reader()
+        self._has_numpy = optional.module("numpy") is not None
+        self._wants_float = False
+
+    def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
+        """Return one reply for each body; a bad request fails alone."""
+        if len(bodies) > 1:
+            replies = self._predict_together(bodies)
+            if replies is not None:
+                return replies
+        return [self._predict_one(body) for body in bodies]
+
+    def _predict_one(self, body: bytes) -> Reply:
+        try:
+            batch = self._read(body)
+            return Reply(0, self._render(self._forward(batch)))
+        except Exception as error:  # noqa: BLE001  # the edge of the model's code
+            return calls.reply_for(error)
+
+    def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
+        """Return the replies of one forward, None if it has to be split."""
+        try:
+            parts = [self._read(body) for body in bodies]
+            first = parts[0]
+            for part in parts:
+                # cat would promote: a request's result must not depend on its company.
+                if part.dtype != first.dtype or part.shape[1:] != first.shape[1:]:
+                    return None
+            output = self._forward(torch.cat(parts))
+            split = torch.split(output, [len(part) for part in parts])
+            return [Reply(0, self._render(rows)) for rows in split]
+        except Exception:  # noqa: BLE001  # each request is tried by itself
+            return None
+
+    def _forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if not self._on_cpu:
+            batch = batch.to(self._device)
+        with torch.inference_mode():
+            if batch.is_floating_point():
+                output = self._run(batch)
+            else:
+                output = self._run_integers(batch)
+        if not isinstance(output, torch.Tensor):
+            raise HandlerError(
+                f"the model returned a value of type {type(output).__name__}, and "
+                "base_handler serves one tensor: pack your own handler file"
+            )
+        if output.dim() == 0 or len(output) != len(batch):
+            returned = len(output) if output.dim() else 1
+            raise calls.count_error("model", returned, len(batch))
+        return output
+
+    def _run(self, batch: torch.Tensor) -> Any:  # noqa: ANN401  # models may do anything
+        try:
+            return self._model(batch)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise basehandler.refused(batch, error) from error
+
+    def _run_integers(self, batch: torch.Tensor) -> Any:  # noqa: ANN401
+        if self._wants_float:
+            return self._run(batch.float())
+        try:
+            return self._run(batch)
+        except basehandler.InputRefusedError:
+            output = self._run(batch.float())
+            self._wants_float = True
+            return output
+
+    def _render(self, output: torch.Tensor) -> bytes:
+        if not self._on_cpu:
+            output = output.cpu()
+        if output.dtype is torch.bfloat16:
+            output = output.float()
+        if not self._has_numpy:
+            return predictions.render(output.tolist())
+        return predictions.render(output.detach().contiguous().numpy())
