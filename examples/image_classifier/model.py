@@ -25,5 +25,5 @@ class ImageClassifier(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (batch, num_classes) for images (batch, channels, 32, 32)."""
         features = self.features(images)
-        logits: torch.Tensor = self.classifier(features.view(features.size(0), -1))
+        logits: torch.Tensor = self.classifier(torch.flatten(features, 1))
         return logits

@@ -11,6 +11,7 @@ writes into the output folder:
 
 import argparse
 import json
+import math
 import time
 import warnings
 from pathlib import Path
@@ -25,10 +26,9 @@ from torch import nn
 
 SEED = 7
 SIZE = (32, 32)
-BATCH_SIZE = 64
-LEARNING_RATE = 1e-3
-EPOCHS = 6
-ENOUGH_ACCURACY = 0.985
+BATCH_SIZE = 32
+MAX_LEARNING_RATE = 2e-3
+EPOCHS = 4
 MIN_ACCURACY = 0.97
 HELD_OUT_IMAGES = 8
 
@@ -61,6 +61,7 @@ def accuracy(
 def train_epoch(
     model: ImageClassifier,
     optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
     images: torch.Tensor,
     labels: torch.Tensor,
 ) -> float:
@@ -72,8 +73,35 @@ def train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        schedule.step()
         total_loss += loss.item() * len(batch)
     return total_loss / len(images)
+
+
+def train(
+    model: ImageClassifier,
+    train_set: tuple[torch.Tensor, torch.Tensor],
+    test_set: tuple[torch.Tensor, torch.Tensor],
+) -> float:
+    """Train for all epochs and return the accuracy on the test set after the last."""
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=MAX_LEARNING_RATE,
+        epochs=EPOCHS,
+        steps_per_epoch=math.ceil(len(train_set[0]) / BATCH_SIZE),
+    )
+    reached = 0.0
+    for epoch in range(1, EPOCHS + 1):
+        started = time.monotonic()
+        loss = train_epoch(model, optimizer, schedule, *train_set)
+        reached = accuracy(model, *test_set)
+        print(
+            f"epoch {epoch} of {EPOCHS}: loss {loss:.3f}, "
+            f"test accuracy {reached:.1%} ({time.monotonic() - started:.1f} s)",
+            flush=True,
+        )
+    return reached
 
 
 def save_torchscript(model: ImageClassifier, path: Path) -> None:
@@ -115,25 +143,17 @@ def main() -> None:
     )
     inputs, targets = to_tensor(train_images), torch.from_numpy(train_labels)
     test_inputs, test_targets = to_tensor(test_images), torch.from_numpy(test_labels)
-    print(f"{len(inputs)} images to train on, {len(test_inputs)} to test with")
+    print(
+        f"{len(inputs)} images to train on, {len(test_inputs)} to test with", flush=True
+    )
 
-    model = ImageClassifier(num_classes=10)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    reached = 0.0
-    for epoch in range(1, EPOCHS + 1):
-        started = time.monotonic()
-        loss = train_epoch(model, optimizer, inputs, targets)
-        reached = accuracy(model, test_inputs, test_targets)
-        print(
-            f"epoch {epoch}: loss {loss:.3f}, test accuracy {reached:.1%} "
-            f"({time.monotonic() - started:.1f} s)",
-            flush=True,
-        )
-        if reached >= ENOUGH_ACCURACY:
-            break
+    # Channels last is the faster layout for convolutions on a CPU.
+    model = ImageClassifier(num_classes=10).to(memory_format=torch.channels_last)
+    reached = train(model, (inputs, targets), (test_inputs, test_targets))
     if reached < MIN_ACCURACY:
         raise SystemExit(f"test accuracy {reached:.1%} is below {MIN_ACCURACY:.0%}")
 
+    model.to(memory_format=torch.contiguous_format)
     save_torchscript(model, output / "model.pt")
     save_checkpoint(model, output / "model_checkpoint.pth")
     save_held_out(test_images[:HELD_OUT_IMAGES], test_labels[:HELD_OUT_IMAGES], output)
