@@ -1,0 +1,87 @@
+"""The virtual environment of the peers, apart from the one that runs Homeport.
+
+One environment serves TorchServe and FastAPI: they share no package that either
+of them pins, and torch is the largest part of each.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+
+# A peer computes with the torch that Homeport computes with, inside the bounds
+# of Homeport's own extra: an open bound would fetch a different build.
+TORCH = "torch>=2.6,<2.14"
+PINNED = (
+    "torchserve==0.12.0",
+    "torch-model-archiver==0.12.0",
+    # TorchServe's workers import yaml and do not declare it.
+    "pyyaml>=6",
+    "numpy>=1.26",
+    "fastapi>=0.115,<1",
+    "uvicorn[standard]>=0.30,<1",
+)
+REPORTED = ("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Environment:
+    """A finished virtual environment.
+
+    Attributes:
+        root: Its directory.
+    """
+
+    root: pathlib.Path
+
+    def executable(self, name: str) -> str:
+        """Return the path of a command installed in it."""
+        return str(self.root / "bin" / name)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages a result depends on."""
+        listed = subprocess.run(
+            [self.executable("python"), "-m", "pip", "list", "--format", "json"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        installed = {row["name"].lower(): row["version"] for row in json.loads(listed)}
+        return {name: installed[name] for name in REPORTED if name in installed}
+
+
+def prepare(cache: pathlib.Path) -> Environment:
+    """Return the peers' environment under `cache`, made there if it is missing.
+
+    The directory is named by its requirements, so a change of them makes a new
+    one; a half-made one is made again.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; its words are on the terminal.
+    """
+    torch = importlib.metadata.version("torch").partition("+")[0]
+    requirements = (TORCH, f"torch=={torch}", *PINNED)
+    key = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()
+    root = cache / f"peers-{key[:12]}"
+    made = root / "made"
+    if not made.exists():
+        print(f"making the peers' environment in {root} (minutes, once)", flush=True)
+        shutil.rmtree(root, ignore_errors=True)
+        venv.create(root, with_pip=True)
+        subprocess.run(
+            [root / "bin" / "python", "-m", "pip", "install", "-q", *requirements],
+            check=True,
+        )
+        made.touch()
+    return Environment(root)
+
+
+def default_cache() -> pathlib.Path:
+    """Return where the environment is kept unless told otherwise."""
+    return pathlib.Path(tempfile.gettempdir()) / "homeport-benchmarks"
