@@ -76,7 +76,7 @@ Examples:
     "--export-path",
     type=click.Path(path_type=Path),
     default=Path(),
-    show_default=".",
+    show_default="the current folder",
     help="Folder for the archive, made if missing.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace an archive that is there.")

@@ -228,7 +228,8 @@ def _appearing_at(target: Path) -> Iterator[Path]:
             "choose another --export-path"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _write(

@@ -1,0 +1,165 @@
+"""`homeport pack` and `homeport inspect`: what a person types and reads."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from homeport.cli.inspect import inspect
+from homeport.cli.pack import pack
+from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a TorchScript model, a checkpoint and a handler."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    for name, inside in (("digits.pt", "constants.pkl"), ("state.pth", "data.pkl")):
+        with zipfile.ZipFile(name, "w") as archive:
+            archive.writestr(f"m/{inside}", b"x")
+    Path("handler.py").write_text("class H: ...\n")
+    Path("labels.json").write_text("{}")
+    Path("vocab.txt").write_text("a\n")
+    return tmp_path
+
+
+def _pack(*arguments: str) -> Result:
+    return CliRunner().invoke(pack, arguments)
+
+
+def _error(result: Result) -> HomeportError:
+    """Return what the command raised; the group above prints it in one line."""
+    assert isinstance(result.exception, HomeportError)
+    return result.exception
+
+
+def test_a_torchscript_model_is_enough() -> None:
+    result = _pack("-s", "digits.pt")
+
+    archive = Path("digits.mar")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "archive  digits.mar\n"
+        f"size     {archive.stat().st_size} bytes\n"
+        f"sha256   {digest}\n"
+        "\n"
+        "Next:    homeport deploy digits.mar\n"
+    )
+
+
+def test_every_option_reaches_the_archive() -> None:
+    Path("requirements.txt").write_text("numpy\n")
+    Path("net.py").write_text("class Net: ...\n")
+    Path("config.yaml").write_text("batchSize: 2\n")
+
+    result = _pack(
+        *("--model-name", "reader", "--version", "3.1", "--runtime", "python3"),
+        *("--serialized-file", "state.pth", "--model-file", "net.py"),
+        *("--handler", "handler.py", "--extra-files", "labels.json, vocab.txt"),
+        *("--requirements-file", "requirements.txt", "--config-file", "config.yaml"),
+        *("--export-path", "store/new", "--description", "reads digits"),
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "warning: requirements.txt line 1: numpy is not pinned" in result.stderr
+    shown = CliRunner().invoke(inspect, ["store/new/reader.mar", "--json"])
+    document = json.loads(shown.stdout)
+    assert document["manifest"] == {
+        "model_name": "reader",
+        "handler": "handler.py",
+        "version": "3.1",
+        "serialized_file": "state.pth",
+        "model_file": "net.py",
+        "extensions": [],
+        "requirements_file": "requirements.txt",
+        "config_file": "config.yaml",
+        "runtime": "python3",
+        "archiver_version": document["manifest"]["archiver_version"],
+        "created_on": "01/01/1980 00:00:00",
+        "description": "reads digits",
+        "envelope": "",
+        "source_vocab": "",
+        "kept": {},
+        "kept_in_model": {},
+    }
+    assert [member["path"] for member in document["members"]] == [
+        "MAR-INF/MANIFEST.json",
+        "config.yaml",
+        "handler.py",
+        "labels.json",
+        "net.py",
+        "requirements.txt",
+        "state.pth",
+        "vocab.txt",
+    ]
+
+
+def test_extra_files_may_be_given_again_and_again() -> None:
+    _pack(
+        "-s", "digits.pt", "--extra-files", "labels.json", "--extra-files", "vocab.txt"
+    )
+
+    with zipfile.ZipFile("digits.mar") as archive:
+        assert {"labels.json", "vocab.txt"} <= set(archive.namelist())
+
+
+def test_force_replaces() -> None:
+    _pack("-s", "digits.pt")
+
+    assert "--force" in _error(_pack("-s", "digits.pt")).message
+    assert _pack("-s", "digits.pt", "-f").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        pytest.param([], "--serialized-file or --model-name", id="nothing given"),
+        pytest.param(["-s", "state.pth"], "--model-file", id="state dict alone"),
+        pytest.param(["-s", "labels.json"], "give --handler", id="no model at all"),
+    ],
+)
+def test_what_is_missing_is_named(arguments: list[str], problem: str) -> None:
+    error = _error(_pack(*arguments))
+
+    assert isinstance(error, InvalidArgumentError)
+    assert problem in error.message
+
+
+def test_a_model_that_is_not_there_is_named() -> None:
+    error = _error(_pack("-s", "none.pt"))
+
+    assert isinstance(error, NotFoundError)
+    assert error.message == "serialized file 'none.pt' does not exist: check the path"
+
+
+def test_inspect_shows_tables() -> None:
+    _pack("-s", "digits.pt", "--version", "2.0", "--description", "a\x1b[2Jb")
+
+    result = CliRunner().invoke(inspect, ["digits.mar"])
+
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["model", "name", "digits"] in lines
+    assert ["version", "2.0"] in lines
+    size = str(Path("digits.pt").stat().st_size)
+    assert any(line[:4] == ["digits.pt", size, size, "stored"] for line in lines)
+    assert lines[-1][:2] == ["2", "files,"]
+    assert "\x1b" not in result.stdout
+
+
+def test_inspect_refuses_what_is_no_archive() -> None:
+    error = _error(CliRunner().invoke(inspect, ["labels.json"]))
+
+    assert "is not a zip file" in error.message
+
+
+@pytest.mark.parametrize("command", [pack, inspect], ids=["pack", "inspect"])
+def test_help_has_an_example(command: object) -> None:
+    result = CliRunner().invoke(command, ["--help"])  # type: ignore[arg-type]  # a click command
+
+    assert "Examples:\n    homeport " in result.stdout
