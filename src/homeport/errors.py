@@ -84,6 +84,15 @@ class FailedPreconditionError(HomeportError):
     code = Code.FAILED_PRECONDITION
 
 
+class ConditionNotMetError(HomeportError):
+    """The caller made its request depend on a state that is not the present one.
+
+    Apart from FAILED_PRECONDITION because storage clients tell the two apart.
+    """
+
+    code = Code.FAILED_PRECONDITION
+
+
 class ResourceExhaustedError(HomeportError):
     """A queue or quota is full; the caller may retry after a wait."""
 

@@ -56,6 +56,8 @@ buckets: Final = sa.Table(
     sa.Column("project", sa.String, nullable=False),
     sa.Column("location", sa.String, nullable=False),
     sa.Column("metageneration", sa.BigInteger, nullable=False),
+    # The largest generation any object in it ever had.
+    sa.Column("last_generation", sa.BigInteger, nullable=False),
     # Everything a client may set on a bucket, in the JSON API's own words.
     sa.Column("properties", sa.JSON, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
@@ -86,8 +88,12 @@ upload_sessions: Final = sa.Table(
     sa.Column("bucket", sa.ForeignKey("buckets.name"), nullable=False),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("properties", sa.JSON, nullable=False),
-    # The if*Match conditions the session was opened with, by query parameter name.
+    # What must hold of the object it replaces and of the bytes that arrive, each by
+    # the name of the field in `resources.bucket`.
     sa.Column("conditions", sa.JSON, nullable=False),
+    sa.Column("checksums", sa.JSON, nullable=False),
+    # Of the object it became, 0 while unfinished.
+    sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
 )
 

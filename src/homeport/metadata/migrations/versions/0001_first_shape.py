@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("project", sa.String(), nullable=False),
         sa.Column("location", sa.String(), nullable=False),
         sa.Column("metageneration", sa.BigInteger(), nullable=False),
+        sa.Column("last_generation", sa.BigInteger(), nullable=False),
         sa.Column("properties", sa.JSON(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=False),
@@ -240,6 +241,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("properties", sa.JSON(), nullable=False),
         sa.Column("conditions", sa.JSON(), nullable=False),
+        sa.Column("checksums", sa.JSON(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["bucket"], ["buckets.name"], name=op.f("fk_upload_sessions_bucket")

@@ -1,0 +1,51 @@
+"""Removing bytes that nothing refers to any more."""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+from homeport.metadata import bucket_rows, upload_rows
+from homeport.metadata.database import Database
+from homeport.objects.blobs import Blobs
+from homeport.registry.object_uploads import SESSION_LIFETIME
+
+_BATCH: Final = 500  # SQLite before 3.32 takes at most 999 parameters
+
+
+def sweep(
+    database: Database, blobs: Blobs, now: dt.datetime, *, grace: dt.timedelta
+) -> int:
+    """Delete what no object, artifact or upload session needs; return how many blobs.
+
+    Run it when the server starts, before it listens: a registration that read an
+    object's row and has not yet written its artifact holds no reference. What was
+    written within the grace period stays, so objects being written are safe at all
+    times: their blob comes first.
+
+    Args:
+        database: The rows.
+        blobs: The bytes.
+        now: The time, aware.
+        grace: How long a blob may be without a row.
+    """
+    with database.transaction() as transaction:
+        upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
+        sessions = upload_rows.unfinished(transaction)
+    for upload in list(blobs.uploads()):
+        if upload not in sessions:
+            blobs.resume(upload).abort()
+    swept = 0
+    for batch in _batches(blobs.iterate()):
+        # The write lock is held while files go: no row for them can appear meanwhile.
+        with database.transaction() as transaction:
+            unused = set(batch) - bucket_rows.referenced_blobs(transaction, batch)
+            swept += sum(
+                blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
+            )
+    return swept
+
+
+def _batches(digests: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(digests, _BATCH)):
+        yield batch

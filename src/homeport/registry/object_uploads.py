@@ -1,0 +1,276 @@
+"""Objects being received, in one request or over several.
+
+The blob is committed first, the row written second; a crash in between leaves a blob
+that nothing refers to.
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import functools
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, final
+
+from homeport.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    UnavailableError,
+)
+from homeport.metadata import bucket_rows, upload_rows
+from homeport.metadata.database import Database
+from homeport.objects.blobs import Blobs, BlobWriter
+from homeport.registry import buckets
+from homeport.resources.bucket import (
+    Checksums,
+    Content,
+    NewObject,
+    StoredObject,
+    UploadSession,
+)
+
+SESSION_LIFETIME: Final = dt.timedelta(days=7)  # GCS resumable uploads page
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an upload session is.
+
+    Attributes:
+        size_bytes: Bytes received.
+        stored: The object it became, None while unfinished.
+    """
+
+    size_bytes: int
+    stored: StoredObject | None
+
+
+@final
+class ObjectUpload:
+    """One object being received; exactly one of `finish`, `leave` and `abort` ends it.
+
+    Used by one thread at a time. Made by `ObjectUploads`.
+    """
+
+    def __init__(
+        self,
+        writer: BlobWriter,
+        new: NewObject,
+        write_row: Callable[[NewObject, Content], StoredObject],
+        leave: Callable[[], None],
+        abort: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._new = new
+        self._write_row = write_row
+        self._leave = leave
+        self._abort = abort
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes received so far, in all requests together."""
+        return self._writer.size_bytes
+
+    def write(self, block: bytes) -> None:
+        """Append a block.
+
+        Raises:
+            ResourceExhaustedError: The disk is full.
+        """
+        self._writer.write(block)
+
+    def finish(self, checksums: Checksums | None = None) -> StoredObject:
+        """Return the object, now visible; on a refusal nothing of it is kept.
+
+        Args:
+            checksums: What the sender said last, beside what it said first.
+
+        Raises:
+            InvalidArgumentError: The bytes are not those that were sent.
+            NotFoundError: The bucket is gone.
+            ConditionNotMetError: A condition on the object it replaces fails.
+            ResourceExhaustedError: The disk is full.
+        """
+        try:
+            content = self._writer.content()
+            for said in (self._new.checksums, checksums or Checksums()):
+                said.check(content, of=str(self._new))
+            self._writer.commit()
+            return self._write_row(self._new, content)
+        finally:
+            # Removes what a refusal left; after a success there is nothing to remove.
+            self._abort()
+
+    def leave(self) -> None:
+        """End this request: keep the bytes if more requests may follow, else abort."""
+        self._leave()
+
+    def abort(self) -> None:
+        """Forget the bytes."""
+        self._abort()
+
+
+class ObjectUploads:
+    """Receives objects into buckets.
+
+    Args:
+        database: Where their rows go.
+        blobs: Where their bytes go.
+        now: The time, aware.
+    """
+
+    def __init__(
+        self, database: Database, blobs: Blobs, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._now = now
+        self._lock = threading.Lock()
+        self._claimed: set[str] = set()
+
+    def put(self, new: NewObject, blocks: Iterable[bytes]) -> StoredObject:
+        """Return a new object of the given bytes, which replaces one of its name.
+
+        Raises:
+            InvalidArgumentError: The bytes are not those that were announced.
+            NotFoundError: No such bucket.
+            ConditionNotMetError: A condition on the object it replaces fails.
+            ResourceExhaustedError: The disk is full.
+        """
+        upload = self.begin(new)
+        try:
+            for block in blocks:
+                upload.write(block)
+        except BaseException:
+            upload.abort()
+            raise
+        return upload.finish()
+
+    def begin(self, new: NewObject) -> ObjectUpload:
+        """Return the upload of an object that arrives in one request.
+
+        Raises:
+            NotFoundError: No such bucket.
+            ConditionNotMetError: A condition on the object it replaces fails already.
+            ResourceExhaustedError: The disk is full.
+        """
+        with self._database.snapshot() as transaction:
+            buckets.check_writable(transaction, new)
+        writer = self._blobs.begin()
+        return ObjectUpload(writer, new, self._write_row, writer.abort, writer.abort)
+
+    def open_session(self, new: NewObject) -> UploadSession:
+        """Return a new session: the object may arrive over requests and restarts.
+
+        Raises:
+            NotFoundError: No such bucket.
+            ConditionNotMetError: A condition on the object it replaces fails already.
+        """
+        session = UploadSession(secrets.token_urlsafe(32), new, 0, self._now())
+        with self._database.transaction() as transaction:
+            buckets.check_writable(transaction, new)
+            upload_rows.insert(transaction, session)
+        return session
+
+    def progress(self, session_id: str) -> Progress:
+        """Return how far a session is.
+
+        Raises:
+            NotFoundError: No such session, or its object was replaced or deleted.
+            UnavailableError: Another request is writing to it.
+        """
+        with self._claim(session_id):
+            session = self._session(session_id)
+            if session.generation:
+                stored = self._finished(session)
+                return Progress(stored.size_bytes, stored)
+            writer = self._blobs.resume(session_id)
+            writer.suspend()
+        return Progress(writer.size_bytes, None)
+
+    def resume(self, session_id: str) -> ObjectUpload:
+        """Return the upload of a session, at the byte where the last request ended.
+
+        Raises:
+            NotFoundError: No such session.
+            FailedPreconditionError: It is finished.
+            UnavailableError: Another request is writing to it.
+            ResourceExhaustedError: The disk is full.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._claim(session_id))
+            session = self._session(session_id)
+            if session.generation:
+                raise FailedPreconditionError(
+                    f"the upload of {session.new} is finished: start a new one"
+                )
+            writer = self._blobs.resume(session_id)
+            claim = stack.pop_all()
+
+        def leave() -> None:
+            with claim:
+                writer.suspend()
+
+        def abort() -> None:
+            with claim:
+                self._forget(session_id, writer)
+
+        write_row = functools.partial(self._write_row, session_id=session_id)
+        return ObjectUpload(writer, session.new, write_row, leave, abort)
+
+    def cancel(self, session_id: str) -> None:
+        """End a session without an object.
+
+        Raises:
+            NotFoundError: No such session.
+            FailedPreconditionError: It is finished.
+            UnavailableError: Another request is writing to it.
+        """
+        self.resume(session_id).abort()
+
+    def _write_row(
+        self, new: NewObject, content: Content, session_id: str = ""
+    ) -> StoredObject:
+        with self._database.transaction() as transaction:
+            stored = buckets.write_row(transaction, new, content, self._now())
+            upload_rows.finish(transaction, session_id, stored.generation)
+        return stored
+
+    def _session(self, session_id: str) -> UploadSession:
+        with self._database.snapshot() as transaction:
+            session = upload_rows.get(transaction, session_id)
+        if session is None or session.create_time + SESSION_LIFETIME < self._now():
+            raise NotFoundError(
+                "no such upload session: it was refused, cancelled, or older than "
+                f"{SESSION_LIFETIME.days} days; start a new upload"
+            )
+        return session
+
+    def _finished(self, session: UploadSession) -> StoredObject:
+        new = session.new
+        with self._database.snapshot() as transaction:
+            stored = bucket_rows.get_object(transaction, new.bucket, new.name)
+        if stored is None or stored.generation != session.generation:
+            raise NotFoundError(f"{new} was uploaded and has been replaced or deleted")
+        return stored
+
+    def _forget(self, session_id: str, writer: BlobWriter) -> None:
+        writer.abort()
+        with self._database.transaction() as transaction:
+            upload_rows.delete_unfinished(transaction, session_id)
+
+    @contextlib.contextmanager
+    def _claim(self, session_id: str) -> Iterator[None]:
+        with self._lock:
+            if session_id in self._claimed:
+                raise UnavailableError(
+                    "another request is writing to this upload: ask for its status "
+                    "in a moment and go on from there"
+                )
+            self._claimed.add(session_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._claimed.discard(session_id)
