@@ -5,6 +5,7 @@ Runs in the peers' environment, which knows nothing of Homeport.
 
 import os
 import pathlib
+from typing import Any
 
 import fastapi
 import pydantic
@@ -29,7 +30,7 @@ class Scores(pydantic.BaseModel):
     predictions: list[list[float]]
 
 
-def predict(model: torch.nn.Module, instances: list) -> Scores:
+def predict(model: torch.nn.Module, instances: list[Any]) -> Scores:
     with torch.inference_mode():
         return Scores(predictions=model(torch.tensor(instances)).tolist())
 

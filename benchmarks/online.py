@@ -150,7 +150,7 @@ def _print_window(cell: Cell, name: str, window: load.Window) -> None:
 
 
 def _report(
-    output: pathlib.Path, setting: report.Json, plan: load.Plan, windows: Windows
+    output: pathlib.Path, setting: processes.Json, plan: load.Plan, windows: Windows
 ) -> None:
     gates = _gates(windows)
     results = {

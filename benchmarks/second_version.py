@@ -143,7 +143,7 @@ def _predicts(url: str, archive: models.Archive) -> bool:
 
 def _report(
     output: pathlib.Path,
-    setting: report.Json,
+    setting: processes.Json,
     rounds: int,
     deployments: Deployments,
 ) -> None:
