@@ -12,7 +12,9 @@ from homeport.archive import mar
 
 HERE = Path(__file__).parent
 FILES = {
-    "handler.py": b"def handle(data, context):\n    return [len(row) for row in data]\n",
+    "handler.py": (
+        b"def handle(data, context):\n    return [len(row) for row in data]\n"
+    ),
     "weights.bin": b"w" * 256,
     "requirements.txt": b"numpy==2.1.0\n",
 }

@@ -27,7 +27,7 @@ from homeport.packing.sourcecode import Handler
 EARLIEST: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 LATEST: Final = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
 
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 18
 _MEMBER_MODE: Final = 0o100644 << 16
 _UNIX: Final = 3  # APPNOTE 4.4.2: who wrote the modes
 _CREATED_FORMAT: Final = "%d/%m/%Y %H:%M:%S"
