@@ -182,12 +182,14 @@ def _fraction(microseconds: int) -> str:
     return f".{microseconds:06d}"
 
 
-def _write_timestamp(moment: dt.datetime) -> str:
+def write_timestamp(moment: dt.datetime) -> str:
+    """Return a time as RFC 3339 in UTC, with 0, 3 or 6 digits of a second."""
     whole = moment.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
     return f"{whole.isoformat()}{_fraction(moment.microsecond)}Z"
 
 
-def _read_duration(value: object) -> dt.timedelta:
+def read_duration(value: object) -> dt.timedelta:
+    """Return a Duration written as seconds with an "s"; `ValueError` otherwise."""
     if isinstance(value, dt.timedelta):
         return value
     expected = 'seconds such as "3.5s"'
@@ -340,10 +342,10 @@ Bytes: TypeAlias = Annotated[
 ]
 # Aware, UTC; what is finer than a microsecond is cut off.
 Timestamp: TypeAlias = Annotated[
-    dt.datetime, pydantic.BeforeValidator(_read_timestamp), _written(_write_timestamp)
+    dt.datetime, pydantic.BeforeValidator(_read_timestamp), _written(write_timestamp)
 ]
 Duration: TypeAlias = Annotated[
-    dt.timedelta, pydantic.BeforeValidator(_read_duration), _written(_write_duration)
+    dt.timedelta, pydantic.BeforeValidator(read_duration), _written(_write_duration)
 ]
 # Paths in snake_case.
 FieldMask: TypeAlias = Annotated[

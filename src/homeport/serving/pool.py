@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -31,6 +32,8 @@ _PACK_BELOW_S: Final = 0.000_5
 # How much work a replica holds beyond the request in hand, so that it never idles
 # between two; what it holds can no longer be given to another.
 _HELD_S: Final = 0.001
+_MOST_HELD: Final = 64
+_FIRST_GUESS_S: Final = 0.001
 _SWEEP_S: Final = 0.1
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
@@ -139,15 +142,14 @@ class Pool:
 
         Nothing may be submitted any more.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + grace_s
+        end = time.monotonic() + grace_s
         pending = [reply for _, reply in self._accepted if not reply.done()]
         if pending and self._replicas:
             await asyncio.wait(pending, timeout=grace_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        left = max(0.0, end - loop.time())
+        left = max(0.0, end - time.monotonic())
         await asyncio.gather(*(replica.stop(left) for replica in self._replicas))
         gone = UnavailableError("the model was undeployed or the server stopped")
         for _, reply in self._accepted:
@@ -163,8 +165,7 @@ class Pool:
             UnavailableError: No replica answers right now.
             ResourceExhaustedError: The queue is full.
         """
-        loop = asyncio.get_running_loop()
-        reply: asyncio.Future[Reply] = loop.create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         replica = self._choose() if not self._waiting else None
         if replica is not None:
             replica.predict(body, reply)
@@ -173,7 +174,7 @@ class Pool:
         accepted = self._accepted
         while accepted and accepted[0][1].done():
             accepted.popleft()
-        accepted.append((loop.time(), reply))
+        accepted.append((time.monotonic(), reply))
         return reply
 
     def _wait(self, body: bytes, reply: asyncio.Future[Reply]) -> None:
@@ -201,7 +202,7 @@ class Pool:
         best: Replica | None = None
         best_wait_s = math.inf
         for replica in self._replicas:
-            wait_s = replica.outstanding * replica.service_time_s
+            wait_s = replica.outstanding * _service_time_s(replica)
             if wait_s < _PACK_BELOW_S:
                 return replica
             if wait_s < best_wait_s and replica.outstanding < _room(replica):
@@ -219,14 +220,13 @@ class Pool:
 
     async def _keep(self) -> None:
         """Keep one replica alive for ever, pausing longer after each early death."""
-        loop = asyncio.get_running_loop()
         pause_s = _FIRST_PAUSE_S
         while True:
             replica = await self._try_to_start()
             if replica is not None:
-                began = loop.time()
+                began = time.monotonic()
                 await self._attend(replica)
-                if loop.time() - began > _SETTLED_S:
+                if time.monotonic() - began > _SETTLED_S:
                     pause_s = _FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -270,7 +270,7 @@ class Pool:
         """Fail what is past its deadline; end the replicas that hang."""
         while True:
             await asyncio.sleep(_SWEEP_S)
-            latest = asyncio.get_running_loop().time() - self._limits.deadline_s
+            latest = time.monotonic() - self._limits.deadline_s
             late = DeadlineExceededError(
                 f"no answer within {self._limits.deadline_s:g} s: the model is slow or "
                 "stuck, or too many requests wait for it"
@@ -287,8 +287,13 @@ class Pool:
 
 def _room(replica: Replica) -> int:
     """Return how many requests a replica may hold at once."""
-    by_time: int = math.ceil(_HELD_S / max(replica.service_time_s, 1e-6))
-    return max(2 * replica.report.batch_size, min(by_time, 64))
+    by_time = math.ceil(_HELD_S / _service_time_s(replica))
+    return max(2 * replica.report.batch_size, min(by_time, _MOST_HELD))
+
+
+def _service_time_s(replica: Replica) -> float:
+    # Zero until the first reply.
+    return replica.service_time_s or _FIRST_GUESS_S
 
 
 def _fail(reply: asyncio.Future[Reply], error: HomeportError) -> None:

@@ -44,7 +44,7 @@ class Replica(Protocol):
 
     @property
     def busy_since(self) -> float | None:
-        """Loop time at which the request in work was begun; None when idle."""
+        """`time.monotonic` when the request in work was begun; None when idle."""
 
     def predict(self, body: bytes, reply: asyncio.Future[Reply]) -> None:
         """Send a request whose answer goes to `reply`."""

@@ -1,0 +1,1 @@
+"""The REST surface: translation only, every rule lives below."""

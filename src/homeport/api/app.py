@@ -1,0 +1,115 @@
+"""The whole REST surface as one ASGI application."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import homeport
+from homeport.api import endpoints as endpoint_routes
+from homeport.api import health, models
+from homeport.api import operations as operation_routes
+from homeport.api.predictions import Predictions
+from homeport.edge import guard, status
+from homeport.errors import Code, HomeportError
+from homeport.registry.catalog import Catalog
+from homeport.registry.operations import Operations
+from homeport.registry.upload import Uploads
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.reconciler import Reconciler
+from homeport.serving.router import Router
+from homeport.telemetry import Metrics
+
+_log: Final = logging.getLogger(__name__)
+# A storage upload is streamed to disk; its own limit is the disk.
+_UPLOAD_BYTES: Final = 5 << 40
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verbs:
+    """The rooms below, as the surface calls them."""
+
+    catalog: Catalog
+    uploads: Uploads
+    operations: Operations
+    endpoints: Endpoints
+    reconciler: Reconciler
+    router: Router
+    metrics: Metrics
+
+
+def build(
+    verbs: Verbs,
+    storage: APIRouter,
+    *,
+    hosts: Iterable[str],
+    max_request_bytes: int,
+) -> ASGIApp:
+    """Return the application: guard, then predictions, then everything else.
+
+    Args:
+        verbs: What it calls.
+        storage: The routes of the embedded object store.
+        hosts: Names that requests may be addressed to.
+        max_request_bytes: Longest body of a request that is not a storage upload.
+    """
+    control = _control_plane(verbs, storage)
+    predictions = Predictions(verbs.router, verbs.endpoints)
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = predictions.match(scope)
+        if endpoint:
+            await predictions(endpoint, receive, send)
+        else:
+            await control(scope, receive, send)
+
+    uploads = dict.fromkeys(("/upload/", "/resumable/upload/"), _UPLOAD_BYTES)
+    limited = guard.BodyLimit(front, max_request_bytes, uploads)
+    return guard.HostGuard(limited, hosts)
+
+
+def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
+    # No interactive documentation: it would load scripts from elsewhere.
+    app = FastAPI(
+        title="Homeport",
+        version=homeport.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    operations = operation_routes.router(verbs.operations, verbs.endpoints)
+    for version in ("/v1", "/v1beta1"):
+        # Custom verbs stand before the plain resource of the same path.
+        app.include_router(operations, prefix=version)
+        app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
+        app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
+    # Where the SDK polls over REST.
+    app.include_router(operations, prefix="/ui")
+    app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
+    app.include_router(storage)
+    app.add_exception_handler(HomeportError, _on_error)
+    app.add_exception_handler(HTTPException, _on_no_route)
+    app.add_exception_handler(Exception, _on_error)
+    return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HomeportError):
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    http, document = status.from_exception(error)
+    return JSONResponse(document, http)
+
+
+async def _on_no_route(request: Request, error: Exception) -> Response:
+    del error
+    message = (
+        f"{request.method} {request.url.path} is not a method of this server: "
+        "docs/compatibility.md lists those that are"
+    )
+    http, document = status.status(Code.NOT_FOUND, message)
+    return JSONResponse(document, http)

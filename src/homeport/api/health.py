@@ -1,0 +1,68 @@
+"""Health, readiness, metrics, and the logs of replicas: ours, not Vertex AI's."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+import homeport
+from homeport.api import requests
+from homeport.errors import InvalidArgumentError
+from homeport.resources.names import EndpointName, Parent
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.reconciler import Reconciler
+from homeport.telemetry import Metrics
+
+_DEFAULT_LOG_LINES = 100
+
+
+def router(reconciler: Reconciler, endpoints: Endpoints, metrics: Metrics) -> APIRouter:
+    """Return the routes that are Homeport's own."""
+    routes = APIRouter()
+
+    @routes.get("/")
+    async def introduce() -> Response:
+        return requests.answer(
+            {
+                "name": "homeport",
+                "version": homeport.__version__,
+                "models": "/v1/projects/{project}/locations/{location}/models",
+                "endpoints": "/v1/projects/{project}/locations/{location}/endpoints",
+                "buckets": "/storage/v1/b",
+                "ready": "/readyz",
+                "metrics": "/metrics",
+            }
+        )
+
+    @routes.get("/healthz")
+    async def healthy() -> Response:
+        return requests.answer({"status": "ok"})
+
+    @routes.get("/readyz")
+    async def ready() -> Response:
+        missing = reconciler.missing_replicas()
+        if not missing:
+            return requests.answer({"status": "ready"})
+        told = requests.answer({"status": "starting", "deployedModels": missing})
+        told.status_code = 503
+        return told
+
+    @routes.get("/metrics")
+    async def show_metrics() -> Response:
+        reconciler.update_gauges()
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    path = "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
+
+    @routes.get(path + "/logs")
+    async def logs(
+        request: Request, project: str, location: str, endpoint: str
+    ) -> Response:
+        name = EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
+        await asyncio.to_thread(endpoints.get, name)
+        lines = requests.query_value(request, "lines") or str(_DEFAULT_LOG_LINES)
+        if not (lines.isascii() and lines.isdigit()):
+            raise InvalidArgumentError(f"lines is {lines!r}: expected a whole number")
+        tails = reconciler.log_tail(name, int(lines))
+        return requests.answer({"deployedModels": tails})
+
+    return routes

@@ -1,0 +1,113 @@
+"""ModelService over REST: upload, get, list, aliases, delete."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from homeport.api import requests
+from homeport.edge import messages, translate
+from homeport.errors import InvalidArgumentError
+from homeport.registry.catalog import Catalog
+from homeport.registry.paging import PageRequest
+from homeport.registry.upload import Target, Uploads
+from homeport.resources.names import ModelName, Parent
+
+_PARENT = "/projects/{project}/locations/{location}"
+_MODEL = _PARENT + "/models/{model}"
+
+
+def router(catalog: Catalog, uploads: Uploads) -> APIRouter:
+    """Return the routes of ModelService, without the version prefix."""
+    routes = APIRouter()
+    _add_readers(routes, catalog)
+    _add_writers(routes, catalog, uploads)
+    return routes
+
+
+def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
+    @routes.get(_PARENT + "/models")
+    async def list_models(request: Request, project: str, location: str) -> Response:
+        parent = Parent(project, location)
+        page = requests.page_request(request, "ListModels", str(parent))
+        return await asyncio.to_thread(_list_models, catalog, parent, page)
+
+    @routes.get(_MODEL + ":listVersions")
+    async def list_versions(
+        request: Request, project: str, location: str, model: str
+    ) -> Response:
+        name = _name(project, location, model)
+        page = requests.page_request(request, "ListModelVersions", str(name))
+        return await asyncio.to_thread(_list_versions, catalog, name, page)
+
+    @routes.get(_MODEL)
+    async def get_model(project: str, location: str, model: str) -> Response:
+        name = _name(project, location, model)
+        version = await asyncio.to_thread(catalog.get, name)
+        # ModelRegistry.update_version patches whatever name it read here.
+        versioned = bool(name.version)
+        return requests.answer(translate.model_message(version, versioned=versioned))
+
+
+def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
+    @routes.post(_PARENT + "/models:upload")
+    async def upload_model(request: Request, project: str, location: str) -> Response:
+        parent = Parent(project, location)
+        message = await requests.read(request, messages.UploadModelRequest)
+        if message.model is None:
+            raise InvalidArgumentError("model is missing: say what to register")
+        parent_model = (
+            translate.model_name(message.parent_model, parent)
+            if message.parent_model
+            else None
+        )
+        operation = await asyncio.to_thread(
+            uploads.upload,
+            Target(parent, parent_model, message.model_id),
+            translate.version_spec(message.model),
+            translate.no_effect(message),
+        )
+        return requests.answer(translate.operation_json(operation))
+
+    @routes.post(_MODEL + ":mergeVersionAliases")
+    async def merge_version_aliases(
+        request: Request, project: str, location: str, model: str
+    ) -> Response:
+        message = await requests.read(request, messages.MergeVersionAliasesRequest)
+        version = await asyncio.to_thread(
+            catalog.merge_aliases,
+            _name(project, location, model),
+            message.version_aliases,
+        )
+        return requests.answer(translate.model_message(version, versioned=True))
+
+    @routes.delete(_MODEL + ":deleteVersion")
+    async def delete_model_version(project: str, location: str, model: str) -> Response:
+        name = _name(project, location, model)
+        operation = await asyncio.to_thread(catalog.delete_version, name)
+        return requests.answer(translate.operation_json(operation))
+
+    @routes.delete(_MODEL)
+    async def delete_model(project: str, location: str, model: str) -> Response:
+        name = _name(project, location, model)
+        operation = await asyncio.to_thread(catalog.delete_model, name)
+        return requests.answer(translate.operation_json(operation))
+
+
+def _list_models(catalog: Catalog, parent: Parent, page: PageRequest) -> Response:
+    versions, token = catalog.list_models(parent, page)
+    shown = tuple(translate.model_message(one, versioned=False) for one in versions)
+    return requests.answer(
+        messages.ListModelsResponse(models=shown, next_page_token=token)
+    )
+
+
+def _list_versions(catalog: Catalog, name: ModelName, page: PageRequest) -> Response:
+    versions, token = catalog.list_versions(name, page)
+    shown = tuple(translate.model_message(one, versioned=True) for one in versions)
+    return requests.answer(
+        messages.ListModelsResponse(models=shown, next_page_token=token)
+    )
+
+
+def _name(project: str, location: str, model: str) -> ModelName:
+    return ModelName.parse(f"{Parent(project, location)}/models/{model}")

@@ -1,0 +1,54 @@
+"""`homeport models`: what is registered."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from homeport.cli import options
+from homeport.client import registry
+
+
+@click.group()
+def models() -> None:
+    """See what is registered."""
+
+
+@models.command("list")
+@click.option(
+    "--filter",
+    "filter_text",
+    default="",
+    help="""AIP-160, such as 'display_name="digits" AND labels.team=a'.""",
+)
+@options.server_options
+def list_models(filter_text: str, **server: str) -> None:
+    """List the models, each as its default version."""
+    with options.connect(**server) as connection:
+        found = list(registry.models(connection, filter_text))
+    _show(found)
+
+
+@models.command("versions")
+@click.argument("model")
+@options.server_options
+def list_versions(model: str, **server: str) -> None:
+    """List the versions of MODEL (id or full name)."""
+    with options.connect(**server) as connection:
+        found = list(registry.versions(connection, model))
+    _show(found)
+
+
+def _show(found: list[registry.Model]) -> None:
+    table = Table(
+        "MODEL", "DISPLAY NAME", "VERSION", "ALIASES", "LABELS", "UPDATED", box=None
+    )
+    for model in found:
+        table.add_row(
+            model.name.rpartition("/")[2],
+            model.display_name,
+            model.version,
+            ", ".join(model.aliases),
+            ", ".join(f"{key}={value}" for key, value in model.labels.items()),
+            model.update_time,
+        )
+    Console(soft_wrap=True).print(table)

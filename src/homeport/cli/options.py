@@ -1,0 +1,64 @@
+"""Options and arguments that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from homeport.client.connection import Address, Connection
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+# A region of Vertex AI: the official SDK refuses any other word.
+DEFAULT_LOCATION: Final = "us-central1"
+DEFAULT_PROJECT: Final = "homeport"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def server_options(command: _F) -> _F:
+    """Add --url, --project and --location; `connect` takes what they hold."""
+    for option in (
+        click.option(
+            "--location",
+            envvar="HOMEPORT_LOCATION",
+            default=DEFAULT_LOCATION,
+            show_default=True,
+            show_envvar=True,
+        ),
+        click.option(
+            "--project",
+            envvar="HOMEPORT_PROJECT",
+            default=DEFAULT_PROJECT,
+            show_default=True,
+            show_envvar=True,
+        ),
+        click.option(
+            "--url",
+            envvar="HOMEPORT_URL",
+            default=DEFAULT_URL,
+            show_default=True,
+            show_envvar=True,
+            help="The server.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def connect(url: str, project: str, location: str) -> Connection:
+    """Return a connection to the server that the options name."""
+    return Connection(Address(url.rstrip("/"), project, location))
+
+
+def pairs(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return KEY=VALUE arguments as a dict; a click callback."""
+    del ctx
+    split = [value.partition("=") for value in values]
+    for key, separator, value in split:
+        if not separator or not key:
+            raise click.BadParameter(
+                f"{key or value!r} is not KEY=VALUE", param=parameter
+            )
+    return {key: value for key, _, value in split}

@@ -1,0 +1,80 @@
+"""`homeport predict`: ask an endpoint."""
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from homeport.cli import options
+from homeport.client import registry
+from homeport.errors import InvalidArgumentError
+
+_EPILOG: Final = """\b
+Examples:
+  homeport predict mlp --json '[[0.1, 0.2, 0.3, 0.4]]'
+  homeport predict mlp --json request.json
+  generate | homeport predict mlp --json -
+  homeport predict digits --file three.png --file seven.png
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("endpoint")
+@click.option(
+    "--json",
+    "text",
+    help='A request {"instances": [...]} or the list alone: JSON text, a file that '
+    "holds it, or - for standard input.",
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Each file becomes an instance {"data": BASE64}; may be repeated.',
+)
+@options.server_options
+def predict(
+    endpoint: str, *, text: str | None, files: tuple[Path, ...], **server: str
+) -> None:
+    """Send instances to ENDPOINT (name or id) and print its answer as JSON."""
+    if bool(text) == bool(files):
+        raise click.UsageError("give either --json or --file")
+    body = _request(text) if text else _from_files(files)
+    with options.connect(**server) as connection:
+        found = registry.find_endpoint(connection, endpoint)
+        answer = registry.predict(connection, found, body)
+    click.echo(json.dumps(json.loads(answer), indent=2, ensure_ascii=False))
+
+
+def _request(text: str) -> bytes:
+    if text == "-":
+        text = sys.stdin.read()
+    elif not text.lstrip().startswith(("{", "[")):
+        text = _read(Path(text))
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidArgumentError(
+            f"the request is not JSON: {error.msg} at line {error.lineno} "
+            f"column {error.colno}"
+        ) from error
+    request: Any = document if isinstance(document, dict) else {"instances": document}
+    return json.dumps(request).encode()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidArgumentError(
+            f"--json {path}: neither JSON text nor a readable file ({error.strerror})"
+        ) from error
+
+
+def _from_files(files: tuple[Path, ...]) -> bytes:
+    rows = [{"data": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    return json.dumps({"instances": rows}).encode()

@@ -1,0 +1,113 @@
+"""`homeport serve`: run a server."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from homeport import wiring
+from homeport.settings import Settings
+
+_DEFAULTS: Final = Settings(data_dir=Path("homeport-data"))
+_EPILOG: Final = """\b
+Examples:
+  homeport serve
+  homeport serve --port 0 --data-dir /srv/homeport
+Then, in another terminal:
+  homeport deploy model.mar
+
+Every option can be given as a variable too: --data-dir as HOMEPORT_SERVE_DATA_DIR.
+Stop it with Ctrl-C: what was accepted is answered, and everything is there again at
+the next start.
+"""
+
+
+@click.command(
+    epilog=_EPILOG, context_settings={"auto_envvar_prefix": "HOMEPORT_SERVE"}
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=_DEFAULTS.data_dir,
+    show_default=True,
+    help="Everything the server remembers; made if missing.",
+)
+@click.option("--host", default=_DEFAULTS.host, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=_DEFAULTS.port,
+    show_default=True,
+    help="0 takes a free one.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A further name that requests may be addressed to; may be repeated.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Listen beyond this machine although nobody needs a token.",
+)
+@click.option(
+    "--max-request-bytes",
+    type=click.IntRange(min=1024),
+    default=_DEFAULTS.max_request_bytes,
+    show_default=True,
+    help="Longest request body; uploads to buckets have no such limit.",
+)
+@click.option(
+    "--request-deadline",
+    "request_deadline_s",
+    type=click.FloatRange(min=0.1),
+    default=_DEFAULTS.request_deadline_s,
+    show_default=True,
+    help="Seconds a prediction may take, waiting included.",
+)
+@click.option(
+    "--queue-length",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.queue_length,
+    show_default=True,
+    help="Predictions that may wait for each deployed model.",
+)
+@click.option(
+    "--load-timeout",
+    "load_timeout_s",
+    type=click.FloatRange(min=1),
+    default=_DEFAULTS.load_timeout_s,
+    show_default=True,
+    help="Seconds a replica may take to load its model.",
+)
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(min=0),
+    default=_DEFAULTS.drain_s,
+    show_default=True,
+    help="Seconds for accepted predictions when a model is undeployed or the server "
+    "stops.",
+)
+@click.option(
+    "--strict-resources",
+    is_flag=True,
+    help="Refuse a deployment that asks for what this host lacks, such as a GPU.",
+)
+@click.option(
+    "--access-log/--no-access-log",
+    default=_DEFAULTS.access_log,
+    show_default=True,
+    help="A line for each request on standard error.",
+)
+def serve(**values: object) -> None:
+    """Run a server with everything it needs inside one data directory."""
+    settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
+    wiring.serve(settings, on_ready=lambda url: _announce(url, settings))
+
+
+def _announce(url: str, settings: Settings) -> None:
+    click.echo(f"Homeport is ready at {url}, data in {settings.data_dir}")
+    option = "" if url.endswith(":8080") else f" --url {url}"
+    click.echo(f"Next: homeport deploy{option} model.mar", err=True)

@@ -1,0 +1,195 @@
+"""One server, its project and location, and how its answers become values."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Self
+
+import httpx
+
+from homeport.errors import (
+    Code,
+    DeadlineExceededError,
+    HomeportError,
+    UnavailableError,
+)
+
+_TIMEOUT_S: Final = 300.0
+_FIRST_POLL_S: Final = 0.02
+_LONGEST_POLL_S: Final = 0.5
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class ServerError(HomeportError):
+    """What the server answered, with the code it gave.
+
+    Args:
+        code: The google.rpc.Code.
+        message: The server's sentence.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        # Shadows the class's own: one class stands for every code of the server.
+        self.code = code  # type: ignore[misc]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where the client's resources live.
+
+    Attributes:
+        url: Of the server, such as "http://127.0.0.1:8080".
+        project: Any name; the server keeps projects apart.
+        location: A Vertex AI region name, so that the official SDK finds it too.
+    """
+
+    url: str
+    project: str
+    location: str
+
+    @property
+    def parent(self) -> str:
+        """`projects/{project}/locations/{location}`."""
+        return f"projects/{self.project}/locations/{self.location}"
+
+
+class Connection:
+    """Requests to one server. Use it as a context manager, or `close` it.
+
+    Args:
+        address: Which server, and where on it.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._http = httpx.Client(base_url=address.url, timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: str | int) -> dict[str, Any]:
+        """Return the JSON object at a path.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._json("GET", path, params=query)
+
+    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Post a JSON object and return the one that is answered.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._json("POST", path, json=dict(document))
+
+    def post_bytes(self, path: str, body: bytes) -> bytes:
+        """Post JSON text and return the text that is answered.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        headers = {"content-type": "application/json"}
+        return self._request("POST", path, content=body, headers=headers).content
+
+    def post_file(
+        self,
+        path: str,
+        file: pathlib.Path,
+        query: Mapping[str, str],
+        on_progress: Callable[[int], None],
+    ) -> dict[str, Any]:
+        """Stream a file to the server.
+
+        Args:
+            path: Where to.
+            file: What.
+            query: Query parameters.
+            on_progress: Called with the number of bytes of each chunk sent.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        headers = {"content-length": str(file.stat().st_size)}
+        return self._json(
+            "POST",
+            path,
+            params=dict(query),
+            headers=headers,
+            content=_chunks(file, on_progress),
+        )
+
+    def wait(
+        self, operation: Mapping[str, Any], timeout_s: float = 900.0
+    ) -> dict[str, Any]:
+        """Return the response of a long-running operation once it has ended.
+
+        Raises:
+            ServerError: It failed.
+            DeadlineExceededError: It has not ended in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        pause_s = _FIRST_POLL_S
+        while not operation.get("done"):
+            if time.monotonic() > deadline:
+                raise DeadlineExceededError(
+                    f"{operation['name']} has not ended within {timeout_s:g} s: it "
+                    "goes on in the server"
+                )
+            time.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, _LONGEST_POLL_S)
+            operation = self.get(f"/v1/{operation['name']}")
+        if "error" in operation:
+            error = operation["error"]
+            raise ServerError(Code(error["code"]), error["message"])
+        response: dict[str, Any] = operation["response"]
+        return response
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # httpx's own
+        document: dict[str, Any] = self._request(method, path, **options).json()
+        return document
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401  # httpx's own
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise UnavailableError(
+                f"no server answers at {self.address.url} ({error}): start one with "
+                "`homeport serve`, or name another with --url"
+            ) from error
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+
+def _chunks(file: pathlib.Path, on_progress: Callable[[int], None]) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
+            on_progress(len(chunk))
+
+
+def _refusal(response: httpx.Response) -> ServerError:
+    try:
+        error = response.json()["error"]
+        code = Code[error.get("status", "INTERNAL")]
+        return ServerError(code, error["message"])
+    except (ValueError, KeyError, TypeError):
+        return ServerError(
+            Code.INTERNAL,
+            f"the server answered {response.status_code} and no reason: is "
+            f"{response.url.host}:{response.url.port} a homeport server?",
+        )

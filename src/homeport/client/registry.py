@@ -1,0 +1,245 @@
+"""Models, endpoints and predictions, as the command line uses them."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from homeport.client.connection import Connection, ServerError
+from homeport.errors import Code, InvalidArgumentError, NotFoundError
+
+_BUCKET: Final = "homeport-uploads"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Model:
+    """A model as a list shows it.
+
+    Attributes:
+        name: Full name, without version.
+        display_name: For people.
+        version: The id of the version shown, the default one in a list of models.
+        aliases: Of that version.
+        labels: Of model and version.
+        update_time: RFC 3339.
+    """
+
+    name: str
+    display_name: str
+    version: str
+    aliases: tuple[str, ...]
+    labels: Mapping[str, str]
+    update_time: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployed model as an endpoint shows it."""
+
+    id: str
+    model: str
+    version: str
+    percent: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint as a list shows it."""
+
+    name: str
+    display_name: str
+    deployed: tuple[Deployed, ...]
+
+    @property
+    def id(self) -> str:
+        """The last segment of its name."""
+        return self.name.rpartition("/")[2]
+
+
+def upload_archive(
+    connection: Connection,
+    archive: pathlib.Path,
+    digest: str,
+    on_progress: Callable[[int], None],
+) -> str:
+    """Put an archive into the server's upload bucket; return its `gs://` address.
+
+    Args:
+        connection: The server.
+        archive: The file.
+        digest: Its sha256, which names the folder: equal archives share one.
+        on_progress: Called with the number of bytes of each chunk sent.
+    """
+    address = connection.address
+    try:
+        connection.post("/storage/v1/b?project=" + address.project, {"name": _BUCKET})
+    except ServerError as error:
+        if error.code is not Code.ALREADY_EXISTS:
+            raise
+    folder = f"{address.project}/{digest}"
+    connection.post_file(
+        f"/upload/storage/v1/b/{_BUCKET}/o",
+        archive,
+        {"uploadType": "media", "name": f"{folder}/model.mar"},
+        on_progress,
+    )
+    return f"gs://{_BUCKET}/{folder}"
+
+
+def register(
+    connection: Connection, model: Mapping[str, Any], parent_model: str = ""
+) -> tuple[str, str]:
+    """Register a version; return the model's full name and the version's id."""
+    request: dict[str, Any] = {"model": dict(model)}
+    if parent_model:
+        request["parentModel"] = parent_model
+    path = f"/v1/{connection.address.parent}/models:upload"
+    response = connection.wait(connection.post(path, request))
+    return response["model"], response["modelVersionId"]
+
+
+def models(connection: Connection, filter_text: str = "") -> Iterator[Model]:
+    """Yield the models, each as its default version."""
+    path = f"/v1/{connection.address.parent}/models"
+    for found in _pages(connection, path, "models", filter_text):
+        yield _model(found)
+
+
+def versions(connection: Connection, model: str) -> Iterator[Model]:
+    """Yield the versions of a model."""
+    name = model if "/" in model else f"{connection.address.parent}/models/{model}"
+    for found in _pages(connection, f"/v1/{name}:listVersions", "models", ""):
+        yield _model(found)
+
+
+def endpoints(connection: Connection, filter_text: str = "") -> Iterator[Endpoint]:
+    """Yield the endpoints."""
+    path = f"/v1/{connection.address.parent}/endpoints"
+    for found in _pages(connection, path, "endpoints", filter_text):
+        yield _endpoint(found)
+
+
+def create_endpoint(connection: Connection, display_name: str) -> Endpoint:
+    """Create an endpoint."""
+    path = f"/v1/{connection.address.parent}/endpoints"
+    operation = connection.post(path, {"displayName": display_name})
+    return _endpoint(connection.wait(operation))
+
+
+def find_endpoint(connection: Connection, wanted: str) -> Endpoint:
+    """Return the endpoint with this full name, id or display name.
+
+    Raises:
+        NotFoundError: None has it.
+        InvalidArgumentError: Several have this display name.
+    """
+    every = list(endpoints(connection))
+    for one in every:
+        if wanted in {one.name, one.id}:
+            return one
+    named = [one for one in every if one.display_name == wanted]
+    if not named:
+        raise NotFoundError(
+            f"no endpoint is called {wanted!r}: `homeport endpoints list` shows those "
+            "there are"
+        )
+    if len(named) > 1:
+        ids = ", ".join(one.id for one in named)
+        raise InvalidArgumentError(
+            f"{len(named)} endpoints are called {wanted!r}: name one by its id, {ids}"
+        )
+    return named[0]
+
+
+def deploy(
+    connection: Connection,
+    endpoint: Endpoint,
+    version: str,
+    split: Mapping[str, int],
+    replicas: int,
+) -> Deployed:
+    """Deploy a version and wait until it answers.
+
+    Args:
+        connection: The server.
+        endpoint: Where to.
+        version: Full name with `@ID`.
+        split: The endpoint's split, with "0" for the new one.
+        replicas: How many.
+    """
+    resources = {
+        "machineSpec": {},
+        "minReplicaCount": replicas,
+        "maxReplicaCount": replicas,
+    }
+    request = {
+        "deployedModel": {"model": version, "dedicatedResources": resources},
+        "trafficSplit": dict(split),
+    }
+    operation = connection.post(f"/v1/{endpoint.name}:deployModel", request)
+    made = connection.wait(operation)["deployedModel"]
+    return Deployed(made["id"], made["model"], made["modelVersionId"], split["0"])
+
+
+def undeploy(connection: Connection, endpoint: Endpoint, deployed_id: str) -> None:
+    """Undeploy a model that has no traffic, and wait until it is gone."""
+    path = f"/v1/{endpoint.name}:undeployModel"
+    connection.wait(connection.post(path, {"deployedModelId": deployed_id}))
+
+
+def predict(connection: Connection, endpoint: Endpoint, body: bytes) -> bytes:
+    """Return the response to a prediction request, both as JSON text."""
+    return connection.post_bytes(f"/v1/{endpoint.name}:predict", body)
+
+
+def logs(
+    connection: Connection, endpoint: Endpoint, lines: int
+) -> dict[str, list[str]]:
+    """Return the last log lines of an endpoint's deployed models, by their ids."""
+    found = connection.get(f"/homeport/v1/{endpoint.name}/logs", lines=lines)
+    tails: dict[str, list[str]] = found["deployedModels"]
+    return tails
+
+
+def display_name_filter(display_name: str) -> str:
+    """Return the list filter that finds exactly this display name."""
+    # In a filter a star would stand for any text: nothing else needs care here.
+    return f"display_name={json.dumps(display_name, ensure_ascii=False)}"
+
+
+def _pages(
+    connection: Connection, path: str, field: str, filter_text: str
+) -> Iterator[dict[str, Any]]:
+    token = ""
+    while True:
+        page = connection.get(path, filter=filter_text, pageToken=token)
+        yield from page.get(field, [])
+        token = page.get("nextPageToken", "")
+        if not token:
+            return
+
+
+def _model(found: Mapping[str, Any]) -> Model:
+    return Model(
+        name=found["name"].partition("@")[0],
+        display_name=found["displayName"],
+        version=found["versionId"],
+        aliases=tuple(found.get("versionAliases", ())),
+        labels=found.get("labels", {}),
+        update_time=found["versionUpdateTime"],
+    )
+
+
+def _endpoint(found: Mapping[str, Any]) -> Endpoint:
+    split = found.get("trafficSplit", {})
+    return Endpoint(
+        name=found["name"],
+        display_name=found.get("displayName", ""),
+        deployed=tuple(
+            Deployed(
+                one["id"], one["model"], one["modelVersionId"], split.get(one["id"], 0)
+            )
+            for one in found.get("deployedModels", ())
+        ),
+    )

@@ -1,0 +1,267 @@
+"""Between the messages of the wire and the values of `resources`."""
+
+from typing import Any, Final
+
+from homeport.edge import codec, scalars
+from homeport.edge.messages import (
+    DedicatedResourcesMessage,
+    DeployedModelMessage,
+    EndpointMessage,
+    EnvVar,
+    MachineSpec,
+    ModelContainerSpec,
+    ModelMessage,
+    Port,
+)
+from homeport.errors import InvalidArgumentError
+from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
+from homeport.resources.model import (
+    ContainerSpec,
+    EnvironmentVariable,
+    ModelVersion,
+    VersionSpec,
+)
+from homeport.resources.names import ModelName, Parent
+from homeport.resources.operation import Operation, OperationKind
+
+_TYPE_PREFIX: Final = "type.googleapis.com/"
+_V1: Final = f"{_TYPE_PREFIX}google.cloud.aiplatform.v1."
+_EMPTY: Final = {"@type": f"{_TYPE_PREFIX}google.protobuf.Empty"}
+# DeleteModel, DeleteModelVersion and DeleteEndpoint share one metadata message.
+_METADATA_TYPES: Final = {
+    OperationKind.DELETE_MODEL: "Delete",
+    OperationKind.DELETE_MODEL_VERSION: "Delete",
+    OperationKind.DELETE_ENDPOINT: "Delete",
+}
+
+
+def version_spec(message: ModelMessage) -> VersionSpec:
+    """Return what an upload asks to be registered."""
+    container = message.container_spec
+    return VersionSpec(
+        display_name=message.display_name,
+        description=message.description,
+        version_description=message.version_description,
+        labels=message.labels,
+        aliases=tuple(dict.fromkeys(message.version_aliases)),
+        artifact_uri=message.artifact_uri,
+        container=None if container is None else _container(container),
+        kept=message.kept_values(),
+    )
+
+
+def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
+    """Return a version as clients read it.
+
+    Args:
+        version: The version.
+        versioned: Whether its name ends in `@ID`, as the caller's request did.
+    """
+    name = version.name if versioned else version.name.unversioned
+    container = version.container
+    return ModelMessage(
+        name=str(name),
+        version_id=version.name.version,
+        version_aliases=version.aliases,
+        version_create_time=version.version_create_time,
+        version_update_time=version.version_update_time,
+        display_name=version.display_name,
+        description=version.description,
+        version_description=version.version_description,
+        container_spec=container and _container_message(container),
+        artifact_uri=version.artifact_uri,
+        # Without these the SDK deploys with no machine type and refuses batch jobs.
+        supported_deployment_resources_types=("DEDICATED_RESOURCES",),
+        supported_input_storage_formats=("jsonl",),
+        supported_output_storage_formats=("jsonl",),
+        create_time=version.create_time,
+        update_time=version.update_time,
+        etag=version.etag,
+        labels=version.labels,
+        **version.kept,
+    )
+
+
+def model_name(text: str, parent: Parent) -> ModelName:
+    """Return the model a request means by a full name or a bare id.
+
+    Raises:
+        InvalidArgumentError: Neither.
+    """
+    return ModelName.parse(text if "/" in text else f"{parent}/models/{text}")
+
+
+def dedicated_resources(message: DeployedModelMessage) -> DedicatedResources:
+    """Return what a deployment asks of the machine, with the API's defaults."""
+    dedicated = message.dedicated_resources or DedicatedResourcesMessage()
+    counts = message.automatic_resources or dedicated
+    machine = dedicated.machine_spec or MachineSpec()
+    low = counts.min_replica_count or 1
+    accelerator = machine.accelerator_type
+    if accelerator == "ACCELERATOR_TYPE_UNSPECIFIED":
+        accelerator = ""
+    if machine.accelerator_count < 0 or (machine.accelerator_count and not accelerator):
+        raise InvalidArgumentError(
+            f"accelerator_count is {machine.accelerator_count} without an "
+            "accelerator_type: give both or neither"
+        )
+    return DedicatedResources(
+        machine_type=machine.machine_type,
+        accelerator_type=accelerator,
+        accelerator_count=machine.accelerator_count,
+        min_replica_count=low,
+        max_replica_count=counts.max_replica_count or low,
+        kept={**machine.kept_values(), **dedicated.kept_values()},
+    )
+
+
+def endpoint_message(endpoint: Endpoint) -> EndpointMessage:
+    """Return an endpoint as clients read it."""
+    return EndpointMessage(
+        name=str(endpoint.name),
+        display_name=endpoint.display_name,
+        description=endpoint.description,
+        deployed_models=tuple(
+            deployed_model_message(one) for one in endpoint.deployed_models
+        ),
+        traffic_split=endpoint.traffic_split,
+        etag=endpoint.etag,
+        labels=endpoint.labels,
+        create_time=endpoint.create_time,
+        update_time=endpoint.update_time,
+        **endpoint.kept,
+    )
+
+
+def deployed_model_message(deployed: DeployedModel) -> DeployedModelMessage:
+    """Return a deployed model as clients read it."""
+    resources = deployed.resources
+    machine_kept = {
+        key: value
+        for key, value in resources.kept.items()
+        if key in MachineSpec.model_fields
+    }
+    own_kept = {
+        key: value for key, value in resources.kept.items() if key not in machine_kept
+    }
+    return DeployedModelMessage(
+        id=deployed.id,
+        model=str(deployed.version.unversioned),
+        model_version_id=deployed.version.version,
+        display_name=deployed.display_name,
+        create_time=deployed.create_time,
+        dedicated_resources=DedicatedResourcesMessage(
+            machine_spec=MachineSpec(
+                machine_type=resources.machine_type,
+                accelerator_type=resources.accelerator_type,
+                accelerator_count=resources.accelerator_count,
+                **machine_kept,
+            ),
+            min_replica_count=resources.min_replica_count,
+            max_replica_count=resources.max_replica_count,
+            **own_kept,
+        ),
+        **deployed.kept,
+    )
+
+
+def operation_json(
+    operation: Operation,
+    made: EndpointMessage | DeployedModelMessage | None = None,
+) -> dict[str, Any]:
+    """Return an operation as clients read it.
+
+    Args:
+        operation: The operation.
+        made: What a create or a deploy made, as it is now; None if it is gone.
+    """
+    metadata_type = _METADATA_TYPES.get(operation.kind, operation.kind.value)
+    generic: dict[str, Any] = {
+        "createTime": scalars.write_timestamp(operation.create_time),
+        "updateTime": scalars.write_timestamp(operation.update_time),
+    }
+    if operation.warnings:
+        # What was accepted without effect, as google.rpc.Status (code 12).
+        generic["partialFailures"] = [
+            {"code": 12, "message": warning} for warning in operation.warnings
+        ]
+    told: dict[str, Any] = {
+        "name": str(operation.name),
+        "metadata": {
+            "@type": f"{_V1}{metadata_type}OperationMetadata",
+            "genericMetadata": generic,
+        },
+    }
+    if operation.done:
+        told["done"] = True
+        if operation.failure is not None:
+            failure = operation.failure
+            told["error"] = {"code": int(failure.code), "message": failure.message}
+        else:
+            told["response"] = _response(operation, made)
+    return told
+
+
+def _response(
+    operation: Operation, made: EndpointMessage | DeployedModelMessage | None
+) -> dict[str, Any]:
+    result = operation.result
+    match operation.kind:
+        case OperationKind.UPLOAD_MODEL:
+            return {
+                "@type": f"{_V1}UploadModelResponse",
+                "model": result["model"],
+                "modelVersionId": result["model_version_id"],
+            }
+        case OperationKind.CREATE_ENDPOINT:
+            endpoint = made or EndpointMessage(name=result["endpoint"])
+            return {"@type": f"{_V1}Endpoint", **codec.encode(endpoint)}
+        case OperationKind.DEPLOY_MODEL:
+            deployed = made or DeployedModelMessage(id=result["deployed_model"])
+            return {
+                "@type": f"{_V1}DeployModelResponse",
+                "deployedModel": codec.encode(deployed),
+            }
+        case OperationKind.UNDEPLOY_MODEL:
+            return {"@type": f"{_V1}UndeployModelResponse"}
+        case (
+            OperationKind.DELETE_MODEL
+            | OperationKind.DELETE_MODEL_VERSION
+            | OperationKind.DELETE_ENDPOINT
+        ):
+            return dict(_EMPTY)
+
+
+def no_effect(message: codec.Message) -> tuple[str, ...]:
+    """Return one warning for each field a request set that has no effect here."""
+    return tuple(
+        f"{path} was stored and has no effect here" for path in message.kept_paths()
+    )
+
+
+def _container(message: ModelContainerSpec) -> ContainerSpec:
+    return ContainerSpec(
+        image_uri=message.image_uri,
+        command=message.command,
+        args=message.args,
+        env=tuple(EnvironmentVariable(one.name, one.value) for one in message.env),
+        ports=tuple(port.container_port for port in message.ports),
+        grpc_ports=tuple(port.container_port for port in message.grpc_ports),
+        predict_route=message.predict_route,
+        health_route=message.health_route,
+        kept=message.kept_values(),
+    )
+
+
+def _container_message(spec: ContainerSpec) -> ModelContainerSpec:
+    return ModelContainerSpec(
+        image_uri=spec.image_uri,
+        command=spec.command,
+        args=spec.args,
+        env=tuple(EnvVar(name=one.name, value=one.value) for one in spec.env),
+        ports=tuple(Port(container_port=port) for port in spec.ports),
+        predict_route=spec.predict_route,
+        health_route=spec.health_route,
+        grpc_ports=tuple(Port(container_port=port) for port in spec.grpc_ports),
+        **spec.kept,
+    )

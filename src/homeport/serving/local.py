@@ -1,0 +1,29 @@
+"""The runtime that starts workers as processes of this machine."""
+
+from collections.abc import Callable
+
+from homeport.serving.runtime import Launch, Replica
+from homeport.worker import replica
+
+
+class LocalRuntime:
+    """Starts each replica as one worker process in the server's own environment."""
+
+    async def start(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[str], None],
+        on_room: Callable[[], None],
+    ) -> Replica:
+        """Return a replica whose model is loaded.
+
+        Raises:
+            ReplicaLoadError: The archive's code or files did not load.
+            UnavailableError: The process could not be started, ended while it loaded,
+                or did not load in time.
+        """
+        spec = replica.ReplicaSpec(
+            launch.model_dir, launch.environment, launch.load_timeout_s
+        )
+        return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)

@@ -1,0 +1,235 @@
+"""The composition root: from settings to a server that runs.
+
+The only module that knows every room. Nothing here decides anything.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import fcntl
+import os
+import pathlib
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from homeport import telemetry
+from homeport.api import app as api
+from homeport.api import storage
+from homeport.api.access import AccessLog
+from homeport.edge import guard
+from homeport.errors import FailedPreconditionError
+from homeport.metadata.database import Database
+from homeport.objects.blobs import FileBlobs
+from homeport.registry.artifacts import Artifacts
+from homeport.registry.buckets import Buckets
+from homeport.registry.catalog import Catalog
+from homeport.registry.operations import Operations
+from homeport.registry.paging import Pager
+from homeport.registry.upload import Uploads
+from homeport.resources.listing import PageTokens
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.local import LocalRuntime
+from homeport.serving.reconciler import Reconciler, Stores, Timing
+from homeport.serving.router import Router
+from homeport.settings import Settings
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_SECRET_BYTES: Final = 32
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Run a server until it is told to stop (SIGINT or SIGTERM).
+
+    Args:
+        settings: How.
+        on_ready: Called with the server's URL when it answers; replicas may still be
+            starting.
+
+    Raises:
+        FailedPreconditionError: Another server has the data directory, the address is
+            taken, or it is not a loopback address and nobody said it may be.
+    """
+    check_address(settings)
+    telemetry.configure_logging()
+    with (
+        _owned(settings.data_dir),
+        _listening(settings) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, listener, on_ready))
+
+
+def check_address(settings: Settings) -> None:
+    """Refuse to listen where others can reach a server that asks nobody who they are.
+
+    Raises:
+        FailedPreconditionError: The address is not loopback and `insecure` is not set.
+    """
+    if settings.host not in _LOOPBACK and not settings.insecure:
+        raise FailedPreconditionError(
+            f"listening on {settings.host} would let everybody who reaches this "
+            "machine use the server without a token: listen on 127.0.0.1, or say "
+            "--insecure if the network is trusted"
+        )
+
+
+async def _serve(
+    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]
+) -> None:
+    async with _application(settings) as application:
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            loop="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=int(settings.drain_s),
+        )
+        server = _Server(config, on_ready=lambda: on_ready(_url(listener)))
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, saying when it has begun to listen."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._on_ready()
+
+
+@contextlib.asynccontextmanager
+async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """Yield the application with everything below it running."""
+    data_dir = settings.data_dir
+    database = Database(f"sqlite:///{data_dir / 'homeport.db'}")
+    database.upgrade()
+    blobs = FileBlobs(data_dir / "blobs")
+    operations = Operations(database, _now, _new_id)
+    buckets = Buckets(database, blobs, _now)
+    artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
+    pager = Pager(PageTokens(_secret(data_dir / "secret")))
+    metrics = telemetry.Metrics()
+    router = Router()
+    reconciler = Reconciler(
+        Stores(database, operations, artifacts, data_dir / "logs", _now),
+        LocalRuntime(),
+        router,
+        metrics,
+        Timing(
+            request_deadline_s=settings.request_deadline_s,
+            queue_length=settings.queue_length,
+            load_timeout_s=settings.load_timeout_s,
+            drain_s=settings.drain_s,
+        ),
+    )
+    endpoints = Endpoints(
+        database,
+        operations,
+        pager,
+        reconciler.changed,
+        (_now, _new_id),
+        strict_resources=settings.strict_resources,
+    )
+    verbs = api.Verbs(
+        catalog=Catalog(database, operations, pager, _now, _new_id),
+        uploads=Uploads(database, artifacts, operations, _now, _new_id),
+        operations=operations,
+        endpoints=endpoints,
+        reconciler=reconciler,
+        router=router,
+        metrics=metrics,
+    )
+    application: ASGIApp = api.build(
+        verbs,
+        storage.router(buckets),
+        hosts=_hosts(settings),
+        max_request_bytes=settings.max_request_bytes,
+    )
+    access_log = AccessLog(application, sys.stderr) if settings.access_log else None
+    await reconciler.start()
+    try:
+        yield access_log or application
+    finally:
+        await reconciler.stop()
+        operations.close()
+        database.close()
+        if access_log is not None:
+            access_log.flush()
+
+
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)  # noqa: S104
+    return (*guard.LOOPBACK_HOSTS, *own, *settings.allowed_hosts)
+
+
+@contextlib.contextmanager
+def _owned(data_dir: pathlib.Path) -> Iterator[None]:
+    """Hold the data directory for this process; the lock dies with it."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise FailedPreconditionError(
+                "another homeport server uses this data directory: stop it, or give "
+                "this one another --data-dir"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=2048
+        )
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"cannot listen on {settings.host} port {settings.port} "
+            f"({error.strerror}): choose another --port, 0 for any free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def _secret(path: pathlib.Path) -> bytes:
+    """Return the data directory's own secret, made the first time."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        partial.replace(path)
+    return path.read_bytes()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _new_id() -> str:
+    """Return 19 digits at random, as the service's own ids have."""
+    return str(10**18 + secrets.randbelow(9 * 10**18))
