@@ -68,7 +68,7 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
         display_name=version.display_name,
         description=version.description,
         version_description=version.version_description,
-        container_spec=container and _container_message(container),
+        container_spec=(None if container is None else _container_message(container)),
         artifact_uri=version.artifact_uri,
         # Without these the SDK deploys with no machine type and refuses batch jobs.
         supported_deployment_resources_types=("DEDICATED_RESOURCES",),

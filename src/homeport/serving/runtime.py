@@ -46,8 +46,10 @@ class Replica(Protocol):
     def busy_since(self) -> float | None:
         """`time.monotonic` when the request in work was begun; None when idle."""
 
-    def predict(self, body: bytes, reply: asyncio.Future[Reply]) -> None:
-        """Send a request whose answer goes to `reply`."""
+    def predict(
+        self, body: bytes, reply: asyncio.Future[Reply]
+    ) -> asyncio.Future[Reply]:
+        """Send a request whose answer goes to `reply`, which is returned."""
 
     async def stop(self, grace_s: float) -> None:
         """End it, after what it has in work or the grace; twice is fine."""

@@ -27,13 +27,18 @@ class ReplicaLink(asyncio.BufferedProtocol):
     Args:
         on_control: Called with each frame that is no REPLY.
         on_lost: Called once when the connection has ended.
+        on_room: Called after replies have come, when further requests may be sent.
     """
 
     def __init__(
-        self, on_control: Callable[[Frame], None], on_lost: Callable[[], None]
+        self,
+        on_control: Callable[[Frame], None],
+        on_lost: Callable[[], None],
+        on_room: Callable[[], None],
     ) -> None:
         self._on_control = on_control
         self._on_lost = on_lost
+        self._on_room = on_room
         self._loop = asyncio.get_running_loop()
         self._decoder = Decoder()
         self._transport: asyncio.WriteTransport | None = None
@@ -49,9 +54,17 @@ class ReplicaLink(asyncio.BufferedProtocol):
         """Requests sent and not answered, given-up ones included."""
         return len(self._pending)
 
-    def predict(self, body: bytes) -> asyncio.Future[Reply]:
-        """Send one request; the future has its reply, or fails when the link ends."""
-        future: asyncio.Future[Reply] = self._loop.create_future()
+    def predict(
+        self, body: bytes, future: asyncio.Future[Reply] | None = None
+    ) -> asyncio.Future[Reply]:
+        """Send one request; the future has its reply, or fails when the link ends.
+
+        Args:
+            body: What is sent.
+            future: Where the reply goes; one is made if there is none.
+        """
+        if future is None:
+            future = self._loop.create_future()
         transport = self._transport
         if transport is None or self._closed_because:
             future.set_exception(self._gone())
@@ -135,6 +148,7 @@ class ReplicaLink(asyncio.BufferedProtocol):
         answered = before - len(self._pending)
         if answered > 0:
             self._note_service(answered)
+            self._on_room()
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind != Kind.REPLY:
@@ -163,10 +177,11 @@ async def connect(
     sock: socket.socket,
     on_control: Callable[[Frame], None],
     on_lost: Callable[[], None],
+    on_room: Callable[[], None],
 ) -> ReplicaLink:
     """Return the link over `sock`, which the link's transport owns from here on."""
     loop = asyncio.get_running_loop()
     _, link = await loop.create_unix_connection(
-        lambda: ReplicaLink(on_control, on_lost), sock=sock
+        lambda: ReplicaLink(on_control, on_lost, on_room), sock=sock
     )
     return link

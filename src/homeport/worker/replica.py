@@ -86,7 +86,8 @@ class Replica:
             "killed by SIGKILL", or the reason given to `kill`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_room: Callable[[], None]) -> None:
+        self._on_room = on_room
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._control: asyncio.Queue[Frame | None] = asyncio.Queue(_MAX_CONTROL_FRAMES)
         self._process: WorkerProcess | None = None
@@ -95,7 +96,13 @@ class Replica:
         self._stopping = False
 
     @classmethod
-    async def start(cls, spec: ReplicaSpec, *, on_log: Callable[[str], None]) -> Self:
+    async def start(
+        cls,
+        spec: ReplicaSpec,
+        *,
+        on_log: Callable[[str], None],
+        on_room: Callable[[], None] = lambda: None,
+    ) -> Self:
         """Start a worker and return it with its model loaded.
 
         Leaves no process behind when it raises or is cancelled.
@@ -103,6 +110,7 @@ class Replica:
         Args:
             spec: What to run.
             on_log: Called with each line that the worker prints, at most 8 KiB long.
+            on_room: Called after replies have come, when further requests may be sent.
 
         Raises:
             ReplicaLoadError: The archive's code or files did not load.
@@ -110,7 +118,7 @@ class Replica:
                 or did not load in time.
             ProtocolError: The process is no worker of this Homeport version.
         """
-        replica = cls()
+        replica = cls(on_room)
         try:
             async with asyncio.timeout(spec.load_timeout_s):
                 await replica._load(spec, on_log)
@@ -151,13 +159,19 @@ class Replica:
         """
         return self._connection.busy_since
 
-    def predict(self, body: bytes) -> asyncio.Future[Reply]:
+    def predict(
+        self, body: bytes, reply: asyncio.Future[Reply] | None = None
+    ) -> asyncio.Future[Reply]:
         """Send the body of a :predict request at once; the future has its reply.
+
+        Args:
+            body: What is sent.
+            reply: The future to use; one is made if there is none.
 
         The future may be cancelled: the worker still does the work, and the reply is
         dropped. It fails with UnavailableError when the process ends before.
         """
-        return self._connection.predict(body)
+        return self._connection.predict(body, reply)
 
     def kill(self, reason: str) -> None:
         """End the process and all it started at once, by SIGKILL."""
@@ -192,7 +206,9 @@ class Replica:
                 childs, spec.environment, on_log=on_log, on_exit=self._on_exit
             )
             self._process.ended.add_done_callback(self._on_end)
-            self._link = await link.connect(ours, self._on_control, self._on_lost)
+            self._link = await link.connect(
+                ours, self._on_control, self._on_lost, self._on_room
+            )
             undo.pop_all()
         protocol.check_hello(await self._next_control())
         order = {"model_dir": str(spec.model_dir.absolute()), "gpu_id": spec.gpu_id}
