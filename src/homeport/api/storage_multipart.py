@@ -9,7 +9,7 @@ from typing import Final
 
 from homeport.errors import InvalidArgumentError
 
-MAX_METADATA_BYTES: Final = 1 << 20
+MAX_METADATA_BYTES: Final = 1 << 16
 _MAX_HEADER_BYTES: Final = 1 << 14
 _BOUNDARY_RE: Final = re.compile(
     r""";\s*boundary=(?:"([^"]+)"|'([^']+)'|([^\s;"']+))""", re.IGNORECASE
@@ -47,6 +47,8 @@ class RelatedParser:
         self._dashes = b"--" + boundary
         self._line_end = b""
         self._held = b""
+        # Bytes at the beginning of what is held that are no media.
+        self._skip = 0
         self._ended = False
 
     def feed(self, chunk: bytes) -> bytes:
@@ -54,7 +56,7 @@ class RelatedParser:
 
         Raises:
             InvalidArgumentError: The body is not two parts, or the first is over
-                1 MiB.
+                64 KiB.
         """
         if self._ended:
             return b""
@@ -122,8 +124,8 @@ class RelatedParser:
         end = self._held.find(delimiter)
         if end < 0:
             # All but what may be the beginning of a delimiter.
-            end = max(len(self._held) - len(delimiter) + 1, self._skip)
-            return self._take(end)
+            end = len(self._held) - len(delimiter) + 1
+            return self._take(end) if end > self._skip else b""
         after = self._held[end + len(delimiter) :][:2]
         if len(after) == len(b"--"):
             if after != b"--":

@@ -1,0 +1,176 @@
+"""The embedded object store over HTTP: Google Cloud Storage's JSON API.
+
+Paths are matched as they were sent, before percent-decoding: the name of an object may
+hold "/" (sent as %2F) and anything else that Unicode has.
+"""
+
+import dataclasses
+import logging
+import re
+import string
+import urllib.parse
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import anyio
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from homeport.api import storage_downloads, storage_json
+from homeport.api.storage_buckets import BucketMethods
+from homeport.api.storage_requests import Call, decoded
+from homeport.api.storage_uploads import UploadMethods
+from homeport.errors import ConditionNotMetError, NotFoundError
+from homeport.registry.buckets import Buckets
+from homeport.registry.object_uploads import ObjectUploads
+
+_log: Final = logging.getLogger(__name__)
+
+# Blocking calls at a time; uploads and downloads hold one only while a block moves.
+_THREADS: Final = 16
+_CLIENT_CLOSED: Final = 499
+_PATH_SAFE: Final = string.punctuation
+_ROOTS: Final = (
+    "/storage/v1",
+    "/download/storage/v1",
+    "/upload/storage/v1",
+    "/resumable/upload/storage/v1",
+)
+_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+_ALL: Final = r"/storage/v1/b"
+_BUCKET: Final = rf"{_ALL}/([^/]+)"
+_OBJECTS: Final = rf"{_BUCKET}/o"
+_OBJECT: Final = rf"{_OBJECTS}/(.+)"
+_COPY: Final = rf"{_OBJECTS}/([^/]+)/copyTo/b/([^/]+)/o/(.+)"
+_REWRITE: Final = rf"{_OBJECTS}/([^/]+)/rewriteTo/b/([^/]+)/o/(.+)"
+_MEDIA: Final = rf"/download{_OBJECT}"
+_UPLOAD: Final = rf"(?:/resumable)?/upload{_OBJECTS}"
+
+_Handler = Callable[[Call], Awaitable[Response]]
+_Method = Callable[[Call, dict[str, Any]], dict[str, Any] | None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Route:
+    methods: str
+    pattern: re.Pattern[str]
+    handler: _Handler
+
+
+def router(buckets: Buckets, uploads: ObjectUploads) -> APIRouter:
+    """Return the routes of the object store, under /storage, /upload and siblings.
+
+    Errors are answered here, in the words of Google Cloud Storage.
+
+    Args:
+        buckets: The verbs on buckets and objects.
+        uploads: The verbs that receive objects.
+    """
+    surface = _Surface(buckets, uploads)
+    routes = APIRouter()
+    for root in _ROOTS:
+        routes.add_route(f"{root}/{{path:path}}", surface.answer, methods=_METHODS)
+    return routes
+
+
+class _Surface:
+    def __init__(self, buckets: Buckets, uploads: ObjectUploads) -> None:
+        self._buckets = buckets
+        self._routes = (*_json_routes(BucketMethods(buckets)), *_upload_routes(uploads))
+        self._routes += (_route("GET", _MEDIA, self._download),)
+        self._threads = anyio.CapacityLimiter(_THREADS)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request, also one that fails."""
+        try:
+            return await self._dispatch(request)
+        except ClientDisconnect:
+            # Nobody reads this; what had arrived is dropped, or kept by its session.
+            return Response(status_code=_CLIENT_CLOSED)
+        except Exception as error:  # noqa: BLE001  # the edge of a request
+            return _failed(request, error)
+
+    async def _dispatch(self, request: Request) -> Response:
+        # Some clients leave what is not ASCII unencoded.
+        path = urllib.parse.quote_from_bytes(request.scope["raw_path"], _PATH_SAFE)
+        for route in self._routes:
+            if request.method not in route.methods.split():
+                continue
+            match = route.pattern.fullmatch(path)
+            if match is not None:
+                names = tuple(decoded(segment) for segment in match.groups())
+                query = dict(request.query_params)
+                call = Call(request, path, names, query, self._threads)
+                return await self._chosen(route, call)
+        raise NotFoundError(
+            f"{request.method} {path} is not a method of this object store: "
+            "docs/compatibility.md lists those that are"
+        )
+
+    async def _chosen(self, route: _Route, call: Call) -> Response:
+        if call.query.get("alt") == "media" and route.pattern.pattern == _OBJECT:
+            return await self._download(call)
+        return await route.handler(call)
+
+    async def _download(self, call: Call) -> Response:
+        return await storage_downloads.download(self._buckets, call)
+
+
+def _route(methods: str, pattern: str, handler: _Handler) -> _Route:
+    return _Route(methods, re.compile(pattern), handler)
+
+
+def _json_routes(verbs: BucketMethods) -> Sequence[_Route]:
+    table: Sequence[tuple[str, str, _Method]] = (
+        ("GET", _ALL, verbs.list_buckets),
+        ("POST", _ALL, verbs.insert_bucket),
+        ("GET", _BUCKET, verbs.get_bucket),
+        ("PATCH PUT", _BUCKET, verbs.patch_bucket),
+        ("DELETE", _BUCKET, verbs.delete_bucket),
+        ("GET", _OBJECTS, verbs.list_objects),
+        ("POST", _COPY, verbs.copy_object),
+        ("POST", _REWRITE, verbs.rewrite_object),
+        ("GET", _OBJECT, verbs.get_object),
+        ("PATCH PUT", _OBJECT, verbs.patch_object),
+        ("DELETE", _OBJECT, verbs.delete_object),
+    )
+    return [
+        _route(methods, pattern, _speaking_json(method))
+        for methods, pattern, method in table
+    ]
+
+
+def _upload_routes(uploads: ObjectUploads) -> Sequence[_Route]:
+    methods = UploadMethods(uploads)
+    return [
+        _route("POST", _UPLOAD, methods.post),
+        _route("PUT", _UPLOAD, methods.put),
+        _route("DELETE", _UPLOAD, methods.delete),
+    ]
+
+
+def _speaking_json(method: _Method) -> _Handler:
+    async def handler(call: Call) -> Response:
+        document = await call.run(method, call, await call.json())
+        if document is None:
+            return Response(status_code=204)
+        return JSONResponse(document)
+
+    return handler
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    http, document = storage_json.error(error)
+    if isinstance(error, ConditionNotMetError) and _asks_for_changes(request):
+        return Response(status_code=304)
+    if http == 500:  # noqa: PLR2004  # internal
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return JSONResponse(document, http)
+
+
+def _asks_for_changes(request: Request) -> bool:
+    """Tell a read that wants the object only if it is another than the caller's."""
+    names = [name for name in request.query_params if name.endswith("Match")]
+    return request.method == "GET" and all("NotMatch" in name for name in names)

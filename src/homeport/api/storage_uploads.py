@@ -1,0 +1,315 @@
+"""Objects: insert, in its three forms: media, multipart and resumable.
+
+Bytes go to disk in blocks as they arrive and are never held whole; a thread is taken
+only while a block is written.
+"""
+
+import asyncio
+import dataclasses
+import re
+import urllib.parse
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any, Final
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+
+from homeport.api import storage_json
+from homeport.api.storage_multipart import RelatedParser, boundary
+from homeport.api.storage_requests import Call, parse_json
+from homeport.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+)
+from homeport.registry.object_uploads import ObjectUpload, ObjectUploads, Progress
+from homeport.resources.bucket import Checksums, NewObject, StoredObject
+
+# A multiple of 256 KiB, so that what an interrupted session keeps is one too, as
+# clients expect of it.
+_BLOCK_BYTES: Final = 1 << 20
+_IDLE_S: Final = 60.0
+_RANGE_RE: Final = re.compile(
+    r"bytes (?:\*|(?P<first>\d{1,18})-(?P<last>\d{1,18}))/(?P<total>\*|\d{1,18})",
+    re.ASCII,
+)
+_CANCELLED: Final = 499  # what GCS answers to the DELETE of a session
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Span:
+    """Which bytes of the object a request carries.
+
+    Attributes:
+        first: Index of the first byte; None when the request carries none and asks
+            how far the session is.
+        end: Index behind the last byte, None when unknown.
+        last: Whether the object ends there.
+    """
+
+    first: int | None
+    end: int | None
+    last: bool
+
+
+class UploadMethods:
+    """The upload methods of the API.
+
+    Args:
+        uploads: The verbs.
+    """
+
+    def __init__(self, uploads: ObjectUploads) -> None:
+        self._uploads = uploads
+
+    async def post(self, call: Call) -> Response:
+        """Begin an upload of the form that `uploadType` names, or go on with one."""
+        if call.query.get("upload_id"):
+            return await self.put(call)
+        match call.query.get("uploadType", ""):
+            case "media":
+                return await self._media(call)
+            case "multipart":
+                return await self._multipart(call)
+            case "resumable":
+                return await self._open_session(call)
+            case other:
+                raise InvalidArgumentError(
+                    f"uploadType is {other!r}: expected media, multipart or resumable"
+                )
+
+    async def put(self, call: Call) -> Response:
+        """Go on with a resumable upload, or tell how far it is."""
+        session_id = call.query.get("upload_id", "")
+        span = _span(call.request.headers)
+        if span.first is None:
+            progress = await call.run(self._uploads.progress, session_id)
+            if progress.stored or progress.size_bytes != span.end:
+                return _progress(call, progress)
+        try:
+            upload = await call.run(self._uploads.resume, session_id)
+        except FailedPreconditionError:
+            # Finished, and the answer was lost: the client repeats its last request.
+            progress = await call.run(self._uploads.progress, session_id)
+            return _progress(call, progress)
+        try:
+            body = _unseen(call.request.stream(), upload.size_bytes, span)
+            await _receive(call, upload, body, span.end)
+            _check_end(upload.size_bytes, span)
+        except BaseException:
+            await _leave(call, upload)
+            raise
+        if not span.last:
+            await call.run(upload.leave)
+            return _progress(call, Progress(upload.size_bytes, None))
+        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+
+    async def delete(self, call: Call) -> Response:
+        """Cancel a resumable upload."""
+        await call.run(self._uploads.cancel, call.query.get("upload_id", ""))
+        return Response(status_code=_CANCELLED)
+
+    async def _media(self, call: Call) -> Response:
+        content_type = call.request.headers.get("content-type", "")
+        new = _new_object(call, {}, content_type)
+        upload = await call.run(self._uploads.begin, new)
+        try:
+            await _receive(call, upload, call.request.stream())
+        except BaseException:
+            await _leave(call, upload)
+            raise
+        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+
+    async def _multipart(self, call: Call) -> Response:
+        parser = RelatedParser(boundary(call.request.headers.get("content-type", "")))
+        media = _media_chunks(call, parser)
+        first = await anext(media)
+        resource = parse_json(parser.metadata or b"")
+        new = _new_object(call, resource, parser.media_type)
+        upload = await call.run(self._uploads.begin, new)
+        try:
+            await _receive(call, upload, _chain(first, media))
+            parser.close()
+        except BaseException:
+            await _leave(call, upload)
+            raise
+        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+
+    async def _open_session(self, call: Call) -> Response:
+        resource = await call.json()
+        content_type = call.request.headers.get("x-upload-content-type", "")
+        new = _new_object(call, resource, content_type)
+        session = await call.run(self._uploads.open_session, new)
+        query = urllib.parse.urlencode(
+            {"uploadType": "resumable", "name": new.name, "upload_id": session.id}
+        )
+        return Response(
+            headers={
+                "location": f"{call.base_url}{call.path}?{query}",
+                "x-guploader-uploadid": session.id,
+            }
+        )
+
+
+async def _receive(
+    call: Call,
+    upload: ObjectUpload,
+    chunks: AsyncIterator[bytes],
+    end: int | None = None,
+) -> None:
+    """Write what arrives in blocks.
+
+    Raises:
+        DeadlineExceededError: Nothing arrived for a minute.
+        InvalidArgumentError: More arrives than up to the byte `end` of the object.
+        ResourceExhaustedError: The disk is full.
+    """
+    held = bytearray()
+    async for chunk in _timely(chunks):
+        held += chunk
+        if end is not None and chunk and upload.size_bytes + len(held) > end:
+            raise InvalidArgumentError(
+                f"the body goes beyond byte {end - 1}, the last of its Content-Range"
+            )
+        while len(held) >= _BLOCK_BYTES:
+            block = bytes(memoryview(held)[:_BLOCK_BYTES])
+            del held[:_BLOCK_BYTES]
+            await call.run(upload.write, block)
+    if held:
+        await call.run(upload.write, bytes(held))
+
+
+async def _timely(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"nothing of the body arrived for {_IDLE_S:.0f} seconds: send it again"
+            ) from error
+        if chunk is None:
+            return
+        yield chunk
+
+
+async def _media_chunks(call: Call, parser: RelatedParser) -> AsyncIterator[bytes]:
+    """Yield the media of a multipart body, first once its metadata is there."""
+    async for chunk in _timely(call.request.stream()):
+        media = parser.feed(chunk)
+        if parser.metadata is not None:
+            yield media
+    if parser.metadata is None:
+        parser.close()
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _leave(call: Call, upload: ObjectUpload) -> None:
+    """End an upload that failed, also when the request was cancelled."""
+    with anyio.CancelScope(shield=True):
+        await call.run(upload.leave)
+
+
+def _new_object(call: Call, resource: dict[str, Any], content_type: str) -> NewObject:
+    name = call.query.get("name") or resource.get("name")
+    if not isinstance(name, str):
+        raise InvalidArgumentError(
+            "the object has no name: give the parameter name, or name in the metadata"
+        )
+    properties = storage_json.merged({}, storage_json.object_properties(resource))
+    encoding = call.query.get("contentEncoding")
+    if encoding:
+        properties.setdefault("contentEncoding", encoding)
+    if content_type:
+        properties.setdefault("contentType", content_type)
+    return NewObject(
+        bucket=call.names[0],
+        name=name,
+        properties=storage_json.object_properties(properties),
+        conditions=call.conditions(),
+        checksums=storage_json.resource_checksums(resource),
+    )
+
+
+def _header_checksums(call: Call) -> Checksums:
+    return storage_json.header_checksums(call.request.headers.getlist("x-goog-hash"))
+
+
+def _stored(call: Call, stored: StoredObject) -> Response:
+    return JSONResponse(storage_json.stored_object(stored, call.base_url))
+
+
+def _progress(call: Call, progress: Progress) -> Response:
+    if progress.stored is not None:
+        return _stored(call, progress.stored)
+    headers = {}
+    if progress.size_bytes:
+        headers["range"] = f"bytes=0-{progress.size_bytes - 1}"
+    return Response(status_code=HTTPStatus.PERMANENT_REDIRECT, headers=headers)
+
+
+def _span(headers: Headers) -> _Span:
+    """Return which bytes a request carries; without a Content-Range the whole object.
+
+    Raises:
+        InvalidArgumentError: The Content-Range makes no sense.
+    """
+    text = headers.get("content-range", "")
+    if not text:
+        length = headers.get("content-length", "")
+        return _Span(0, int(length) if length.isdigit() else None, last=True)
+    match = _RANGE_RE.fullmatch(text)
+    if match is None:
+        raise InvalidArgumentError(
+            f"Content-Range {text!r}: expected 'bytes FIRST-LAST/TOTAL', where '*' may "
+            "stand for what is unknown"
+        )
+    total = None if match["total"] == "*" else int(match["total"])
+    if match["first"] is None:
+        return _Span(None, total, last=True)
+    first, end = int(match["first"]), int(match["last"]) + 1
+    if first >= end or (total is not None and end > total):
+        raise InvalidArgumentError(
+            f"Content-Range {text!r}: expected FIRST <= LAST < TOTAL"
+        )
+    return _Span(first, end, last=end == total)
+
+
+async def _unseen(
+    body: AsyncIterator[bytes], size_bytes: int, span: _Span
+) -> AsyncIterator[bytes]:
+    """Yield a body without the bytes that an earlier, broken request brought already.
+
+    Raises:
+        InvalidArgumentError: It begins behind what the upload has.
+    """
+    first = size_bytes if span.first is None else span.first
+    if first > size_bytes:
+        raise InvalidArgumentError(
+            f"the request begins at byte {first}, the upload is at byte {size_bytes}: "
+            "go on from there"
+        )
+    seen_bytes = size_bytes - first
+    async for chunk in body:
+        yield chunk[seen_bytes:]
+        seen_bytes -= min(seen_bytes, len(chunk))
+
+
+def _check_end(size_bytes: int, span: _Span) -> None:
+    """Refuse a body shorter than it said.
+
+    Raises:
+        InvalidArgumentError: It was.
+    """
+    if span.end is not None and size_bytes < span.end:
+        raise InvalidArgumentError(
+            f"the body ended at byte {size_bytes} of the object, and was said to end "
+            f"at byte {span.end}: go on from there"
+        )
