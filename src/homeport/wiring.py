@@ -25,11 +25,14 @@ from homeport.api import storage
 from homeport.api.access import AccessLog
 from homeport.edge import guard
 from homeport.errors import FailedPreconditionError
+from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
+from homeport.registry import blob_sweep
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
 from homeport.registry.upload import Uploads
@@ -119,6 +122,8 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     database = Database(f"sqlite:///{data_dir / 'homeport.db'}")
     database.upgrade()
     blobs = FileBlobs(data_dir / "blobs")
+    blobs.start()
+    await asyncio.to_thread(_sweep, database, blobs)
     operations = Operations(database, _now, _new_id)
     buckets = Buckets(database, blobs, _now)
     artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
@@ -156,7 +161,7 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     )
     application: ASGIApp = api.build(
         verbs,
-        storage.router(buckets),
+        storage.router(buckets, ObjectUploads(database, blobs, _now)),
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
     )
@@ -212,6 +217,13 @@ def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
+
+
+def _sweep(database: Database, blobs: FileBlobs) -> None:
+    """Remove the bytes that nothing refers to; nobody else uses them yet."""
+    with database.transaction() as transaction:
+        artifact_rows.delete_unreferenced(transaction)
+    blob_sweep.sweep(database, blobs, _now(), grace=dt.timedelta())
 
 
 def _secret(path: pathlib.Path) -> bytes:

@@ -1,11 +1,16 @@
 """`homeport endpoints`: what serves."""
 
+from typing import Final
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from homeport.cli import options
 from homeport.client import registry
+
+# Wide enough that no id is ever cut, in a pipe as on a terminal.
+_WIDTH: Final = 1000
 
 
 @click.group()
@@ -36,4 +41,4 @@ def list_endpoints(filter_text: str, **server: str) -> None:
             table.add_row(*first, deployed.id, version, f"{deployed.percent} %")
         if not endpoint.deployed:
             table.add_row(*first, "", "", "")
-    Console(soft_wrap=True).print(table)
+    Console(width=_WIDTH).print(table)

@@ -1,11 +1,16 @@
 """`homeport models`: what is registered."""
 
+from typing import Final
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from homeport.cli import options
 from homeport.client import registry
+
+# Wide enough that no id is ever cut, in a pipe as on a terminal.
+_WIDTH: Final = 1000
 
 
 @click.group()
@@ -51,4 +56,4 @@ def _show(found: list[registry.Model]) -> None:
             ", ".join(f"{key}={value}" for key, value in model.labels.items()),
             model.update_time,
         )
-    Console(soft_wrap=True).print(table)
+    Console(width=_WIDTH).print(table)
