@@ -71,8 +71,11 @@ def authors_traceback(error: BaseException, model_dir: pathlib.Path) -> str:
 
 
 def _keep_authors_frames(report: traceback.TracebackException) -> bool:
-    """Drop our frames along the whole chain; say if any other is left."""
-    kept = [frame for frame in report.stack if not _is_ours(frame.filename)]
+    """Drop our frames and our callers', along the chain; say if any is left."""
+    ours = [_is_ours(frame.filename) for frame in report.stack]
+    begin = ours.index(True) if True in ours else 0
+    frames = zip(report.stack[begin:], ours[begin:], strict=True)
+    kept = [frame for frame, is_ours in frames if not is_ours]
     report.stack = traceback.StackSummary.from_list(kept)
     left = bool(kept)
     for link in (report.__cause__, report.__context__):

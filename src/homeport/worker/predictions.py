@@ -52,9 +52,20 @@ def _render_slowly(predictions: object) -> bytes:
     except TypeError as error:
         raise HandlerError(f"the handler returned no JSON: {error}") from error
     except (ValueError, RecursionError) as error:
-        if _has_nan(predictions):
+        if not isinstance(error, RecursionError) and not _is_endless(predictions):
             raise _nan_error() from error
-        raise HandlerError(f"the handler returned no JSON: {error}") from error
+        raise HandlerError(
+            "the handler returned no JSON: a prediction contains itself, or is nested "
+            "too deeply"
+        ) from error
+
+
+def _is_endless(predictions: object) -> bool:
+    try:
+        _has_nan(predictions)
+    except RecursionError:
+        return True
+    return False
 
 
 def _plain(value: object) -> object:

@@ -21,7 +21,6 @@ from homeport.errors import UnavailableError
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_LINE_BYTES: Final = 8 * 1024
-_CHUNK_BYTES: Final = 64 * 1024
 _LOG_END_TIMEOUT_S: Final = 1.0
 
 
@@ -35,13 +34,13 @@ class WorkerProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
+        log: "WorkerLog",
         private_dir: pathlib.Path,
-        on_log: Callable[[str], None],
         on_exit: Callable[[str], None],
     ) -> None:
         self._process = process
+        self._log = log
         self._private_dir = private_dir
-        self._on_log = on_log
         self._on_exit = on_exit
         self._killed_because = ""
         self.ended = asyncio.create_task(self._watch(), name=f"worker {process.pid}")
@@ -58,14 +57,13 @@ class WorkerProcess:
             self._kill_group()
 
     async def _watch(self) -> str:
-        log = asyncio.create_task(self._read_log(), name=f"worker log {self.pid}")
         returncode = await self._process.wait()
         # What it started itself goes with it.
         self._kill_group()
         reason = self._killed_because or describe_exit(returncode)
         self._on_exit(reason)
-        await asyncio.wait({log}, timeout=_LOG_END_TIMEOUT_S)
-        log.cancel()
+        await asyncio.wait({self._log.closed}, timeout=_LOG_END_TIMEOUT_S)
+        self._log.close()
         await asyncio.to_thread(shutil.rmtree, self._private_dir, ignore_errors=True)
         return reason
 
@@ -73,14 +71,39 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    async def _read_log(self) -> None:
-        stream = self._process.stdout
-        if stream is None:
-            raise RuntimeError("the worker was started without a pipe")
-        lines = LineCutter()
-        while chunk := await stream.read(_CHUNK_BYTES):
-            self._hand_over(lines.feed(chunk))
-        self._hand_over(lines.end())
+
+class WorkerLog(asyncio.Protocol):
+    """Hands over, line by line, what is written into a pipe.
+
+    Attributes:
+        closed: Resolves when the last writer has closed the pipe.
+    """
+
+    def __init__(self, on_log: Callable[[str], None]) -> None:
+        self._on_log = on_log
+        self._lines = LineCutter()
+        self._transport: asyncio.BaseTransport | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over the lines that `data` completed."""
+        self._hand_over(self._lines.feed(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand over the line begun."""
+        del exc
+        self._hand_over(self._lines.end())
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def close(self) -> None:
+        """Stop reading, whoever still writes."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _hand_over(self, lines: list[str]) -> None:
         for line in lines:
@@ -139,22 +162,18 @@ async def spawn(
     private_dir = pathlib.Path(tempfile.mkdtemp(prefix="homeport-replica-"))
     try:
         with link_fd:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                # Never import from the current directory, which the archive may fill.
-                "-P",
-                "-m",
-                "homeport.worker",
-                "--fd",
-                str(link_fd.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(link_fd.fileno(),),
-                env=make_environment(environment, private_dir, os.environ),
-                cwd=private_dir,
-                start_new_session=True,
-            )
+            log, output = await _open_log(on_log)
+            with open(output, "wb") as stdout:  # noqa: ASYNC230, PTH123  # a pipe's end
+                process = await asyncio.create_subprocess_exec(
+                    *_command(link_fd.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stdout,
+                    pass_fds=(link_fd.fileno(),),
+                    env=make_environment(environment, private_dir, os.environ),
+                    cwd=private_dir,
+                    start_new_session=True,
+                )
     except BaseException as error:
         shutil.rmtree(private_dir, ignore_errors=True)
         if isinstance(error, OSError | ValueError):
@@ -164,7 +183,25 @@ async def spawn(
                 "free memory or processes on this host and deploy again"
             ) from error
         raise
-    return WorkerProcess(process, private_dir, on_log, on_exit)
+    return WorkerProcess(process, log, private_dir, on_exit)
+
+
+def _command(fd: int) -> list[str]:
+    # -P: never import from the current directory, which an archive may fill.
+    return [sys.executable, "-P", "-m", "homeport.worker", "--fd", str(fd)]
+
+
+async def _open_log(on_log: Callable[[str], None]) -> tuple[WorkerLog, int]:
+    """Return the reading side of a new pipe, and the file descriptor to write to.
+
+    asyncio's own PIPE would let `wait` wait for every process that holds the pipe, not
+    for the worker alone.
+    """
+    reading, writing = os.pipe()
+    _, log = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: WorkerLog(on_log), os.fdopen(reading, "rb", buffering=0)
+    )
+    return log, writing
 
 
 def make_environment(

@@ -245,12 +245,15 @@ class Replica:
 
     def _on_exit(self, reason: str) -> None:
         if self._link is not None:
-            self._link.finish(reason)
+            self._link.finish(self._how_it_ended(reason))
+
+    def _how_it_ended(self, reason: str) -> str:
+        clean = self._stopping and reason == process.describe_exit(0)
+        return "stopped" if clean else reason
 
     def _on_end(self, ended: asyncio.Task[str]) -> None:
         reason = "lost" if ended.cancelled() or ended.exception() else ended.result()
-        if self._stopping and reason == process.describe_exit(0):
-            reason = "stopped"
+        reason = self._how_it_ended(reason)
         if self._link is not None:
             self._link.close(reason)
         self.closed.set_result(reason)

@@ -18,6 +18,7 @@ Reader = Callable[[bytes], torch.Tensor]
 # Without them the general reader serves alone.
 _np: Final = optional.module("numpy")
 _simdjson: Final = optional.module("simdjson")
+_MAX_FAST_DIMENSIONS: Final = 16  # numpy stops at 64
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"[],"))
 
 
@@ -73,7 +74,10 @@ def _read_rectangle(parser: Any, body: bytes) -> torch.Tensor | None:  # noqa: A
         while isinstance(first, _simdjson.Array):
             shape.append(len(first))
             first = first[0]
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        if len(shape) > _MAX_FAST_DIMENSIONS:
+            return None
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError):
+        # RuntimeError is an integer of more than 64 bits.
         return None
     finally:
         # The parser refuses to parse while a view of its last document is alive.

@@ -1,0 +1,381 @@
+"""Handlers are found as TorchServe finds them; a failure names its true cause."""
+
+import importlib
+import pathlib
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from homeport.errors import FailedPreconditionError, InvalidArgumentError
+from homeport.worker import config, handler, handlers, loading, optional, weights
+from homeport.worker.context import Context
+from homeport.worker.handler import EntryPoint
+from homeport.worker.loading import LoadRefusedError
+
+MakeArchive = Callable[..., pathlib.Path]
+pytestmark = pytest.mark.usefixtures("child_imports")
+
+
+def load(model_dir: pathlib.Path) -> EntryPoint:
+    archive = handler.open_archive(model_dir)
+    handler.enter(model_dir)
+    return handler.load(archive, handler.make_context(archive, None))
+
+
+def failure(model_dir: pathlib.Path) -> loading.LoadFailure:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # whatever it raises
+        load(model_dir)
+    return loading.explain(caught.value, model_dir)
+
+
+def context_of(model_dir: pathlib.Path) -> Context:
+    return handler.make_context(handler.open_archive(model_dir), None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["word_count", "word_count.py", "word_count:handle", "word_count.py:handle"],
+)
+def test_a_module_level_function_is_called_once_at_load(
+    make_archive: MakeArchive, name: str
+) -> None:
+    model_dir = make_archive("word_count", handler=name)
+
+    entry_point = load(model_dir)
+
+    assert sys.modules["word_count"].model is str.split
+    assert entry_point([{"text": "a b"}], context_of(model_dir)) == [{"words": 2}]
+
+
+def test_a_class_is_made_and_initialised(make_archive: MakeArchive) -> None:
+    model_dir = make_archive("batched", configFile="model-config.yaml")
+
+    entry_point = load(model_dir)
+
+    assert entry_point([1, 2], context_of(model_dir)) == [2, 2]
+
+
+def test_the_model_directory_is_current_and_comes_first(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive("word_count", handler="word_count.py")
+
+    load(model_dir)
+
+    assert pathlib.Path.cwd() == model_dir
+    assert sys.path[0] == str(model_dir)
+
+
+def test_a_handler_file_may_have_the_name_of_a_loaded_module(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive("word_count", handler="json.py")
+    (model_dir / "word_count.py").rename(model_dir / "json.py")
+
+    load(model_dir)
+
+    assert sys.modules["json"].__name__ == "json"
+    assert hasattr(sys.modules["json"], "dumps")
+
+
+def test_a_missing_package_is_named_with_the_authors_traceback(
+    make_archive: MakeArchive,
+) -> None:
+    told = failure(make_archive("missing_package"))
+
+    assert told.cause == (
+        "handler.py line 1 raised ModuleNotFoundError: "
+        "No module named 'no_such_package_anywhere'"
+    )
+    assert told.remedy == (
+        "If no_such_package_anywhere is a package, list no_such_package_anywhere in "
+        "the archive's requirements and install it where the server runs; if "
+        "no_such_package_anywhere.py is a file of yours, add it to the archive with "
+        "--extra-files."
+    )
+    assert told.traceback == (
+        "Traceback (most recent call last):\n"
+        '  File "handler.py", line 1, in <module>\n'
+        "    import no_such_package_anywhere\n"
+        "ModuleNotFoundError: No module named 'no_such_package_anywhere'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        pytest.param(
+            "raise ModuleNotFoundError('', name='cv2')",
+            "Please list opencv-python-headless in the archive's requirements",
+            id="a package of another name",
+        ),
+        pytest.param(
+            "import helper.missing_part",
+            "Add the file of helper.missing_part to the archive",
+            id="a part of the archive's own",
+        ),
+        pytest.param(
+            "from ts.torch_handler.vision_handler import VisionHandler",
+            "Homeport brings BaseHandler, Context and ts.utils.util",
+            id="a part of TorchServe",
+        ),
+        pytest.param(
+            "open('labels.txt')", "Pack the file with --extra-files", id="open"
+        ),
+        pytest.param("1 / 0", "Correct the code and pack", id="anything else"),
+        pytest.param("def broken(:", "Correct the code and pack", id="syntax"),
+    ],
+)
+def test_the_remedy_fits_the_cause(
+    make_archive: MakeArchive, source: str, remedy: str
+) -> None:
+    model_dir = make_archive("own", handler="handler.py")
+    (model_dir / "handler.py").write_text(source)
+    (model_dir / "helper").mkdir()
+
+    told = failure(model_dir)
+
+    assert told.remedy.startswith(remedy)
+    assert told.cause.startswith("handler.py ")
+    assert str(model_dir) not in told.cause + told.traceback
+
+
+def test_a_missing_file_is_shown_without_the_servers_path(
+    make_archive: MakeArchive,
+) -> None:
+    told = failure(make_archive("missing_file"))
+
+    assert told.cause == (
+        "handler.py line 8 raised FileNotFoundError: "
+        "[Errno 2] No such file or directory: 'vocabulary.json'"
+    )
+
+
+def test_two_handler_classes_are_refused_by_name(make_archive: MakeArchive) -> None:
+    told = failure(make_archive("two_handlers"))
+
+    assert told.cause == (
+        "the handler handler.py defines 2 classes with initialize and handle "
+        "(First, Second), and exactly one can be served"
+    )
+    assert told.traceback == ""
+
+
+def test_a_file_without_an_entry_point_is_refused(make_archive: MakeArchive) -> None:
+    assert (
+        "neither a function"
+        in failure(make_archive("tiny_mlp", handler="model.py:predict")).cause
+    )
+
+
+def test_a_handler_file_that_is_not_there_is_named(make_archive: MakeArchive) -> None:
+    told = failure(make_archive("word_count", handler="other.py"))
+
+    assert "other.py is not in the archive" in told.cause
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dali_image_classifier",
+        "image_classifier",
+        "image_segmenter",
+        "object_detector",
+        "text_classifier",
+        "trt_llm_handler",
+        "vllm_handler",
+    ],
+)
+def test_torchserves_own_handlers_are_refused_by_name(
+    make_archive: MakeArchive, name: str
+) -> None:
+    told = failure(make_archive("empty", handler=name))
+
+    assert told.cause.startswith(f"{name} is a handler of TorchServe's own")
+    assert told.remedy.startswith("Pack your own handler file")
+
+
+def test_an_archive_without_a_manifest_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"has no MAR-INF/MANIFEST\.json"):
+        handler.open_archive(tmp_path)
+
+
+def test_the_config_file_acts_and_reaches_the_context(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive("batched", configFile="model-config.yaml")
+
+    archive = handler.open_archive(model_dir)
+
+    assert archive.config.policy.max_size == 4
+    assert archive.config.response_timeout_s == 30.0
+    assert context_of(model_dir).model_yaml_config["minWorkers"] == 1
+    assert context_of(model_dir).system_properties["batch_size"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("a: [", "is not valid YAML", id="cut off"),
+        pytest.param("- 1", "holds a list", id="no mapping"),
+        pytest.param("responseTimeout: soon", "responseTimeout is 'soon'", id="text"),
+    ],
+)
+def test_a_config_file_that_is_wrong_is_refused(
+    tmp_path: pathlib.Path, text: str, words: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+
+    with pytest.raises(InvalidArgumentError, match=words):
+        config.load(tmp_path, "c.yaml")
+
+
+def test_a_config_file_needs_pyyaml(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    with pytest.raises(FailedPreconditionError, match="install pyyaml"):
+        config.load(tmp_path, "c.yaml")
+
+
+def test_an_optional_module_that_is_broken_is_not_taken_for_missing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_option.py").write_text("import no_such_package_anywhere")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert optional.module("no_such_package_anywhere") is None
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_anywhere"):
+        optional.module("broken_option")
+
+
+def save_mlp(model_dir: pathlib.Path, checkpoint: object) -> None:
+    torch.save(checkpoint, model_dir / "weights.pth")
+
+
+def base_handler(model_dir: pathlib.Path) -> object:
+    """Return what BaseHandler answers to one row of halves."""
+    handler.enter(model_dir)
+    base = importlib.import_module("ts.torch_handler.base_handler").BaseHandler()
+    context = context_of(model_dir)
+    base.initialize(context)
+    return base.handle([[0.5] * base.model.net[0].in_features], context)
+
+
+def layers(inputs: int, outputs: int) -> dict[str, torch.Tensor]:
+    return {
+        "net.0.weight": torch.ones(32, inputs),
+        "net.0.bias": torch.zeros(32),
+        "net.2.weight": torch.ones(outputs, 32),
+        "net.2.bias": torch.zeros(outputs),
+    }
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "expected"),
+    [
+        pytest.param(layers(16, 4), [[256.0] * 4], id="a state dict"),
+        pytest.param({"state_dict": layers(16, 4)}, [[256.0] * 4], id="inside"),
+        pytest.param(
+            {
+                "model_state_dict": layers(2, 1),
+                "model_config": {"inputs": 2, "outputs": 1},
+            },
+            [[32.0]],
+            id="with the constructor's arguments",
+        ),
+    ],
+)
+def test_base_handler_loads_a_model_file_with_weights(
+    make_archive: MakeArchive, checkpoint: object, expected: object
+) -> None:
+    model_dir = make_archive(
+        "tiny_mlp",
+        handler="base_handler",
+        modelFile="model.py",
+        serializedFile="weights.pth",
+    )
+    save_mlp(model_dir, checkpoint)
+
+    assert base_handler(model_dir) == expected
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "words"),
+    [
+        pytest.param(torch.nn.Linear(1, 1), "holds Python objects", id="whole model"),
+        pytest.param([1, 2], "holds a list", id="no state dict"),
+        pytest.param(layers(3, 4), "do not fit the class TinyMLP", id="other shapes"),
+    ],
+)
+def test_weights_that_are_none_are_refused(
+    make_archive: MakeArchive, checkpoint: object, words: str
+) -> None:
+    model_dir = make_archive(
+        "tiny_mlp",
+        handler="base_handler",
+        modelFile="model.py",
+        serializedFile="weights.pth",
+    )
+    save_mlp(model_dir, checkpoint)
+
+    with pytest.raises(LoadRefusedError, match=words):
+        base_handler(model_dir)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        pytest.param({}, "the serializedFile is nothing", id="no weights"),
+        pytest.param(
+            {"serializedFile": "gone.pt"}, "gone.pt as serializedFile", id="missing"
+        ),
+        pytest.param({"modelFile": "gone.py"}, "gone.py as modelFile", id="no source"),
+        pytest.param({"serializedFile": "model.py"}, "is model.py", id="an ending"),
+    ],
+)
+def test_an_archive_without_a_model_is_refused(
+    make_archive: MakeArchive, files: dict[str, str], words: str
+) -> None:
+    model_dir = make_archive("tiny_mlp", handler="base_handler", **files)
+
+    with pytest.raises(LoadRefusedError, match=words):
+        base_handler(model_dir)
+
+
+def test_a_file_that_is_no_torchscript_is_refused(make_archive: MakeArchive) -> None:
+    model_dir = make_archive(
+        "tiny_mlp", handler="base_handler", serializedFile="model.pt"
+    )
+    torch.save(layers(16, 4), model_dir / "model.pt")
+
+    with pytest.raises(LoadRefusedError, match=r"model.pt is no TorchScript"):
+        base_handler(model_dir)
+
+
+def test_an_exported_program_is_served(tmp_path: pathlib.Path) -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(model.weight)
+    program = torch.export.export(model, (torch.zeros(1, 2),))
+    torch.export.save(program, tmp_path / "m.pt2")
+
+    loaded = weights.load(tmp_path, "", "m.pt2", torch.device("cpu"))
+
+    assert loaded(torch.ones(1, 2)).tolist() == [[2.0]]
+
+
+def test_labels_are_read_as_torchserve_reads_them(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "index_to_name.json"
+    path.write_text('{"0": "cat", "1": ["n02", "dog"]}')
+
+    mapping = handlers.load_label_mapping(str(path))
+
+    assert mapping == {"0": "cat", "1": "dog"}
+    assert handlers.map_class_to_label([[0.25, 0.75]], mapping) == [
+        {"cat": 0.25, "dog": 0.75}
+    ]
+    assert handlers.map_class_to_label([[0.9]], mapping, [[1]]) == [{"dog": 0.9}]
+    assert handlers.load_label_mapping(str(tmp_path / "none.json")) is None

@@ -1,0 +1,152 @@
+"""The child's loop: drains, batches, answers in one write, stops when told."""
+
+import collections
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from homeport.worker import loop, protocol
+from homeport.worker.batching import BatchPolicy
+from homeport.worker.protocol import Decoder, Frame, Kind, ProtocolError, Reply
+
+
+class Echo:
+    """Answers a body with itself, and notes what it was called with."""
+
+    def __init__(self, on_call: Callable[[], None] = lambda: None) -> None:
+        self.calls: list[list[bytes]] = []
+        self._on_call = on_call
+
+    def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
+        self.calls.append(list(bodies))
+        self._on_call()
+        return [Reply(0, body) for body in bodies]
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    parent, child = socket.socketpair()
+    parent.settimeout(10)
+    with parent, child:
+        yield parent, child
+
+
+def request(id_: int) -> bytes:
+    return protocol.encode(Kind.PREDICT, b"r%d" % id_, id_=id_)
+
+
+SHUTDOWN = protocol.encode(Kind.SHUTDOWN)
+
+
+def read_all(parent: socket.socket, count: int) -> list[Frame]:
+    decoder = Decoder()
+    frames: list[Frame] = []
+    while len(frames) < count:
+        frames += decoder.feed(parent.recv(65536))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("policy", "sizes"),
+    [
+        pytest.param(BatchPolicy(), [1, 1, 1, 1, 1], id="one request is one call"),
+        pytest.param(BatchPolicy(max_size=4), [4, 1], id="what waits is one call"),
+        pytest.param(BatchPolicy(max_size=9), [5], id="nothing waits for more"),
+    ],
+)
+def test_requests_before_shutdown_are_all_answered(
+    sockets: tuple[socket.socket, socket.socket], policy: BatchPolicy, sizes: list[int]
+) -> None:
+    parent, child = sockets
+    parent.sendall(b"".join(map(request, range(1, 6))) + SHUTDOWN)
+    echo = Echo()
+
+    loop.RequestLoop(loop.Link(child), echo, policy).run()
+
+    assert list(map(len, echo.calls)) == sizes
+    assert read_all(parent, 5) == [
+        Frame(Kind.REPLY, 0, id_, b"r%d" % id_) for id_ in range(1, 6)
+    ]
+
+
+def test_a_batch_waits_for_company_when_the_author_said_so(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    echo = Echo()
+    requests = loop.RequestLoop(loop.Link(child), echo, BatchPolicy(3, 30.0))
+    thread = threading.Thread(target=requests.run)
+    thread.start()
+
+    for id_ in (1, 2, 3):
+        parent.sendall(request(id_))
+    replies = read_all(parent, 3)
+    parent.sendall(SHUTDOWN)
+    thread.join(10)
+
+    assert len(replies) == 3
+    assert echo.calls == [[b"r1", b"r2", b"r3"]]
+
+
+def test_requests_that_came_during_a_call_join_the_next_batch(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    later = collections.deque([request(2) + request(3) + SHUTDOWN])
+    echo = Echo(lambda: parent.sendall(later.popleft()) if later else None)
+    parent.sendall(request(1))
+
+    loop.RequestLoop(loop.Link(child), echo, BatchPolicy(4)).run()
+
+    assert echo.calls == [[b"r1"], [b"r2", b"r3"]]
+
+
+def test_the_end_of_the_socket_ends_the_loop(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    parent.close()
+
+    with pytest.raises(loop.ParentGoneError):
+        loop.RequestLoop(loop.Link(child), Echo(), BatchPolicy()).run()
+
+
+def test_a_reply_nobody_reads_ends_the_loop(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    parent.sendall(request(1))
+    echo = Echo(parent.close)
+
+    with pytest.raises(loop.ParentGoneError):
+        loop.RequestLoop(loop.Link(child), echo, BatchPolicy()).run()
+
+
+def test_a_frame_out_of_turn_is_a_protocol_error(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    parent.sendall(protocol.encode(Kind.LOADED))
+
+    with pytest.raises(ProtocolError, match="a frame of kind 3"):
+        loop.RequestLoop(loop.Link(child), Echo(), BatchPolicy()).run()
+
+
+def test_a_reply_over_the_limit_fails_its_request_alone(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, child = sockets
+    monkeypatch.setattr(protocol, "MAX_PAYLOAD_BYTES", 200)
+    parent.sendall(request(1) + SHUTDOWN)
+
+    class TooMuch:
+        def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
+            return [Reply(0, bytes(201)) for _ in bodies]
+
+    loop.RequestLoop(loop.Link(child), TooMuch(), BatchPolicy()).run()
+
+    (reply,) = read_all(parent, 1)
+    assert (reply.id, reply.status) == (1, 13)
+    assert b"over the limit" in reply.payload
