@@ -23,6 +23,7 @@ from homeport import telemetry
 from homeport.api import app as api
 from homeport.api import storage
 from homeport.api.access import AccessLog
+from homeport.api.protocol import HttpProtocol
 from homeport.edge import guard
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import artifact_rows
@@ -89,12 +90,14 @@ async def _serve(
     async with _application(settings) as application:
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=HttpProtocol,
             loop="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
+            # Nobody stands in front who could be trusted about the client's address.
+            proxy_headers=False,
             date_header=False,
             timeout_graceful_shutdown=int(settings.drain_s),
         )

@@ -19,6 +19,14 @@ _TIMEOUT_S: Final = 300.0
 _FIRST_POLL_S: Final = 0.02
 _LONGEST_POLL_S: Final = 0.5
 _CHUNK_BYTES: Final = 1 << 20
+_CODES: Final = {
+    400: Code.INVALID_ARGUMENT,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    409: Code.ALREADY_EXISTS,
+    412: Code.FAILED_PRECONDITION,
+    429: Code.RESOURCE_EXHAUSTED,
+}
 
 
 class ServerError(HomeportError):
@@ -185,7 +193,9 @@ def _chunks(file: pathlib.Path, on_progress: Callable[[int], None]) -> Iterator[
 def _refusal(response: httpx.Response) -> ServerError:
     try:
         error = response.json()["error"]
-        code = Code[error.get("status", "INTERNAL")]
+        # The object store's errors are Google Cloud Storage's: they have no status.
+        unnamed = _CODES.get(response.status_code, Code.INTERNAL)
+        code = Code[error["status"]] if "status" in error else unnamed
         return ServerError(code, error["message"])
     except (ValueError, KeyError, TypeError):
         return ServerError(
