@@ -10,7 +10,7 @@ import re
 import urllib.parse
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
 from starlette.datastructures import Headers
@@ -159,26 +159,61 @@ async def _receive(
     chunks: AsyncIterator[bytes],
     end: int | None = None,
 ) -> None:
-    """Write what arrives in blocks.
+    """Write what arrives.
 
     Raises:
         DeadlineExceededError: Nothing arrived for a minute.
         InvalidArgumentError: More arrives than up to the byte `end` of the object.
         ResourceExhaustedError: The disk is full.
     """
-    held = bytearray()
-    async for chunk in _timely(chunks):
-        held += chunk
-        if end is not None and chunk and upload.size_bytes + len(held) > end:
-            raise InvalidArgumentError(
-                f"the body goes beyond byte {end - 1}, the last of its Content-Range"
-            )
-        while len(held) >= _BLOCK_BYTES:
-            block = bytes(memoryview(held)[:_BLOCK_BYTES])
-            del held[:_BLOCK_BYTES]
-            await call.run(upload.write, block)
-    if held:
-        await call.run(upload.write, bytes(held))
+    size_bytes = upload.size_bytes
+    async with _Spool(call, upload) as spool:
+        async for chunk in _timely(chunks):
+            size_bytes += len(chunk)
+            if end is not None and chunk and size_bytes > end:
+                raise InvalidArgumentError(
+                    f"the body goes on after byte {end - 1}, which it said is its last"
+                )
+            await spool.add(chunk)
+        await spool.flush()
+
+
+class _Spool:
+    """Writes in blocks: one is on its way to the disk while the next one gathers.
+
+    Leaving the `async with` waits for the one on its way.
+    """
+
+    def __init__(self, call: Call, upload: ObjectUpload) -> None:
+        self._call = call
+        self._upload = upload
+        self._held = bytearray()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a chunk of any size."""
+        self._held += chunk
+        while len(self._held) >= _BLOCK_BYTES:
+            await self._write(bytes(memoryview(self._held)[:_BLOCK_BYTES]))
+            del self._held[:_BLOCK_BYTES]
+
+    async def flush(self) -> None:
+        """Write what is left, as the last block."""
+        if self._held:
+            await self._write(bytes(self._held))
+
+    async def _write(self, block: bytes) -> None:
+        if self._writing is not None:
+            await self._writing
+        work = self._call.run(self._upload.write, block)
+        self._writing = asyncio.create_task(work)
 
 
 async def _timely(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -50,7 +50,8 @@ class Progress:
 class ObjectUpload:
     """One object being received; exactly one of `finish`, `leave` and `abort` ends it.
 
-    Used by one thread at a time. Made by `ObjectUploads`.
+    Its methods wait for each other, since a request that is cancelled leaves it while
+    the thread of its last block may still be writing. Made by `ObjectUploads`.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ObjectUpload:
         self._write_row = write_row
         self._leave = leave
         self._abort = abort
+        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -78,7 +80,8 @@ class ObjectUpload:
         Raises:
             ResourceExhaustedError: The disk is full.
         """
-        self._writer.write(block)
+        with self._lock:
+            self._writer.write(block)
 
     def finish(self, checksums: Checksums | None = None) -> StoredObject:
         """Return the object, now visible; on a refusal nothing of it is kept.
@@ -92,23 +95,26 @@ class ObjectUpload:
             ConditionNotMetError: A condition on the object it replaces fails.
             ResourceExhaustedError: The disk is full.
         """
-        try:
-            content = self._writer.content()
-            for said in (self._new.checksums, checksums or Checksums()):
-                said.check(content, of=str(self._new))
-            self._writer.commit()
-            return self._write_row(self._new, content)
-        finally:
-            # Removes what a refusal left; after a success there is nothing to remove.
-            self._abort()
+        with self._lock:
+            try:
+                content = self._writer.content()
+                for said in (self._new.checksums, checksums or Checksums()):
+                    said.check(content, of=str(self._new))
+                self._writer.commit()
+                return self._write_row(self._new, content)
+            finally:
+                # Removes what a refusal left; after a success there is nothing left.
+                self._abort()
 
     def leave(self) -> None:
         """End this request: keep the bytes if more requests may follow, else abort."""
-        self._leave()
+        with self._lock:
+            self._leave()
 
     def abort(self) -> None:
         """Forget the bytes."""
-        self._abort()
+        with self._lock:
+            self._abort()
 
 
 class ObjectUploads:
