@@ -13,10 +13,13 @@ from typing import Final
 from homeport.worker import batching, protocol
 from homeport.worker.batching import BatchPolicy
 from homeport.worker.calls import Predictor
-from homeport.worker.protocol import Decoder, Frame, Kind, ProtocolError
+from homeport.worker.protocol import HEADER, Decoder, Frame, Kind, ProtocolError
 
 # Replies leave together, but none waits longer than this for the next.
 _FLUSH_AFTER_S: Final = 0.002
+# Looking a member up in its enum costs as much as packing a header.
+_PREDICT: Final = int(Kind.PREDICT)
+_REPLY: Final = int(Kind.REPLY)
 
 
 class ParentGoneError(Exception):
@@ -155,7 +158,7 @@ class RequestLoop:
 
 
 def _is_shutdown(frame: Frame) -> bool:
-    if frame.kind == Kind.PREDICT:
+    if frame.kind == _PREDICT:
         return False
     if frame.kind == Kind.SHUTDOWN:
         return True
@@ -166,9 +169,9 @@ def _is_shutdown(frame: Frame) -> bool:
 
 
 def _encode(id_: int, reply: protocol.Reply) -> bytes:
-    try:
-        return protocol.encode(Kind.REPLY, reply.payload, status=reply.code, id_=id_)
-    except ProtocolError as error:
-        return protocol.encode(
-            Kind.REPLY, error.message.encode(), status=error.code, id_=id_
-        )
+    size = len(reply.payload)
+    if size > protocol.MAX_PAYLOAD_BYTES:
+        error = protocol.payload_error(size)
+        reply = protocol.Reply(error.code, error.message.encode())
+        size = len(reply.payload)
+    return HEADER.pack(size, _REPLY, 0, reply.code, id_) + reply.payload

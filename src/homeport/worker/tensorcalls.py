@@ -73,8 +73,8 @@ class TensorPredictor:
                 f"the model returned a value of type {type(output).__name__}, and "
                 "base_handler serves one tensor: pack your own handler file"
             )
-        if output.dim() == 0 or len(output) != len(batch):
-            returned = len(output) if output.dim() else 1
+        if output.dim() == 0 or output.shape[0] != batch.shape[0]:
+            returned = output.shape[0] if output.dim() else 1
             raise calls.count_error("model", returned, len(batch))
         return output
 
@@ -103,4 +103,6 @@ class TensorPredictor:
             output = output.float()
         if not self._has_numpy:
             return predictions.render(output.tolist())
-        return predictions.render(output.detach().contiguous().numpy())
+        if output.requires_grad:
+            output = output.detach()
+        return predictions.render(output.numpy())
