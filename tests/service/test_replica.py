@@ -8,7 +8,8 @@ import json
 import os
 import pathlib
 import shutil
-import signal
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -420,29 +421,35 @@ def test_a_start_that_is_cancelled_leaves_nothing(
     asyncio.run(scenario())
 
 
-def test_a_worker_does_not_outlive_a_server_that_is_killed(
-    archive: MakeArchive,
+SERVER = """
+import asyncio, pathlib, sys
+from homeport.worker.replica import Replica, ReplicaSpec
+
+async def serve():
+    spec = ReplicaSpec(pathlib.Path(sys.argv[1]), {})
+    replica = await Replica.start(spec, on_log=print)
+    replica.predict(b'{"instances": [{"do": "sleep", "value": 3600}]}')
+    await asyncio.sleep(0)
+    print(replica.report.pid, flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(serve())
+"""
+
+
+def test_a_busy_worker_does_not_outlive_a_server_that_is_killed(
+    archive: MakeArchive, temp_root: pathlib.Path
 ) -> None:
-    async def start_and_tell(write: int) -> None:
-        spec = ReplicaSpec(archive("misbehaving"), {})
-        replica = await Replica.start(spec, on_log=print)
-        replica.predict(b'{"instances": [{"do": "sleep", "value": 3600}]}')
-        await asyncio.sleep(0)
-        os.write(write, b"%d" % replica.report.pid)
-        await asyncio.sleep(3600)
+    server = subprocess.Popen(  # noqa: S603  # this test's own text
+        [sys.executable, "-c", SERVER, str(archive("misbehaving"))],
+        stdout=subprocess.PIPE,
+        env={"TMPDIR": str(temp_root)},
+    )
+    with server:
+        assert server.stdout is not None
+        worker = int(server.stdout.readline())
+        assert is_alive(worker)
 
-    read, write = os.pipe()
-    server = os.fork()
-    if server == 0:
-        with contextlib.suppress(BaseException):
-            asyncio.run(start_and_tell(write))
-        os._exit(1)
-    os.close(write)
-    worker = int(os.read(read, 32))
-    assert is_alive(worker)
-
-    os.kill(server, signal.SIGKILL)
-    os.waitpid(server, 0)
+        server.kill()
 
     asyncio.run(until(lambda: not is_alive(worker)))
-    os.close(read)
