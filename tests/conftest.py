@@ -53,9 +53,12 @@ class Server:
         assert self.process.stdout is not None
         lines: queue.Queue[str] = queue.Queue()
         stdout = self.process.stdout
-        threading.Thread(
-            target=lambda: [lines.put(line) for line in stdout], daemon=True
-        ).start()
+
+        def read() -> None:
+            for line in stdout:
+                lines.put(line)
+
+        threading.Thread(target=read, daemon=True).start()
         try:
             line = lines.get(timeout=START_TIMEOUT_S)
         except queue.Empty:
@@ -195,7 +198,10 @@ def mlp_torchscript(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("mlp") / "mlp.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.trace(torch.nn.Linear(4, 2).eval(), torch.zeros(1, 4)).save(str(path))
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch's own
+            torch.nn.Linear(4, 2).eval(), torch.zeros(1, 4)
+        )
+        traced.save(str(path))
     return path
 
 

@@ -24,6 +24,7 @@ from homeport.errors import (
 )
 from homeport.resources.names import EndpointName
 from homeport.serving.endpoints import Endpoints
+from homeport.serving.logs import redacted
 from homeport.serving.router import Router, Share
 from homeport.worker.replica import Reply
 
@@ -144,7 +145,8 @@ async def _read(receive: Receive) -> bytes:
 def _answer(share: Share, reply: Reply) -> tuple[int, bytes]:
     if not reply.code:
         return 200, b"".join((_HEAD, reply.payload, share.tail))
-    message = reply.payload.decode("utf-8", "replace")
+    said = reply.payload.decode("utf-8", "replace")
+    (message,) = redacted([said], share.environment)
     http, document = status.status(Code(reply.code), message)
     return http, orjson.dumps(document)
 

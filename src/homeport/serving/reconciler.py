@@ -61,6 +61,7 @@ class _Running:
     log: ReplicaLog
     task: asyncio.Task[None] | None = None
     pool: Pool | None = None
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failure: str = ""
     ends: bool = False
 
@@ -204,7 +205,15 @@ class Reconciler:
             running = self._running.get(deployed.id)
             if percent and running is not None and running.pool is not None:
                 meter = self._metrics.meter(name.endpoint, deployed.id)
-                shares.append(Share(percent, running.pool, _tail(deployed), meter))
+                shares.append(
+                    Share(
+                        percent,
+                        running.pool,
+                        _tail(deployed),
+                        meter,
+                        running.environment,
+                    )
+                )
         self._router.put(name, Route(shares))
 
     async def _bring_up(self, running: _Running, deployment: Deployment) -> None:
@@ -237,7 +246,7 @@ class Reconciler:
         """
         deployed = running.deployed
         version, model_dir = await asyncio.to_thread(self._lay_out, deployed)
-        environment = _environment(version)
+        environment = running.environment = _environment(version)
         launch = Launch(model_dir, environment, self._timing.load_timeout_s)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:

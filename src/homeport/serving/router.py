@@ -5,7 +5,7 @@ neither the database nor a lock.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from homeport.resources.names import EndpointName
 from homeport.serving.pool import Pool
@@ -22,12 +22,14 @@ class Share:
         tail: What follows the predictions in a response: the JSON of the fields that
             name the deployed model, from the first comma to the closing brace.
         meter: Counts its predictions.
+        environment: The deployment's variables; no error repeats their values.
     """
 
     percent: int
     pool: Pool
     tail: bytes
     meter: PredictionMeter
+    environment: Mapping[str, str]
 
 
 class Route:
