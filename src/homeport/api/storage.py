@@ -7,8 +7,6 @@ hold "/" (sent as %2F) and anything else that Unicode has.
 import dataclasses
 import logging
 import re
-import string
-import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -30,7 +28,6 @@ _log: Final = logging.getLogger(__name__)
 # Blocking calls at a time; uploads and downloads hold one only while a block moves.
 _THREADS: Final = 16
 _CLIENT_CLOSED: Final = 499
-_PATH_SAFE: Final = string.punctuation
 _ROOTS: Final = (
     "/storage/v1",
     "/download/storage/v1",
@@ -93,8 +90,7 @@ class _Surface:
             return _failed(request, error)
 
     async def _dispatch(self, request: Request) -> Response:
-        # Some clients leave what is not ASCII unencoded.
-        path = urllib.parse.quote_from_bytes(request.scope["raw_path"], _PATH_SAFE)
+        path = request.scope["raw_path"].decode("ascii")
         for route in self._routes:
             if request.method not in route.methods.split():
                 continue

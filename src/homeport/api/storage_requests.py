@@ -1,7 +1,6 @@
 """What every method of the storage surface reads from a request."""
 
 import base64
-import binascii
 import contextlib
 import dataclasses
 import functools
@@ -100,9 +99,14 @@ class Call:
         return Conditions(
             generation_match=self.number(f"{prefix}GenerationMatch"),
             generation_not_match=self.number(f"{prefix}GenerationNotMatch"),
-            metageneration_match=self.number(f"{prefix}MetagenerationMatch"),
-            metageneration_not_match=self.number(f"{prefix}MetagenerationNotMatch"),
+            metageneration_match=self._metageneration(f"{prefix}Meta{{}}Match"),
+            metageneration_not_match=self._metageneration(f"{prefix}Meta{{}}NotMatch"),
         )
+
+    def _metageneration(self, name: str) -> int | None:
+        # google-cloud-storage writes ifMetaGenerationNotMatch in uploads and downloads.
+        known = self.number(name.format("generation"))
+        return self.number(name.format("Generation")) if known is None else known
 
     def object_ref(self) -> ObjectRef:
         """Return the object that path and parameters name.
@@ -120,8 +124,8 @@ class Call:
             InvalidArgumentError: It is not a token of ours.
         """
         token = self.query.get("pageToken", "")
-        with contextlib.suppress(binascii.Error, UnicodeError):
-            return base64.urlsafe_b64decode(token.encode("ascii")).decode()
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(token, b"-_", validate=True).decode()
         raise InvalidArgumentError(
             f"pageToken {token!r} is not one that a list returned"
         )

@@ -83,6 +83,7 @@ class UploadMethods:
     async def put(self, call: Call) -> Response:
         """Go on with a resumable upload, or tell how far it is."""
         session_id = call.query.get("upload_id", "")
+        checksums = _header_checksums(call)
         span = _span(call.request.headers)
         if span.first is None:
             progress = await call.run(self._uploads.progress, session_id)
@@ -104,7 +105,7 @@ class UploadMethods:
         if not span.last:
             await call.run(upload.leave)
             return _progress(call, Progress(upload.size_bytes, None))
-        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+        return _stored(call, await call.run(upload.finish, checksums))
 
     async def delete(self, call: Call) -> Response:
         """Cancel a resumable upload."""
@@ -112,6 +113,7 @@ class UploadMethods:
         return Response(status_code=_CANCELLED)
 
     async def _media(self, call: Call) -> Response:
+        checksums = _header_checksums(call)
         content_type = call.request.headers.get("content-type", "")
         new = _new_object(call, {}, content_type)
         upload = await call.run(self._uploads.begin, new)
@@ -120,9 +122,10 @@ class UploadMethods:
         except BaseException:
             await _leave(call, upload)
             raise
-        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+        return _stored(call, await call.run(upload.finish, checksums))
 
     async def _multipart(self, call: Call) -> Response:
+        checksums = _header_checksums(call)
         parser = RelatedParser(boundary(call.request.headers.get("content-type", "")))
         media = _media_chunks(call, parser)
         first = await anext(media)
@@ -135,7 +138,7 @@ class UploadMethods:
         except BaseException:
             await _leave(call, upload)
             raise
-        return _stored(call, await call.run(upload.finish, _header_checksums(call)))
+        return _stored(call, await call.run(upload.finish, checksums))
 
     async def _open_session(self, call: Call) -> Response:
         resource = await call.json()
