@@ -31,7 +31,7 @@ _log: Final = logging.getLogger(__name__)
 _PACK_BELOW_S: Final = 0.000_5
 # How much work a replica holds beyond the request in hand, so that it never idles
 # between two; what it holds can no longer be given to another.
-_HELD_S: Final = 0.004
+_HELD_S: Final = 0.01
 _MOST_HELD: Final = 64
 _FIRST_GUESS_S: Final = 0.001
 _SWEEP_S: Final = 0.1
