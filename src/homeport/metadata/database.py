@@ -64,10 +64,9 @@ class Database:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """Yield a transaction that only reads, one consistent view of all rows."""
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(**{_READ_ONLY: True})
-            with connection.begin():
-                yield connection
+        engine = self._engine.execution_options(**{_READ_ONLY: True})
+        with engine.connect() as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
@@ -81,6 +80,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # As `=` and as PostgreSQL's LIKE.
+    connection.execute("PRAGMA case_sensitive_like=ON")
     connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
 
 

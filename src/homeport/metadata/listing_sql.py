@@ -25,6 +25,7 @@ from homeport.resources.listing import (
 )
 
 _LABELS: Final = "labels"
+_MOST: Final = (1 << 63) - 1  # of a BigInteger
 _LIKE_SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
@@ -135,6 +136,8 @@ def _restriction(one: Restriction, fields: Fields) -> sa.ColumnElement[bool]:
             "fields"
         )
     column = fields.columns[one.field[0]]
+    if one.operator is Operator.HAS and one.value == "*":
+        return column.is_not(None)
     if isinstance(column.type, UtcTime):
         return _compare(column, one, _time(one))
     if isinstance(column.type, sa.Integer):
@@ -199,8 +202,10 @@ def _time(one: Restriction) -> dt.datetime:
 
 def _whole(one: Restriction) -> int:
     try:
-        return int(one.value)
+        number = int(one.value)
     except ValueError as error:
         raise InvalidArgumentError(
             f"filter compares {one.field[0]} with {one.value!r}: expected a number"
         ) from error
+    # What a column cannot hold compares like the last number that it can.
+    return max(-_MOST, min(number, _MOST))

@@ -326,7 +326,7 @@ def _labels(transaction: Transaction, name: ModelName) -> Mapping[str, str]:
     return {row.key: row.value for row in [*of_model, *of_version]}
 
 
-def _merged_label(key: str) -> sa.ScalarSelect[str]:
+def _merged_label(key: str) -> sa.ColumnElement[Any]:
     own = sa.select(version_labels.c.value).where(
         *(
             version_labels.c[column] == model_versions.c[column]
@@ -341,9 +341,9 @@ def _merged_label(key: str) -> sa.ScalarSelect[str]:
         ),
         model_labels.c.key == key,
     )
-    return sa.select(
-        sa.func.coalesce(own.scalar_subquery(), inherited.scalar_subquery())
-    ).scalar_subquery()
+    # Directly in the query whose rows they look at: in a select of their own they
+    # would look at all versions there are.
+    return sa.func.coalesce(own.scalar_subquery(), inherited.scalar_subquery())
 
 
 def _to_container(stored: Mapping[str, Any]) -> ContainerSpec:

@@ -1,0 +1,163 @@
+"""The rooms below the surfaces, put together on one directory as `wiring` does it."""
+
+import dataclasses
+import datetime as dt
+import io
+import itertools
+import pathlib
+import time
+import zipfile
+from collections.abc import Callable
+
+from homeport.metadata import model_rows
+from homeport.metadata.database import Database
+from homeport.objects.blobs import FileBlobs
+from homeport.registry.artifacts import Artifacts
+from homeport.registry.buckets import Buckets
+from homeport.registry.catalog import Catalog
+from homeport.registry.object_uploads import ObjectUploads
+from homeport.registry.operations import Operations
+from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.upload import Target, Uploads
+from homeport.resources.bucket import NewObject
+from homeport.resources.listing import ListQuery, PageTokens
+from homeport.resources.model import VersionSpec
+from homeport.resources.names import ModelName, Parent
+from homeport.resources.operation import Operation
+
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+PARENT = Parent("p", "us-central1")
+BUCKET = "models"
+URI = "gs://models/first"
+DEADLINE_S = 10.0
+_MANIFEST = (
+    b'{"runtime": "python", "model": {"modelName": "m", "modelVersion": "1.0", '
+    b'"handler": "handler.py"}}'
+)
+
+
+def archive(handler: bytes = b"def handle(data, context): ...\n") -> bytes:
+    """Return the bytes of the smallest `.mar`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for path, content in (
+            ("MAR-INF/MANIFEST.json", _MANIFEST),
+            ("handler.py", handler),
+        ):
+            file.writestr(zipfile.ZipInfo(path), content)
+    return buffer.getvalue()
+
+
+@dataclasses.dataclass
+class Clock:
+    """Time that stands still until a test moves it; ids that count up from 1001."""
+
+    time: dt.datetime = T0
+    ids: "itertools.count[int]" = dataclasses.field(
+        default_factory=lambda: itertools.count(1001)
+    )
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+    def new_id(self) -> str:
+        return str(next(self.ids))
+
+    def advance(self, **duration: float) -> None:
+        self.time += dt.timedelta(**duration)
+
+
+class Rooms:
+    """Registry and what it stands on, on a database of the newest shape.
+
+    A second one on the same directory is a restarted server.
+    """
+
+    def __init__(self, directory: pathlib.Path, clock: Clock | None = None) -> None:
+        self.directory = directory
+        self.clock = clock or Clock()
+        now, new_id = self.clock.now, self.clock.new_id
+        self.database = Database(f"sqlite:///{directory / 'rows.sqlite'}")
+        self.blobs = FileBlobs(directory / "blobs")
+        self.blobs.start()
+        self.buckets = Buckets(self.database, self.blobs, now)
+        self.objects = ObjectUploads(self.database, self.blobs, now)
+        self.artifacts = Artifacts(self.buckets, self.blobs, directory / "artifacts")
+        self.operations = Operations(self.database, now, new_id)
+        self.pager = Pager(PageTokens(b"secret"))
+        self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
+        self.uploads = Uploads(
+            self.database, self.artifacts, self.operations, now, new_id
+        )
+
+    def close(self) -> None:
+        self.operations.close()
+        self.database.close()
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store an object, in a bucket made when missing."""
+        if not self.buckets.list_buckets("", prefix=BUCKET):
+            self.buckets.create_bucket(BUCKET)
+        self.objects.put(NewObject(BUCKET, name), [content])
+
+    def wait(self, operation: Operation) -> Operation:
+        """Return the operation as it is when it has ended."""
+        until(lambda: self.operations.get(operation.name).done)
+        return self.operations.get(operation.name)
+
+    def upload(
+        self,
+        spec: VersionSpec,
+        *,
+        parent_model: ModelName | None = None,
+        model_id: str = "",
+    ) -> Operation:
+        """Upload a version and return the ended operation."""
+        target = Target(PARENT, parent_model, model_id)
+        return self.wait(self.uploads.upload(target, spec))
+
+    def register(
+        self,
+        display_name: str = "m",
+        *,
+        parent_model: ModelName | None = None,
+        model_id: str = "",
+        aliases: tuple[str, ...] = (),
+    ) -> ModelName:
+        """Register one small archive; return the version's name."""
+        self.put("first/model.mar", archive())
+        spec = VersionSpec(display_name, artifact_uri=URI, aliases=aliases)
+        ended = self.upload(spec, parent_model=parent_model, model_id=model_id)
+        assert ended.failure is None, ended.failure
+        return ModelName.parse(ended.result["model"]).at(
+            ended.result["model_version_id"]
+        )
+
+    def insert(self, model_id: str, spec: VersionSpec) -> ModelName:
+        """Write a model's first version straight into the rows, without bytes."""
+        name = ModelName(PARENT, model_id)
+        aliased = dataclasses.replace(spec, aliases=("default", *spec.aliases))
+        now = self.clock.now()
+        with self.database.transaction() as transaction:
+            model_rows.insert_model(transaction, name, spec, now)
+            return model_rows.insert_version(transaction, name, aliased, None, now)
+
+
+def page(
+    method: str = "ListModels",
+    *,
+    filter_: str = "",
+    order_by: str = "",
+    token: str = "",
+    size: int = 0,
+) -> PageRequest:
+    query = ListQuery(method, str(PARENT), filter_, order_by)
+    return PageRequest(query, token, size)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds; fail at the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was never met"
+        time.sleep(0.001)

@@ -1,0 +1,144 @@
+"""Migrations lead to the declared tables; a transaction is all or nothing."""
+
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+
+import alembic.autogenerate
+import alembic.migration
+import pytest
+import sqlalchemy as sa
+
+from homeport.errors import FailedPreconditionError
+from homeport.metadata import tables
+from homeport.metadata.database import Database
+from rooms import T0, Rooms
+
+
+@pytest.fixture
+def database(tmp_path: pathlib.Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+    yield opened
+    opened.close()
+
+
+def _add_artifact(transaction: sa.Connection, digest: str) -> None:
+    transaction.execute(tables.artifacts.insert().values(digest=digest, create_time=T0))
+
+
+def _digests(transaction: sa.Connection) -> list[str]:
+    return list(transaction.scalars(sa.select(tables.artifacts.c.digest)))
+
+
+def test_the_migrations_give_exactly_the_declared_tables(database: Database) -> None:
+    database.upgrade()
+
+    with database.snapshot() as connection:
+        context = alembic.migration.MigrationContext.configure(connection)
+        assert alembic.autogenerate.compare_metadata(context, tables.metadata) == []
+        assert set(sa.inspect(connection).get_table_names()) == {
+            *tables.metadata.tables,
+            "alembic_version",
+        }
+
+
+def test_upgrading_again_changes_nothing(database: Database) -> None:
+    database.upgrade()
+    with database.transaction() as transaction:
+        _add_artifact(transaction, "a")
+
+    database.upgrade()
+
+    with database.snapshot() as transaction:
+        assert _digests(transaction) == ["a"]
+
+
+def test_a_database_of_a_newer_homeport_is_refused_and_left_alone(
+    database: Database,
+) -> None:
+    database.upgrade()
+    with database.transaction() as transaction:
+        transaction.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(FailedPreconditionError, match="newer Homeport"):
+        database.upgrade()
+
+    with database.snapshot() as transaction:
+        version = transaction.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        assert version == "9999"
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    database: Database, tmp_path: pathlib.Path
+) -> None:
+    connection = sqlite3.connect(tmp_path / "rows.sqlite")
+    connection.execute("CREATE TABLE operations (stray)")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(sa.exc.OperationalError):
+        database.upgrade()
+
+    with database.snapshot() as transaction:
+        assert sa.inspect(transaction).get_table_names() == ["operations"]
+
+
+def test_a_raise_undoes_the_transaction(rooms: Rooms) -> None:
+    def add_and_raise() -> None:
+        with rooms.database.transaction() as transaction:
+            _add_artifact(transaction, "a")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        add_and_raise()
+
+    with rooms.database.snapshot() as transaction:
+        assert _digests(transaction) == []
+
+
+def test_a_snapshot_sees_nothing_of_what_is_written_after_its_first_read(
+    rooms: Rooms,
+) -> None:
+    with rooms.database.snapshot() as before:
+        assert _digests(before) == []
+        with rooms.database.transaction() as transaction:
+            _add_artifact(transaction, "a")
+
+        assert _digests(before) == []
+    with rooms.database.snapshot() as after:
+        assert _digests(after) == ["a"]
+
+
+def test_a_snapshot_does_not_wait_for_a_writer(rooms: Rooms) -> None:
+    with rooms.database.transaction() as transaction:
+        _add_artifact(transaction, "a")
+
+        with rooms.database.snapshot() as beside:
+            assert _digests(beside) == []
+
+
+def test_what_a_transaction_read_is_still_true_when_it_writes(rooms: Rooms) -> None:
+    def add_next() -> None:
+        for _ in range(5):
+            with rooms.database.transaction() as transaction:
+                _add_artifact(transaction, str(len(_digests(transaction))))
+
+    threads = [threading.Thread(target=add_next) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with rooms.database.snapshot() as transaction:
+        assert sorted(map(int, _digests(transaction))) == list(range(20))
+
+
+def test_references_between_rows_are_enforced(rooms: Rooms) -> None:
+    row = {"artifact_digest": "missing", "path": "f", "sha256": "0", "size_bytes": 1}
+
+    with (
+        pytest.raises(sa.exc.IntegrityError),
+        rooms.database.transaction() as transaction,
+    ):
+        transaction.execute(tables.artifact_files.insert().values(**row))
