@@ -5,6 +5,7 @@ each file, ordered by path, UTF-8. The sha256 of that text is the artifact's dig
 This is a format.
 """
 
+import contextlib
 import hashlib
 import pathlib
 import re
@@ -13,6 +14,7 @@ from typing import Final
 
 from homeport.archive import mar
 from homeport.errors import (
+    AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -90,6 +92,37 @@ class Artifacts:
             FailedPreconditionError: No archive, or more than one.
             InvalidArgumentError: The archive is broken or hostile.
         """
+        archive = self._only_archive(artifact)
+        with self._blobs.open(archive.sha256) as file:
+            mar.inspect(file)
+        return archive
+
+    def lay_out(self, artifact: Artifact) -> pathlib.Path:
+        """Return the read-only folder with the content of the artifact's archive.
+
+        Blocks while it reads the archive through, the first time.
+
+        Raises:
+            FailedPreconditionError: No archive, or more than one.
+            InvalidArgumentError: The archive is broken or hostile.
+            DataLossError: The stored bytes are not those that were registered.
+        """
+        archive = self._only_archive(artifact)
+        directory = self._directory / archive.sha256
+        if directory.exists():
+            return directory
+        # First: damage of ours is not to be taken for a mistake in the archive.
+        self._verify(archive)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (
+            self._blobs.open(archive.sha256) as file,
+            # Another deployment of the same bytes was quicker.
+            contextlib.suppress(AlreadyExistsError),
+        ):
+            mar.extract(file, directory)
+        return directory
+
+    def _only_archive(self, artifact: Artifact) -> ArtifactFile:
         archives = [file for file in artifact.files if file.path.endswith(".mar")]
         if (
             not archives
@@ -107,28 +140,7 @@ class Artifacts:
                 f"more than one .mar archive: {_named(archives)}; give each version a "
                 "folder of its own, or name the one object"
             )
-        with self._blobs.open(archives[0].sha256) as file:
-            mar.inspect(file)
         return archives[0]
-
-    def lay_out(self, artifact: Artifact) -> pathlib.Path:
-        """Return the read-only folder with the content of the artifact's archive.
-
-        Blocks while it reads the archive through, the first time.
-
-        Raises:
-            FailedPreconditionError: No archive, or more than one.
-            InvalidArgumentError: The archive is broken or hostile.
-            DataLossError: The stored bytes are not those that were registered.
-        """
-        archive = self.archive_of(artifact)
-        directory = self._directory / archive.sha256
-        if not directory.exists():
-            self._verify(archive)
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with self._blobs.open(archive.sha256) as file:
-                mar.extract(file, directory)
-        return directory
 
     def _is_zip(self, file: ArtifactFile) -> bool:
         with self._blobs.open(file.sha256) as stream:

@@ -1,0 +1,266 @@
+"""An artifact is what lay at an address once; its archive is laid out verified."""
+
+import concurrent.futures
+import hashlib
+import io
+import pathlib
+import threading
+import zipfile
+from typing import BinaryIO, final
+
+import pytest
+
+from homeport.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.objects.blobs import FileBlobs
+from homeport.registry.artifacts import Artifacts
+from homeport.resources.model import Artifact, ArtifactFile
+from rooms import DEADLINE_S, Rooms, archive
+
+
+def _paths(artifact: Artifact) -> list[str]:
+    return [file.path for file in artifact.files]
+
+
+def _blob(rooms: Rooms, content: bytes) -> pathlib.Path:
+    digest = hashlib.sha256(content).hexdigest()
+    return rooms.directory / "blobs" / "sha256" / digest[:2] / digest
+
+
+def _laid_out(rooms: Rooms) -> list[str]:
+    directory = rooms.directory / "artifacts"
+    return [path.name for path in directory.iterdir()] if directory.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("uri", "paths"),
+    [
+        pytest.param("gs://models/first", ["config/a.txt", "model.mar"], id="a folder"),
+        pytest.param(
+            "gs://models/first/", ["config/a.txt", "model.mar"], id="a closing slash"
+        ),
+        pytest.param("gs://models/first/model.mar", ["model.mar"], id="one object"),
+        pytest.param(
+            "gs://models",
+            ["first/config/a.txt", "first/model.mar", "firstborn.mar"],
+            id="a whole bucket",
+        ),
+    ],
+)
+def test_what_lies_at_an_address_is_taken_in(
+    rooms: Rooms, uri: str, paths: list[str]
+) -> None:
+    rooms.put("first/", b"")  # placeholders that storage browsers make
+    rooms.put("first/config/", b"")
+    rooms.put("first/model.mar", b"archive")
+    rooms.put("first/config/a.txt", b"text")
+    rooms.put("firstborn.mar", b"other")
+
+    assert _paths(rooms.artifacts.stage(uri)) == paths
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "cause"),
+    [
+        pytest.param("gs://models/sec", NotFoundError, "nothing is stored", id="none"),
+        pytest.param(
+            "gs://models/empty", NotFoundError, "nothing is stored", id="placeholder"
+        ),
+        pytest.param("gs://models/m.mar/x", NotFoundError, "nothing", id="too deep"),
+        pytest.param("gs://other/m.mar", NotFoundError, "'other'", id="no bucket"),
+        pytest.param("gs://", InvalidArgumentError, "expected gs://", id="no name"),
+        pytest.param("/home/m.mar", InvalidArgumentError, "expected gs://", id="path"),
+        pytest.param("s3://models/m", InvalidArgumentError, "expected gs://", id="s3"),
+    ],
+)
+def test_an_address_without_anything_is_refused(
+    rooms: Rooms, uri: str, error: type[Exception], cause: str
+) -> None:
+    rooms.put("second/model.mar", b"archive")
+    rooms.put("m.mar", b"archive")
+    rooms.put("empty/", b"")
+
+    with pytest.raises(error, match=cause):
+        rooms.artifacts.stage(uri)
+
+
+def test_the_digest_is_that_of_the_manifest(rooms: Rooms) -> None:
+    rooms.put("a/b.txt", b"text")
+    rooms.put("a/ä.txt", b"")
+
+    staged = rooms.artifacts.stage("gs://models/a")
+
+    text, empty = hashlib.sha256(b"text").hexdigest(), hashlib.sha256().hexdigest()
+    assert staged == Artifact(
+        hashlib.sha256(f"{text} 4 b.txt\n{empty} 0 ä.txt\n".encode()).hexdigest(),
+        (ArtifactFile("b.txt", text, 4), ArtifactFile("ä.txt", empty, 0)),
+    )
+
+
+def test_the_same_files_are_the_same_artifact_wherever_they_lie(rooms: Rooms) -> None:
+    for folder in ("one", "two/deep"):
+        rooms.put(f"{folder}/model.mar", b"archive")
+
+    staged = [rooms.artifacts.stage(f"gs://models/{f}") for f in ("one", "two/deep")]
+
+    assert staged[0] == staged[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param(["model.mar"], "model.mar", id="the archive"),
+        pytest.param(["deep/m.mar", "notes.txt"], "deep/m.mar", id="among others"),
+        pytest.param(["model"], "model", id="a lone file, by its content"),
+    ],
+)
+def test_the_archive_is_found(rooms: Rooms, names: list[str], expected: str) -> None:
+    for name in names:
+        rooms.put(f"a/{name}", archive())
+
+    staged = rooms.artifacts.stage("gs://models/a")
+
+    assert rooms.artifacts.archive_of(staged).path == expected
+
+
+def _zip(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "cause"),
+    [
+        pytest.param(
+            {"a.bin": b"x", "b.bin": b"y"},
+            FailedPreconditionError,
+            "no .mar archive among a.bin, b.bin",
+            id="none",
+        ),
+        pytest.param(
+            {f"{n}.bin": b"x" for n in range(7)},
+            FailedPreconditionError,
+            "and 2 more",
+            id="none among many",
+        ),
+        pytest.param(
+            {"model": b"not a zip"},
+            FailedPreconditionError,
+            "no .mar archive among model",
+            id="a lone file that is none",
+        ),
+        pytest.param(
+            {"a.mar": archive(), "b.mar": archive()},
+            FailedPreconditionError,
+            "more than one .mar archive: a.mar, b.mar",
+            id="several",
+        ),
+        pytest.param(
+            {"model.mar": b"not a zip"}, InvalidArgumentError, "zip", id="not a zip"
+        ),
+        pytest.param(
+            {"model.mar": _zip(model="x")},
+            InvalidArgumentError,
+            "MANIFEST.json",
+            id="no manifest",
+        ),
+        pytest.param({"model.mar": b""}, InvalidArgumentError, "", id="empty"),
+    ],
+)
+def test_files_without_one_good_archive_are_refused(
+    rooms: Rooms, files: dict[str, bytes], error: type[Exception], cause: str
+) -> None:
+    for name, content in files.items():
+        rooms.put(f"a/{name}", content)
+    staged = rooms.artifacts.stage("gs://models/a")
+
+    with pytest.raises(error) as raised:
+        rooms.artifacts.archive_of(staged)
+    assert cause in str(raised.value)
+    with pytest.raises(error):
+        rooms.artifacts.lay_out(staged)
+    assert _laid_out(rooms) == []
+
+
+def _staged(rooms: Rooms) -> Artifact:
+    rooms.put("a/model.mar", archive())
+    return rooms.artifacts.stage("gs://models/a")
+
+
+def test_an_archive_is_laid_out_once_and_read_only(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+
+    directory = rooms.artifacts.lay_out(staged)
+
+    assert (
+        directory / "handler.py"
+    ).read_bytes() == b"def handle(data, context): ...\n"
+    assert (directory / "handler.py").stat().st_mode & 0o222 == 0
+    assert directory.stat().st_mode & 0o222 == 0
+    assert rooms.artifacts.lay_out(staged) == directory
+    assert _laid_out(rooms) == [hashlib.sha256(archive()).hexdigest()]
+
+
+@pytest.mark.parametrize("at", [0, 40, -60, -1])
+def test_a_flipped_byte_is_data_loss_and_nothing_is_laid_out(
+    rooms: Rooms, at: int
+) -> None:
+    staged = _staged(rooms)
+    blob = _blob(rooms, archive())
+    content = bytearray(blob.read_bytes())
+    content[at] ^= 1
+    blob.chmod(0o600)
+    blob.write_bytes(content)
+
+    with pytest.raises(DataLossError, match="upload the version again"):
+        rooms.artifacts.lay_out(staged)
+
+    assert _laid_out(rooms) == []
+
+
+def test_lost_bytes_are_data_loss(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+    _blob(rooms, archive()).unlink()
+
+    with pytest.raises(DataLossError, match="gone"):
+        rooms.artifacts.lay_out(staged)
+
+    assert _laid_out(rooms) == []
+
+
+@final
+class _InStep:
+    """Blobs that are opened by two threads at the same moment."""
+
+    def __init__(self, blobs: FileBlobs) -> None:
+        self._blobs = blobs
+        self._together = threading.Barrier(2)
+        self.begin = blobs.begin
+        self.resume = blobs.resume
+        self.delete = blobs.delete
+        self.iterate = blobs.iterate
+        self.uploads = blobs.uploads
+
+    def open(self, sha256: str) -> BinaryIO:
+        self._together.wait(DEADLINE_S)
+        return self._blobs.open(sha256)
+
+
+def test_two_deployments_lay_the_same_archive_out_at_once(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+    directory = rooms.directory / "artifacts"
+    artifacts = Artifacts(rooms.buckets, _InStep(rooms.blobs), directory)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(artifacts.lay_out, staged) for _ in range(2)]
+
+    expected = directory / hashlib.sha256(archive()).hexdigest()
+    assert [one.result() for one in both] == [expected, expected]
+    assert _laid_out(rooms) == [expected.name]
