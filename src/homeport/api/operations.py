@@ -33,7 +33,7 @@ def router(operations: Operations, endpoints: Endpoints) -> APIRouter:
     async def wait_operation(request: Request) -> Response:
         name = _name(request)
         timeout_s = _timeout_s(requests.query_value(request, "timeout"))
-        found = await asyncio.to_thread(operations.wait, name, timeout_s)
+        found = await operations.wait(name, timeout_s)
         return await asyncio.to_thread(_answer, endpoints, found)
 
     for parent in _PARENTS:

@@ -1,5 +1,6 @@
 """Long-running operations: promised, carried out in the background, and looked up."""
 
+import asyncio
 import concurrent.futures
 import dataclasses
 import datetime as dt
@@ -147,18 +148,21 @@ class Operations:
             raise NotFoundError(f"operation {name} was not found", resource=str(name))
         return operation
 
-    def wait(self, name: OperationName, timeout_s: float) -> Operation:
+    async def wait(self, name: OperationName, timeout_s: float) -> Operation:
         """Return the operation when it has ended, or as it stands at the timeout.
+
+        Holds no thread while it waits: those who wait must not keep what they wait for
+        from running.
 
         Raises:
             NotFoundError: No operation has this name.
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            operation = self.get(name)
+            operation = await asyncio.to_thread(self.get, name)
             if operation.done or time.monotonic() >= deadline:
                 return operation
-            time.sleep(_POLL_S)
+            await asyncio.sleep(_POLL_S)
 
     def recover(self, still_wanted: frozenset[OperationName]) -> None:
         """At start: end what the last server left, and forget what ended long ago.

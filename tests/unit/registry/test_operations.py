@@ -1,0 +1,192 @@
+"""An operation ends once, with what it made or with a cause that may be told."""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from homeport.errors import Code, NotFoundError, UnavailableError
+from homeport.metadata.database import Transaction
+from homeport.resources.names import OperationName
+from homeport.resources.operation import Failure, Operation, OperationKind
+from rooms import PARENT, Rooms
+
+Write = Callable[[Transaction], Mapping[str, str]]
+
+
+def _promise(rooms: Rooms, *, warnings: tuple[str, ...] = ()) -> Operation:
+    with rooms.database.transaction() as transaction:
+        return rooms.operations.promise(
+            transaction,
+            OperationKind.UPLOAD_MODEL,
+            PARENT,
+            "models/m",
+            warnings=warnings,
+        )
+
+
+def test_a_promise_is_found_under_every_path_clients_poll(rooms: Rooms) -> None:
+    promised = _promise(rooms, warnings=("beware",))
+
+    for resource in ("models/m", "", "endpoints/e"):
+        name = OperationName(PARENT, resource, promised.name.operation)
+        assert rooms.operations.get(name) == promised
+    assert promised.warnings == ("beware",)
+    assert not promised.done
+
+
+def test_a_promise_goes_with_the_transaction_that_made_it(rooms: Rooms) -> None:
+    promised: list[Operation] = []
+
+    def promise_and_raise() -> None:
+        with rooms.database.transaction() as transaction:
+            promised.append(
+                rooms.operations.promise(
+                    transaction, OperationKind.UPLOAD_MODEL, PARENT
+                )
+            )
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        promise_and_raise()
+
+    with pytest.raises(NotFoundError):
+        rooms.operations.get(promised[0].name)
+
+
+def test_work_ends_its_operation_with_what_it_made(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    rooms.clock.advance(minutes=1)
+
+    rooms.operations.carry_out(promised, lambda: lambda _: {"model": "m"})
+    ended = rooms.wait(promised)
+
+    assert ended.done
+    assert ended.failure is None
+    assert ended.result == {"model": "m"}
+    assert ended.create_time == promised.create_time
+    assert ended.update_time == rooms.clock.now()
+
+
+def test_work_that_fails_says_why(rooms: Rooms) -> None:
+    def work() -> Write:
+        raise UnavailableError("the bucket rests: come back")
+
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, work)
+
+    assert rooms.wait(promised).failure == Failure(
+        Code.UNAVAILABLE, "the bucket rests: come back"
+    )
+
+
+def test_a_bug_is_logged_and_its_message_told_to_nobody(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work() -> Write:
+        raise ValueError("password=hunter2")
+
+    promised = _promise(rooms)
+    with caplog.at_level(logging.ERROR, "homeport"):
+        rooms.operations.carry_out(promised, work)
+        failure = rooms.wait(promised).failure
+
+    assert failure is not None
+    assert failure.code is Code.INTERNAL
+    assert "hunter2" not in failure.message
+    assert "hunter2" in caplog.text
+
+
+def test_what_work_wrote_goes_when_its_operation_cannot_end_well(rooms: Rooms) -> None:
+    other = _promise(rooms)
+
+    def write(transaction: Transaction) -> Mapping[str, str]:
+        rooms.operations.fulfil(transaction, other, {})
+        raise UnavailableError("after all, no")
+
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, lambda: write)
+
+    assert rooms.wait(promised).failure == Failure(Code.UNAVAILABLE, "after all, no")
+    assert not rooms.operations.get(other.name).done
+
+
+def test_an_operation_that_ended_does_not_fail_afterwards(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, lambda: lambda _: {})
+    ended = rooms.wait(promised)
+
+    rooms.operations.fail(promised.name, UnavailableError("too late"))
+    rooms.operations.fail(
+        OperationName(PARENT, "", "unknown"), UnavailableError("nobody cares")
+    )
+
+    assert rooms.operations.get(promised.name) == ended
+
+
+def test_a_restart_ends_what_nobody_carries_on_with(rooms: Rooms) -> None:
+    left, wanted = _promise(rooms), _promise(rooms)
+
+    rooms.operations.recover(frozenset({wanted.name}))
+
+    failure = rooms.operations.get(left.name).failure
+    assert failure is not None
+    assert failure.code is Code.FAILED_PRECONDITION
+    assert "send the request again" in failure.message
+    assert rooms.operations.get(wanted.name) == wanted
+
+
+def test_what_ended_long_ago_is_forgotten_at_a_restart(rooms: Rooms) -> None:
+    old, unfinished = _promise(rooms), _promise(rooms)
+    rooms.operations.carry_out(old, lambda: lambda _: {})
+    rooms.wait(old)
+    rooms.clock.time += dt.timedelta(days=29)
+    rooms.operations.recover(frozenset({unfinished.name}))
+    assert rooms.operations.get(old.name).done
+
+    rooms.clock.time += dt.timedelta(days=2)
+    rooms.operations.recover(frozenset({unfinished.name}))
+
+    with pytest.raises(NotFoundError):
+        rooms.operations.get(old.name)
+    assert rooms.operations.get(unfinished.name) == unfinished
+
+
+def test_waiting_ends_with_the_operation(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+
+    async def scenario() -> Operation:
+        waiting = asyncio.create_task(rooms.operations.wait(promised.name, 30.0))
+        await asyncio.sleep(0)
+        rooms.operations.carry_out(promised, lambda: lambda _: {})
+        return await asyncio.wait_for(waiting, 10.0)
+
+    assert asyncio.run(scenario()).done
+
+
+def test_waiting_ends_at_the_timeout(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+
+    assert asyncio.run(rooms.operations.wait(promised.name, 0.0)) == promised
+    with pytest.raises(NotFoundError):
+        asyncio.run(rooms.operations.wait(OperationName(PARENT, "", "x"), 0.0))
+
+
+def test_those_who_wait_leave_the_threads_to_others(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(100):
+                group.create_task(rooms.operations.wait(promised.name, 30.0))
+            await asyncio.sleep(0.01)
+            async with asyncio.timeout(10.0):
+                await asyncio.to_thread(
+                    rooms.operations.fail, promised.name, UnavailableError("over")
+                )
+
+    asyncio.run(scenario())
+
+    assert rooms.operations.get(promised.name).done
