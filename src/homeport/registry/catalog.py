@@ -25,6 +25,7 @@ from homeport.resources.operation import Operation, OperationKind
 
 _MODEL_ORDER: Final = ("display_name", "create_time", "update_time")
 _VERSION_ORDER: Final = ("create_time", "update_time")
+_LONGEST_ID: Final = 18  # digits that 64 bits always hold
 
 
 class Catalog:
@@ -123,14 +124,15 @@ class Catalog:
         """Delete one version that is not the default, not the last, not deployed.
 
         Raises:
-            InvalidArgumentError: The name has no version.
+            InvalidArgumentError: The name has no version id.
             NotFoundError: No such version.
             FailedPreconditionError: One of the guards.
         """
-        if not name.version:
+        # DeleteModelVersionRequest.name (aiplatform v1): an id; an alias may move.
+        if not is_version_id(name.version):
             raise InvalidArgumentError(
-                f"{name} names no version: use models/{name.model}@ID, or delete the "
-                "whole model"
+                f"{name} names no version id: use models/{name.model}@ID, or delete "
+                "the whole model"
             )
         with self._database.transaction() as transaction:
             version = resolve(transaction, name)
@@ -184,7 +186,7 @@ def resolve(transaction: Transaction, name: ModelName) -> ModelVersion:
     """
     _require_model(transaction, name)
     if is_version_id(name.version):
-        versioned: ModelName | None = name
+        versioned = name if _may_be_stored(name.version) else None
     else:
         alias = name.version or DEFAULT_ALIAS
         versioned = model_rows.resolve_alias(transaction, name, alias)
@@ -198,6 +200,11 @@ def resolve(transaction: Transaction, name: ModelName) -> ModelVersion:
             resource=str(name),
         )
     return version
+
+
+def _may_be_stored(version_id: str) -> bool:
+    """Tell whether a version may have this id: "007" is not 7, and 64 bits hold it."""
+    return len(version_id) <= _LONGEST_ID and not version_id.startswith("0")
 
 
 def _require_model(transaction: Transaction, name: ModelName) -> None:
