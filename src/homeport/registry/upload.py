@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import Callable
+from typing import Final
 
 from homeport.errors import (
     AlreadyExistsError,
@@ -17,6 +19,7 @@ from homeport.registry.operations import Operations, Result
 from homeport.resources import images
 from homeport.resources.model import (
     Artifact,
+    EnvironmentVariable,
     VersionSpec,
     check_display_name,
     check_labels,
@@ -29,6 +32,8 @@ from homeport.resources.names import (
     check_model_id,
 )
 from homeport.resources.operation import Operation, OperationKind
+
+_VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,12 +167,22 @@ def _check(spec: VersionSpec, *, new_model: bool) -> None:
             "least one of them"
         )
     for variable in spec.container.env if spec.container else ():
-        # ModelContainerSpec.env (aiplatform v1 model.proto): AIP_ is reserved.
-        if not variable.name or variable.name.startswith("AIP_"):
-            raise InvalidArgumentError(
-                f"environment variable {variable.name!r}: a name may not be empty or "
-                "begin with AIP_"
-            )
+        _check_variable(variable)
+
+
+def _check_variable(variable: EnvironmentVariable) -> None:
+    # EnvVar.name and ModelContainerSpec.env (aiplatform v1): a C identifier; AIP_ is
+    # reserved.
+    name = variable.name
+    if not _VARIABLE_RE.fullmatch(name) or name.startswith("AIP_"):
+        raise InvalidArgumentError(
+            f"environment variable {name!r}: a name has letters, digits and '_', does "
+            "not begin with a digit, and not with AIP_, which is the server's"
+        )
+    if "\0" in variable.value:
+        raise InvalidArgumentError(
+            f"environment variable {name!r}: a value cannot contain NUL"
+        )
 
 
 def _check_target(transaction: Transaction, target: Target, name: ModelName) -> None:
