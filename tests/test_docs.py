@@ -1,0 +1,366 @@
+"""What the documents claim of the code is executed: names, defaults, links, commands.
+
+A setting, metric, route, room or dependency that no document tells of fails here.
+"""
+
+import dataclasses
+import inspect
+import pathlib
+import re
+import shlex
+import tomllib
+import typing
+from collections.abc import Iterator
+
+import click
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from homeport import telemetry
+from homeport.api import endpoints, health, models, operations
+from homeport.cli import main
+from homeport.edge import codec, messages
+from homeport.settings import Settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "homeport"
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
+DEPENDENCIES = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+DOCUMENTS = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *(
+            path
+            for folder in ("docs", "examples", "benchmarks", "src", "tests")
+            for path in (ROOT / folder).rglob("*.md")
+        ),
+    }
+)
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SERVE = main.get_command(click.Context(main), "serve")
+assert SERVE is not None
+SETTINGS = Settings(data_dir=pathlib.Path("homeport-data"))
+# Distribution -> the module it is imported as, where the two differ.
+IMPORTED_AS = {
+    "prometheus-client": "prometheus_client",
+    "pysimdjson": "simdjson",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+    "pillow": "PIL",
+}
+
+
+def name_of(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def row_of(text: str, name: str) -> str:
+    """Return the table row that begins with the name in backquotes."""
+    found = re.search(rf"^\| `{re.escape(name)}`.*$", text, re.MULTILINE)
+    assert found, f"no table row begins with `{name}`"
+    return found[0]
+
+
+# Settings and options
+
+
+@pytest.mark.parametrize(
+    "field", dataclasses.fields(Settings), ids=lambda one: one.name
+)
+def test_operations_tells_each_setting_with_its_default(
+    field: dataclasses.Field[object],
+) -> None:
+    default = getattr(SETTINGS, field.name)
+
+    row = row_of(OPERATIONS, field.name)
+
+    assert f"| {shown_default(default)} |" in row
+
+
+def test_the_command_line_has_the_defaults_of_settings() -> None:
+    assert SERVE is not None
+    with SERVE.make_context("serve", [], auto_envvar_prefix=None) as context:
+        assert Settings(**context.params) == SETTINGS
+
+
+@pytest.mark.parametrize("parameter", SERVE.params, ids=lambda one: one.name)
+def test_operations_tells_each_option_and_variable_of_serve(
+    parameter: click.Parameter,
+) -> None:
+    assert parameter.name is not None
+
+    row = row_of(OPERATIONS, parameter.name)
+
+    for option in (*parameter.opts, *parameter.secondary_opts):
+        assert f"`{option}`" in row
+    assert f"`HOMEPORT_SERVE_{parameter.name.upper()}`" in row
+
+
+def shown_default(value: object) -> str:
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case int():
+            return str(value)
+        case float():
+            return f"{value:g}"
+        case str() | pathlib.Path():
+            return f"`{value}`"
+        case _:
+            return "none"
+
+
+# Metrics and routes
+
+
+def metric_families() -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the name and labels of every metric a server shows."""
+    metrics = telemetry.Metrics()
+    metrics.meter("endpoint", "deployed").observe(200, 0.01)
+    for gauge in (metrics.replicas_ready, metrics.replica_restarts, metrics.queued):
+        gauge.labels("endpoint", "deployed").set(1)
+    for family in metrics.registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels}
+        yield name, frozenset(labels - {"le"})
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"), [pytest.param(*one, id=one[0]) for one in metric_families()]
+)
+def test_operations_tells_each_metric_with_its_labels(
+    name: str, labels: frozenset[str]
+) -> None:
+    row = row_of(OPERATIONS, name)
+
+    assert {label for label in labels if f"`{label}`" not in row} == set()
+
+
+def routes_of(router: APIRouter) -> list[str]:
+    """Return `GET models/*:listVersions` for each route, without its parents."""
+    found = []
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        path = re.sub(r"\{[a-z]+\}", "*", route.path)
+        path = path.removeprefix("/projects/*/locations/*/")
+        found += [f"{method} {path}" for method in sorted(route.methods or ())]
+    return found
+
+
+# The routers only keep what they are given: nothing is called.
+VERTEX_ROUTES = [
+    *routes_of(models.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(endpoints.router(typing.cast("typing.Any", None))),
+    *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
+]
+OWN_ROUTES = routes_of(health.router(*typing.cast("typing.Any", (None, None, None))))
+
+
+@pytest.mark.parametrize("route", VERTEX_ROUTES)
+def test_compatibility_tells_each_method(route: str) -> None:
+    assert f"`{route}`" in COMPATIBILITY
+
+
+@pytest.mark.parametrize("route", OWN_ROUTES)
+def test_operations_tells_each_route_of_our_own(route: str) -> None:
+    assert f"`{route}`" in OPERATIONS
+
+
+def fields_without_effect() -> list[str]:
+    """Return every field that is accepted, returned and has no effect."""
+    return [
+        name
+        for _, message in inspect.getmembers(messages, inspect.isclass)
+        if issubclass(message, codec.Message)
+        for name, field in message.model_fields.items()
+        # `Kept` alone is free JSON.
+        if field.annotation is typing.Any
+    ]
+
+
+@pytest.mark.parametrize("field", sorted(set(fields_without_effect())))
+def test_compatibility_tells_each_field_without_effect(field: str) -> None:
+    assert f"`{field}`" in COMPATIBILITY
+
+
+# Dependencies and rooms
+
+
+def dependencies() -> list[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    lines = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        lines += extra
+    names = {re.split(r"[\[<>=;~! ]", line, maxsplit=1)[0] for line in lines}
+    return sorted(names - {project["name"]})
+
+
+@pytest.mark.parametrize("dependency", dependencies())
+def test_each_dependency_has_its_line_and_its_rooms(dependency: str) -> None:
+    row = row_of(DEPENDENCIES, dependency)
+
+    where = row.split("|")[-2]
+    assert set(re.findall(r"`(\w+)`", where)) == importers(dependency)
+
+
+def importers(dependency: str) -> set[str]:
+    """Return the rooms that import a library, also those that do so if it is there."""
+    module = IMPORTED_AS.get(dependency, dependency.replace("-", "_"))
+    pattern = re.compile(
+        rf"^\s*(?:import|from) {module}\b|[_.]module\(\"{module}\"\)", re.MULTILINE
+    )
+    return {
+        path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for path in SOURCE.rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
+
+
+def test_architecture_lists_exactly_the_rooms_there_are() -> None:
+    rooms = {
+        path.stem
+        for path in SOURCE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+    assert sorted(listed_rooms()) == sorted(rooms - {"__init__", "__main__"})
+
+
+def test_architecture_lists_the_rooms_in_the_order_of_the_layers() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    order = re.findall(r"\w+", " ".join(layers))
+
+    listed = listed_rooms()
+
+    assert [room for room in order if room in listed] == listed
+
+
+def listed_rooms() -> list[str]:
+    table = ARCHITECTURE.partition("| room | duty |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+
+# Links and commands
+
+
+def prose(text: str) -> str:
+    """Return a document without its code."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def anchors(path: pathlib.Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    kept = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.strip().replace(" ", "-") for heading in kept}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(document: pathlib.Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(document.read_text("utf-8")))
+
+    broken = [target for target in targets if not leads_somewhere(document, target)]
+
+    assert broken == []
+
+
+def leads_somewhere(document: pathlib.Path, target: str) -> bool:
+    if re.match(r"[a-z]+:", target):
+        return True
+    path, _, anchor = target.partition("#")
+    found = (document.parent / path).resolve() if path else document
+    if not found.exists():
+        return False
+    return not anchor or anchor in anchors(found)
+
+
+def commands(document: pathlib.Path) -> Iterator[list[str]]:
+    """Yield the words of every `homeport ...` in a document's code."""
+    text = document.read_text("utf-8")
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks.append("\n".join(re.findall(r"^    (.*)$", text, re.MULTILINE)))
+    for block in blocks:
+        for line in block.replace("\\\n", " ").splitlines():
+            if re.match(r"(\$ |\w+=\S* )*(\S+ \| )?(\S*/)?homeport ", line):
+                yield words_of(line)
+
+
+def words_of(line: str) -> list[str]:
+    words = shlex.split(line, comments=True)
+    begin = next(i for i, word in enumerate(words) if word.endswith("homeport"))
+    ended = [word in {"|", "&&", ";", "&", ">", "2>"} for word in words[begin:]]
+    end = begin + ended.index(True) if True in ended else len(words)
+    return words[begin + 1 : end]
+
+
+COMMANDS = [
+    pytest.param(words, id=f"{name_of(document)}: {' '.join(words)}")
+    for document in GUIDES
+    if document.exists()
+    for words in commands(document)
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_in_the_documents_exists(words: list[str]) -> None:
+    parse(main, words)
+
+
+def parse(command: click.Command, words: list[str]) -> None:
+    """Resolve a command and what it is given, without running it.
+
+    Raises:
+        click.UsageError: No such command, option or choice, or an argument is missing.
+    """
+    context = click.Context(command, info_name=command.name)
+    if isinstance(command, click.Group):
+        if words[0] in {"--help", "--version"}:
+            return
+        _, below, rest = command.resolve_command(context, words)
+        assert below is not None
+        parse(below, rest)
+        return
+    values, left, _ = command.make_parser(context).parse_args(list(words))
+    assert left == [], f"too many arguments: {left}"
+    for parameter in command.get_params(context):
+        value = values.get(parameter.name)
+        given = isinstance(value, str | list | tuple | bool)
+        if parameter.required and not values.get("help"):
+            assert given, f"{parameter.name} is missing"
+        if given and not isinstance(parameter.type, click.Path):
+            parameter.type_cast_value(context, value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["sevre"], id="no such command"),
+        pytest.param(["serve", "--prot", "1"], id="no such option"),
+        pytest.param(["serve", "--port", "many"], id="not a number"),
+        pytest.param(["models", "lst"], id="no such command of a group"),
+    ],
+)
+def test_a_command_with_a_mistake_is_found(words: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parse(main, words)
+
+
+def test_a_command_without_its_argument_is_found() -> None:
+    with pytest.raises(AssertionError, match="archive is missing"):
+        parse(main, ["deploy"])
+
+
+def test_every_document_begins_with_one_title() -> None:
+    for document in DOCUMENTS:
+        titles = re.findall(r"^# ", prose(document.read_text("utf-8")), re.MULTILINE)
+
+        assert len(titles) == 1, name_of(document)
