@@ -175,7 +175,7 @@ class BodyLimit:
             if counted.refusal is None:
                 raise
         if counted.refusal is not None and not counted.answered:
-            await _refuse(receive, send, counted.refusal)
+            await _refuse(receive, send, counted.refusal, more=counted.more)
 
 
 class _Counted:
@@ -183,6 +183,7 @@ class _Counted:
 
     Attributes:
         refusal: What `receive` raised; None while the body is within its limit.
+        more: Whether more of the body is to come.
         answered: Whether the application had begun its answer before that.
     """
 
@@ -192,6 +193,7 @@ class _Counted:
         self._limit_bytes = limit_bytes
         self._seen_bytes = 0
         self.refusal: FailedPreconditionError | None = None
+        self.more = True
         self.answered = False
 
     async def receive(self) -> Message:
@@ -203,6 +205,7 @@ class _Counted:
         if self.refusal is None:
             message = await self._receive()
             self._seen_bytes += len(message.get("body", b""))
+            self.more = _has_more(message)
             if self._seen_bytes <= self._limit_bytes:
                 return message
             self.refusal = _too_long(self._limit_bytes)
@@ -262,11 +265,25 @@ def _too_long(limit_bytes: int, length: int | None = None) -> FailedPrecondition
     )
 
 
-async def _refuse(receive: Receive, send: Send, error: HomeportError) -> None:
-    """Answer with `error` once the body has been read, up to `DRAIN_BYTES`."""
-    drained_bytes, more = 0, True
+def _has_more(message: Message) -> bool:
+    return message["type"] == "http.request" and bool(message.get("more_body"))
+
+
+async def _refuse(
+    receive: Receive, send: Send, error: HomeportError, *, more: bool = True
+) -> None:
+    """Answer with `error` once the body has been read, up to `DRAIN_BYTES`.
+
+    Args:
+        receive: ASGI's.
+        send: ASGI's.
+        error: The answer.
+        more: Whether there is anything left to read; where not, `receive` would wait
+            for the client to leave.
+    """
+    drained_bytes = 0
     while more and drained_bytes < DRAIN_BYTES:
         message = await receive()
         drained_bytes += len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
+        more = _has_more(message)
     await status.send_exception(send, error, {b"connection": b"close"})
