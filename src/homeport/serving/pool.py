@@ -76,6 +76,8 @@ class Pool:
         self._start_replica = start_replica
         self._limits = limits
         self._replicas: list[Replica] = []
+        # They answer no more, and have not quite ended.
+        self._ending: list[Replica] = []
         self._waiting: collections.deque[tuple[bytes, asyncio.Future[Reply]]] = (
             collections.deque()
         )
@@ -150,7 +152,8 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         left = max(0.0, end - time.monotonic())
-        await asyncio.gather(*(replica.stop(left) for replica in self._replicas))
+        replicas = (*self._replicas, *self._ending)
+        await asyncio.gather(*(replica.stop(left) for replica in replicas))
         gone = UnavailableError("the model was undeployed or the server stopped")
         for _, reply in self._accepted:
             _fail(reply, gone)
@@ -250,11 +253,20 @@ class Pool:
         self._failure = None
         self._changed.set()
         self._on_room()
-        # Shielded: cancelling this task must not cancel the replica's own future.
+        # Shielded: cancelling this task must not cancel the replica's own futures.
+        await asyncio.shield(replica.lost)
+        self._withdraw(replica)
         ending = await asyncio.shield(replica.closed)
-        self._replicas.remove(replica)
+        self._ending.remove(replica)
         self._restarts += 1
         _log.warning("replica of %s ended: %s; starting another", self._name, ending)
+
+    def _withdraw(self, replica: Replica) -> None:
+        """Send a replica nothing more; it has died, or is about to be killed."""
+        if replica not in self._replicas:
+            return
+        self._replicas.remove(replica)
+        self._ending.append(replica)
         if not self._replicas:
             self._fail_waiting()
 
@@ -279,10 +291,18 @@ class Pool:
                 self._accepted[0][1].done() or self._accepted[0][0] < latest
             ):
                 _fail(self._accepted.popleft()[1], late)
-            for replica in tuple(self._replicas):
-                if replica.busy_since is not None and replica.busy_since < latest:
-                    _log.warning("replica of %s hangs: killing it", self._name)
-                    await replica.stop(grace_s=0)
+            await self._end_hanging(latest)
+
+    async def _end_hanging(self, latest: float) -> None:
+        hanging = [
+            replica
+            for replica in self._replicas
+            if replica.busy_since is not None and replica.busy_since < latest
+        ]
+        for replica in hanging:
+            _log.warning("replica of %s hangs: killing it", self._name)
+            self._withdraw(replica)
+        await asyncio.gather(*(replica.stop(grace_s=0) for replica in hanging))
 
 
 def _room(replica: Replica) -> int:

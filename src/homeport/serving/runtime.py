@@ -27,8 +27,11 @@ class Launch:
 class Replica(Protocol):
     """One copy of a model that answers; `homeport.worker.replica` is the local one."""
 
+    lost: asyncio.Future[None]
+    """Resolves as soon as it answers no more."""
+
     closed: asyncio.Future[str]
-    """Resolves with how it ended."""
+    """Resolves with how it ended, when nothing is left of it."""
 
     @property
     def report(self) -> LoadReport:

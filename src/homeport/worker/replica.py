@@ -82,13 +82,16 @@ class Replica:
     """One worker process with its model loaded; made by `start`.
 
     Attributes:
+        lost: Resolves as soon as it answers no more, a moment before `closed`.
         closed: Resolves with how the process ended: "stopped", "exited with code 3",
             "killed by SIGKILL", or the reason given to `kill`.
     """
 
     def __init__(self, on_room: Callable[[], None]) -> None:
         self._on_room = on_room
-        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[str] = loop.create_future()
         self._control: asyncio.Queue[Frame | None] = asyncio.Queue(_MAX_CONTROL_FRAMES)
         self._process: WorkerProcess | None = None
         self._link: ReplicaLink | None = None
@@ -176,6 +179,7 @@ class Replica:
     def kill(self, reason: str) -> None:
         """End the process and all it started at once, by SIGKILL."""
         if self._process is not None:
+            self._set_lost()
             self._process.kill(reason)
 
     async def stop(self, grace_s: float) -> None:
@@ -239,13 +243,19 @@ class Replica:
 
     def _on_lost(self) -> None:
         """Give a process without its socket a moment to end by itself."""
+        self._set_lost()
         asyncio.get_running_loop().call_later(
             _EXIT_AFTER_LINK_S, self.kill, "killed: it closed its connection"
         )
 
     def _on_exit(self, reason: str) -> None:
+        self._set_lost()
         if self._link is not None:
             self._link.finish(self._how_it_ended(reason))
+
+    def _set_lost(self) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
 
     def _how_it_ended(self, reason: str) -> str:
         clean = self._stopping and reason == process.describe_exit(0)
@@ -256,6 +266,7 @@ class Replica:
         reason = self._how_it_ended(reason)
         if self._link is not None:
             self._link.close(reason)
+        self._set_lost()
         self.closed.set_result(reason)
         if not self._control.full():
             self._control.put_nowait(None)
