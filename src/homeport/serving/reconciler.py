@@ -5,7 +5,6 @@ the event loop's thread; what blocks goes to a thread.
 """
 
 import asyncio
-import copy
 import dataclasses
 import datetime as dt
 import logging
@@ -15,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from homeport.errors import HomeportError, InvalidArgumentError
+from homeport.errors import Code, HomeportError, InvalidArgumentError
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
@@ -75,6 +74,15 @@ class Stores:
     artifacts: Artifacts
     log_dir: pathlib.Path
     now: Callable[[], dt.datetime]
+
+
+class _ReplicaStartError(HomeportError):
+    """A replica did not start, for the reason whose code this carries."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        # Shadows the class's own: the cause may be of any code.
+        self.code = code  # type: ignore[misc]
 
 
 class Reconciler:
@@ -390,11 +398,10 @@ def _tail(deployed: DeployedModel) -> bytes:
 def _with_log(
     error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
 ) -> HomeportError:
-    """Return the same failure with the replica's last lines, values redacted."""
+    """Return the failure with the replica's last lines, values redacted."""
     lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
     (message,) = redacted([error.message], environment)
     shown = "\n".join(lines) if lines else "(it printed nothing)"
-    told = f"{message}\nLast log lines of the replica:\n{shown}"
-    failure = copy.copy(error)
-    failure.message = told
-    return failure
+    return _ReplicaStartError(
+        error.code, f"{message}\nLast log lines of the replica:\n{shown}"
+    )

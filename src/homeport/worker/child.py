@@ -70,8 +70,9 @@ def _serve(link: Link) -> int:
     try:
         archive, predictor = _load(model_dir, wanted["gpu_id"])
     except Exception as error:  # noqa: BLE001  # whatever the author's code raises
-        failure = dataclasses.asdict(loading.explain(error, model_dir))
-        link.send(protocol.encode_json(Kind.LOAD_FAILED, failure))
+        failure = loading.explain(error, model_dir)
+        sys.stderr.write(failure.traceback)
+        link.send(protocol.encode_json(Kind.LOAD_FAILED, dataclasses.asdict(failure)))
         link.next_frame()  # until the parent has read it and hangs up
         return 1
     link.send(protocol.encode_json(Kind.LOADED, _report(archive)))
