@@ -54,11 +54,15 @@ class ReplicaLog:
 
 
 def redacted(lines: Iterable[str], environment: Mapping[str, str]) -> list[str]:
-    """Return the lines with every value of `environment` replaced by its name."""
+    """Return the lines with every value of `environment` replaced by its name.
+
+    Of a value of several lines each line is a secret by itself, as a log has it.
+    """
     secrets = {
-        value: name
+        part: name
         for name, value in environment.items()
-        if len(value) >= _SHORTEST_SECRET
+        for part in (value, *value.splitlines())
+        if len(part) >= _SHORTEST_SECRET
     }
     if not secrets:
         return list(lines)
