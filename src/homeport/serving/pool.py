@@ -34,11 +34,6 @@ _PACK_BELOW_S: Final = 0.000_5
 _HELD_S: Final = 0.01
 _MOST_HELD: Final = 64
 _FIRST_GUESS_S: Final = 0.001
-_SWEEP_S: Final = 0.1
-_FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 30.0
-# A replica that lived this long did not die of starting.
-_SETTLED_S: Final = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,11 +44,21 @@ class Limits:
         replicas: How many replicas are wanted.
         queue_length: Requests that may wait for room, all replicas together.
         deadline_s: Seconds from accepting a request to answering it.
+        sweep_s: Seconds between two looks at the deadlines.
+        first_pause_s: Seconds from a replica's end to its first restart; each further
+            pause is twice as long.
+        longest_pause_s: Where the pauses stop growing.
+        settled_s: A replica that lived this long did not die of starting: pauses begin
+            again at the first.
     """
 
     replicas: int
     queue_length: int
     deadline_s: float
+    sweep_s: float = 0.1
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
+    settled_s: float = 10.0
 
 
 class Pool:
@@ -223,16 +228,17 @@ class Pool:
 
     async def _keep(self) -> None:
         """Keep one replica alive for ever, pausing longer after each early death."""
-        pause_s = _FIRST_PAUSE_S
+        limits = self._limits
+        pause_s = limits.first_pause_s
         while True:
             replica = await self._try_to_start()
             if replica is not None:
                 began = time.monotonic()
                 await self._attend(replica)
-                if time.monotonic() - began > _SETTLED_S:
-                    pause_s = _FIRST_PAUSE_S
+                if time.monotonic() - began > limits.settled_s:
+                    pause_s = limits.first_pause_s
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, limits.longest_pause_s)
 
     async def _try_to_start(self) -> Replica | None:
         try:
@@ -281,7 +287,7 @@ class Pool:
     async def _sweep(self) -> None:
         """Fail what is past its deadline; end the replicas that hang."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(self._limits.sweep_s)
             latest = time.monotonic() - self._limits.deadline_s
             late = DeadlineExceededError(
                 f"no answer within {self._limits.deadline_s:g} s: the model is slow or "
@@ -291,6 +297,10 @@ class Pool:
                 self._accepted[0][1].done() or self._accepted[0][0] < latest
             ):
                 _fail(self._accepted.popleft()[1], late)
+            # Behind one that takes long, the answers to others must not pile up.
+            self._accepted = collections.deque(
+                entry for entry in self._accepted if not entry[1].done()
+            )
             await self._end_hanging(latest)
 
     async def _end_hanging(self, latest: float) -> None:

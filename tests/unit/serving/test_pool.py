@@ -1,0 +1,452 @@
+"""A pool shares requests out, bounds what waits, and keeps its replicas alive."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from fake_replicas import ANSWER, FakeReplica, outcome, until
+from homeport.errors import (
+    DeadlineExceededError,
+    HomeportError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from homeport.serving.pool import Limits, Pool
+from homeport.serving.runtime import Replica
+from homeport.worker.replica import Reply
+
+LIMITS = Limits(
+    replicas=1,
+    queue_length=2,
+    deadline_s=30.0,
+    sweep_s=0.001,
+    first_pause_s=0.001,
+    longest_pause_s=0.004,
+)
+
+
+@dataclasses.dataclass
+class Starter:
+    """Starts fake replicas; each start may fail first.
+
+    Attributes:
+        times_s: The service time of each replica that is started.
+        failures: Raised by the next starts.
+    """
+
+    times_s: list[float] = dataclasses.field(default_factory=list)
+    failures: list[Exception] = dataclasses.field(default_factory=list)
+    replicas: list[FakeReplica] = dataclasses.field(default_factory=list)
+    starts: list[float] = dataclasses.field(default_factory=list)
+
+    async def __call__(self, on_room: Callable[[], None]) -> Replica:
+        self.starts.append(time.monotonic())
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        time_s = self.times_s[len(self.replicas)] if self.times_s else 1.0
+        replica = FakeReplica(on_room, service_time_s=time_s)
+        self.replicas.append(replica)
+        return replica
+
+
+@contextlib.asynccontextmanager
+async def running(starter: Starter, limits: Limits = LIMITS) -> AsyncIterator[Pool]:
+    pool = Pool("7", starter, limits)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.close(0.0)
+
+
+def _submit(pool: Pool, body: bytes) -> asyncio.Future[Reply]:
+    """Submit a request whose failure may go unread."""
+    reply = pool.submit(body)
+    reply.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return reply
+
+
+async def _failure(reply: asyncio.Future[Reply]) -> HomeportError:
+    failed = await outcome(reply)
+    assert isinstance(failed, HomeportError)
+    return failed
+
+
+def test_a_pool_is_ready_when_every_wanted_replica_answers() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, dataclasses.replace(LIMITS, replicas=3)) as pool:
+            before = pool.is_complete
+
+            await pool.ready()
+
+            assert not before
+            assert pool.is_complete
+            assert pool.ready_replicas == 3
+            assert pool.restarts == 0
+            with pytest.raises(RuntimeError):
+                pool.start()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_goes_where_the_expected_wait_is_shortest() -> None:
+    async def scenario() -> None:
+        starter = Starter([1.0, 0.1])
+        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+            await pool.ready()
+
+            for number in b"12345":
+                _submit(pool, b"%c" % number)
+
+            slow, fast = starter.replicas
+            assert slow.bodies == [b"1", b"4"]
+            assert fast.bodies == [b"2", b"3"]
+            assert pool.queued == 1
+
+    asyncio.run(scenario())
+
+
+def test_tiny_requests_share_a_replica_until_they_would_wait() -> None:
+    async def scenario() -> None:
+        starter = Starter([0.000_1, 0.000_1])
+        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+            await pool.ready()
+
+            for _ in range(6):
+                _submit(pool, b"")
+
+            assert [len(one.bodies) for one in starter.replicas] == [5, 1]
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_replica_holds_no_more_than_the_next_batch() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+
+            replies = [_submit(pool, b"%d" % number) for number in range(4)]
+
+            (replica,) = starter.replicas
+            assert replica.bodies == [b"0", b"1"]
+            assert pool.queued == 2
+            replica.answer()
+            assert replica.bodies == [b"0", b"1", b"2"]
+            replica.answer(2)
+            replica.answer()
+            assert [await outcome(reply) for reply in replies] == [ANSWER] * 4
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_refuses_and_a_freed_one_takes_in_again() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            for _ in range(4):
+                _submit(pool, b"")
+
+            with pytest.raises(ResourceExhaustedError, match="2 requests wait"):
+                _submit(pool, b"")
+            starter.replicas[0].answer()
+
+            _submit(pool, b"")
+            assert pool.queued == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_request_gives_its_place_up_and_is_never_sent() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            for body in (b"a", b"b"):
+                _submit(pool, body)
+            given_up = _submit(pool, b"c")
+            _submit(pool, b"d")
+
+            given_up.cancel()
+            last = _submit(pool, b"e")
+
+            starter.replicas[0].answer(2)
+            starter.replicas[0].answer(2)
+            assert starter.replicas[0].bodies == [b"a", b"b", b"d", b"e"]
+            assert await outcome(last) == ANSWER
+
+    asyncio.run(scenario())
+
+
+def test_without_a_replica_nothing_waits() -> None:
+    async def scenario() -> None:
+        async with running(Starter(failures=[UnavailableError("no")] * 99)) as pool:
+            with pytest.raises(UnavailableError, match="no replica that answers"):
+                _submit(pool, b"")
+            assert pool.queued == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_request_fails_at_its_deadline_wherever_it_is() -> None:
+    async def scenario() -> None:
+        limits = dataclasses.replace(LIMITS, deadline_s=0.02)
+        async with running(Starter(), limits) as pool:
+            await pool.ready()
+
+            replies = [_submit(pool, b"") for _ in range(3)]
+            failures = [await _failure(reply) for reply in replies]
+
+            assert {type(one) for one in failures} == {DeadlineExceededError}
+            assert "within 0.02 s" in failures[0].message
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_hangs_is_replaced_and_others_go_on() -> None:
+    async def scenario() -> None:
+        starter = Starter([5.0, 1.0, 1.0])
+        limits = dataclasses.replace(LIMITS, replicas=2, deadline_s=0.05)
+        async with running(starter, limits) as pool:
+            await pool.ready()
+            stuck = _submit(pool, b"stuck")
+            hanging, other = starter.replicas
+            assert hanging.bodies == [b"stuck"]
+
+            while not stuck.done():
+                answered = _submit(pool, b"")
+                other.answer()
+                assert await outcome(answered) == ANSWER
+                await asyncio.sleep(0.001)
+
+            assert isinstance(await _failure(stuck), DeadlineExceededError)
+            await until(lambda: len(starter.replicas) == 3)
+            assert hanging.grace_s == 0
+            assert not other.closed.done()
+            assert pool.restarts == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_replica_fails_what_it_had_and_nothing_else() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+            await pool.ready()
+            doomed, other, queued = (_submit(pool, b"") for _ in "123")
+            queued = [queued, _submit(pool, b""), _submit(pool, b"")][-1]
+
+            starter.replicas[0].die()
+
+            assert isinstance(await _failure(doomed), UnavailableError)
+            await until(lambda: pool.ready_replicas == 2)
+            assert len(starter.replicas) == 3
+            assert starter.replicas[2].outstanding == 1
+            starter.replicas[1].answer(2)
+            starter.replicas[2].answer()
+            assert await outcome(other) == ANSWER
+            assert await outcome(queued) == ANSWER
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_is_lost_gets_nothing_more_while_it_ends() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+            await pool.ready()
+            ending, other = starter.replicas
+
+            ending.lose()
+            await until(lambda: pool.ready_replicas == 1)
+            for _ in range(3):
+                _submit(pool, b"")
+
+            assert (ending.outstanding, other.outstanding, pool.queued) == (0, 2, 1)
+            assert len(starter.replicas) == 2
+
+    asyncio.run(scenario())
+
+
+def test_with_the_last_replica_goes_what_waits_for_it() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            replies = [_submit(pool, b"") for _ in range(4)]
+
+            starter.replicas[0].die()
+            failures = [await _failure(reply) for reply in replies]
+
+            assert {type(one) for one in failures} == {UnavailableError}
+            assert "last replica" in failures[3].message
+            await until(lambda: pool.is_complete)
+            answered = _submit(pool, b"")
+            starter.replicas[1].answer()
+            assert await outcome(answered) == ANSWER
+
+    asyncio.run(scenario())
+
+
+def test_pauses_between_restarts_grow() -> None:
+    async def scenario() -> None:
+        starter = Starter(failures=[UnavailableError("no")] * 4)
+        limits = dataclasses.replace(LIMITS, first_pause_s=0.004, longest_pause_s=1.0)
+        async with running(starter, limits) as pool:
+            await until(lambda: pool.is_complete)
+
+        pauses_s = [
+            after - before for before, after in itertools.pairwise(starter.starts)
+        ]
+        least = (0.004, 0.008, 0.016, 0.032)
+        for pause_s, least_s in zip(pauses_s, least, strict=True):
+            assert pause_s >= least_s
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(
+            dataclasses.replace(LIMITS, longest_pause_s=0.002), id="to a limit"
+        ),
+        pytest.param(
+            dataclasses.replace(LIMITS, longest_pause_s=1e9, settled_s=0.0),
+            id="and begin again after a long life",
+        ),
+    ],
+)
+def test_pauses_grow(limits: Limits) -> None:
+    # Without the limit the pauses would add up to a quarter of an hour.
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, limits) as pool:
+            for deaths in range(20):
+                await until(lambda: pool.is_complete)
+                assert pool.restarts == deaths
+                starter.replicas[-1].die()
+                await until(lambda: not pool.is_complete)
+
+    asyncio.run(scenario())
+
+
+def test_ready_raises_what_kept_a_replica_from_starting() -> None:
+    async def scenario() -> None:
+        refusal = UnavailableError("the model did not load")
+        starter = Starter(failures=[refusal])
+        async with running(starter) as pool:
+            with pytest.raises(UnavailableError) as raised:
+                await pool.ready()
+            assert raised.value is refusal
+
+            await until(lambda: pool.is_complete)
+
+            assert pool.failure is None
+            await pool.ready()
+
+    asyncio.run(scenario())
+
+
+def test_a_bug_in_a_start_is_told_without_its_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with running(Starter(failures=[ValueError("hunter2")])) as pool:
+            with pytest.raises(UnavailableError) as raised:
+                await pool.ready()
+            assert "hunter2" not in raised.value.message
+
+    asyncio.run(scenario())
+
+    assert "hunter2" in caplog.text
+
+
+def test_closing_answers_what_was_accepted_then_stops_the_replicas() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            replies = [_submit(pool, b"") for _ in range(3)]
+
+            closing = asyncio.create_task(pool.close(30.0))
+            await asyncio.sleep(0.005)
+            (replica,) = starter.replicas
+            before = replica.grace_s
+            replica.answer(2)
+            replica.answer()
+            await asyncio.wait_for(closing, 10.0)
+
+            assert [await outcome(reply) for reply in replies] == [ANSWER] * 3
+            assert before is None
+            assert replica.grace_s is not None
+            assert 0 < replica.grace_s <= 30.0
+            assert len(starter.replicas) == 1
+
+    asyncio.run(scenario())
+
+
+def test_closing_waits_no_longer_than_the_grace() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            replies = [_submit(pool, b"") for _ in range(4)]
+
+            await asyncio.wait_for(pool.close(0.01), 10.0)
+
+            assert starter.replicas[0].grace_s == 0.0
+            failures = [await _failure(reply) for reply in replies]
+            assert {type(one) for one in failures} == {UnavailableError}
+            assert "undeployed" in failures[3].message
+
+    asyncio.run(scenario())
+
+
+def test_closing_ends_a_start_that_is_under_way() -> None:
+    async def scenario() -> None:
+        ended = asyncio.Event()
+
+        async def start(on_room: Callable[[], None]) -> Replica:
+            del on_room
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            raise AssertionError
+
+        pool = Pool("7", start, LIMITS)
+        pool.start()
+        await asyncio.sleep(0)
+        await asyncio.wait_for(pool.close(30.0), 10.0)
+
+        assert ended.is_set()
+
+    asyncio.run(scenario())
+
+
+def test_answers_behind_a_slow_one_are_not_kept() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+            await pool.ready()
+            slow = _submit(pool, b"")
+            quick = _submit(pool, b"")
+            starter.replicas[1].answer()
+            kept = weakref.ref(quick)
+
+            del quick
+            await until(lambda: kept() is None)
+
+            assert not slow.done()
+
+    asyncio.run(scenario())
