@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 
-from homeport.metadata import model_rows
+from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
 from homeport.registry.artifacts import Artifacts
@@ -21,7 +21,7 @@ from homeport.registry.paging import Pager, PageRequest
 from homeport.registry.upload import Target, Uploads
 from homeport.resources.bucket import NewObject
 from homeport.resources.listing import ListQuery, PageTokens
-from homeport.resources.model import VersionSpec
+from homeport.resources.model import Artifact, ArtifactFile, VersionSpec
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.operation import Operation
 
@@ -29,6 +29,8 @@ T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 PARENT = Parent("p", "us-central1")
 BUCKET = "models"
 URI = "gs://models/first"
+# Of no bytes that there are.
+ARTIFACT = Artifact("d" * 64, (ArtifactFile("model.mar", "e" * 64, 1),))
 DEADLINE_S = 10.0
 _MANIFEST = (
     b'{"runtime": "python", "model": {"modelName": "m", "modelVersion": "1.0", '
@@ -133,14 +135,19 @@ class Rooms:
             ended.result["model_version_id"]
         )
 
-    def insert(self, model_id: str, spec: VersionSpec) -> ModelName:
+    def insert(
+        self, model_id: str, spec: VersionSpec, artifact: Artifact | None = None
+    ) -> ModelName:
         """Write a model's first version straight into the rows, without bytes."""
         name = ModelName(PARENT, model_id)
         aliased = dataclasses.replace(spec, aliases=("default", *spec.aliases))
         now = self.clock.now()
         with self.database.transaction() as transaction:
             model_rows.insert_model(transaction, name, spec, now)
-            return model_rows.insert_version(transaction, name, aliased, None, now)
+            if artifact is not None:
+                artifact_rows.put(transaction, artifact, now)
+            digest = None if artifact is None else artifact.digest
+            return model_rows.insert_version(transaction, name, aliased, digest, now)
 
 
 def page(

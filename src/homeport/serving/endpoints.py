@@ -428,9 +428,8 @@ def _split_without(
                 f"traffic_split still gives {split[deployed_id]} percent to the model "
                 "being undeployed"
             )
-        left = {key: share for key, share in split.items() if key != deployed_id}
-        check_split(left, others)
-        return left
+        check_split(split, others | {deployed_id})
+        return {key: share for key, share in split.items() if key != deployed_id}
     if not others:
         return {}
     if endpoint.traffic_split.get(deployed_id, 0):

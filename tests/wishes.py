@@ -1,0 +1,79 @@
+"""The verbs on endpoints, told of every change."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from homeport.metadata import endpoint_rows
+from homeport.resources.endpoint import DeployState
+from homeport.resources.model import VersionSpec
+from homeport.resources.names import EndpointName, ModelName
+from homeport.resources.operation import Operation
+from homeport.serving.endpoints import DeploySpec, Endpoints, EndpointSpec
+from rooms import ARTIFACT, PARENT, URI, Rooms
+
+
+@dataclasses.dataclass
+class Wishes:
+    """Endpoints without a reconciler; the test says what came of a wish.
+
+    Attributes:
+        changes: What `changed` was told.
+    """
+
+    rooms: Rooms
+    endpoints: Endpoints
+    changes: list[EndpointName]
+
+    def create(self, endpoint_id: str = "e") -> EndpointName:
+        self.endpoints.create(PARENT, EndpointSpec("e"), endpoint_id)
+        return EndpointName(PARENT, endpoint_id)
+
+    def deploy(
+        self,
+        name: EndpointName,
+        model: ModelName,
+        split: Mapping[str, int] | None = None,
+        deployed_id: str = "",
+    ) -> Operation:
+        return self.endpoints.deploy(name, DeploySpec(model, split or {}, deployed_id))
+
+    def serve(self, name: EndpointName, *ids: str, **split: int) -> None:
+        """Deploy the model "m" under ids, at once, and share the traffic out.
+
+        Args:
+            name: The endpoint.
+            ids: Of the deployed models.
+            split: By `d` and the id.
+        """
+        for deployed_id in ids:
+            self.deploy(name, ModelName(PARENT, "m"), {}, deployed_id)
+        shares = {key.removeprefix("d"): share for key, share in split.items()}
+        with self.rooms.database.transaction() as transaction:
+            for deployed_id in ids:
+                endpoint_rows.set_state(transaction, deployed_id, DeployState.DEPLOYED)
+            endpoint = endpoint_rows.get(transaction, name)
+            assert endpoint is not None
+            endpoint_rows.update(
+                transaction, dataclasses.replace(endpoint, traffic_split=shares)
+            )
+
+
+def open_endpoints(
+    rooms: Rooms, changes: list[EndpointName], *, strict_resources: bool = False
+) -> Endpoints:
+    return Endpoints(
+        rooms.database,
+        rooms.operations,
+        rooms.pager,
+        changes.append,
+        (rooms.clock.now, rooms.clock.new_id),
+        strict_resources=strict_resources,
+    )
+
+
+def open_wishes(rooms: Rooms, *, strict_resources: bool = False) -> Wishes:
+    """Return endpoints, beside a model "m" of one version, without its bytes."""
+    rooms.insert("m", VersionSpec("m", artifact_uri=URI), ARTIFACT)
+    changes: list[EndpointName] = []
+    endpoints = open_endpoints(rooms, changes, strict_resources=strict_resources)
+    return Wishes(rooms, endpoints, changes)
