@@ -35,7 +35,9 @@ class ReplicaLog:
         self._tail.append(stamped)
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file = self._path.open(
+                "a", encoding="utf-8", errors="backslashreplace", buffering=1
+            )
         self._file.write(stamped + "\n")
         if self._file.tell() > _FILE_BYTES:
             self.close()

@@ -1,0 +1,103 @@
+"""What replicas print is kept within bounds, and told without secrets."""
+
+import pathlib
+
+import pytest
+
+from homeport.serving.logs import ReplicaLog, redacted
+from rooms import T0
+
+LINE = "x" * 8192
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "logs" / "7.log"
+
+
+def test_lines_are_stamped_kept_and_written_at_once(path: pathlib.Path) -> None:
+    log = ReplicaLog(path, lambda: T0)
+
+    log.write("first")
+    log.write("zweite äöü \udc80")
+
+    assert log.tail(9) == [
+        "2026-01-01T00:00:00.000+00:00 first",
+        "2026-01-01T00:00:00.000+00:00 zweite äöü \udc80",
+    ]
+    assert path.read_text(errors="replace").splitlines() == [
+        "2026-01-01T00:00:00.000+00:00 first",
+        "2026-01-01T00:00:00.000+00:00 zweite äöü \\udc80",
+    ]
+    log.close()
+
+
+@pytest.mark.parametrize(("asked", "first"), [(1, "999"), (3, "997"), (2000, "200")])
+def test_the_tail_is_bounded(path: pathlib.Path, asked: int, first: str) -> None:
+    log = ReplicaLog(path, lambda: T0)
+    for number in range(1200):
+        log.write(str(number - 200))
+
+    tail = log.tail(asked)
+
+    assert len(tail) == min(asked, 1000)
+    assert tail[0].endswith(f" {first}" if asked < 1000 else " 0")
+    assert log.tail(0) == []
+    log.close()
+
+
+def test_a_full_file_is_put_aside_and_at_most_two_are_kept(path: pathlib.Path) -> None:
+    log = ReplicaLog(path, lambda: T0)
+
+    for _ in range(4000):
+        log.write(LINE)
+    log.close()
+
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["7.log", "7.log.1"]
+    assert 10 << 20 < files[1].stat().st_size < (10 << 20) + 2 * len(LINE)
+    assert files[0].stat().st_size <= 10 << 20
+
+
+def test_a_later_server_goes_on_with_the_file(path: pathlib.Path) -> None:
+    for line in ("before", "after"):
+        log = ReplicaLog(path, lambda: T0)
+        log.write(line)
+        log.close()
+        log.close()
+
+    assert [line.split()[1] for line in path.read_text().splitlines()] == [
+        "before",
+        "after",
+    ]
+    assert ReplicaLog(path, lambda: T0).tail(5) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "line", "told"),
+    [
+        pytest.param(
+            {"TOKEN": "hunter2"}, "using hunter2!", "using [TOKEN]!", id="a value"
+        ),
+        pytest.param(
+            {"A": "hunter2", "B": "hunter2-more"},
+            "hunter2-more hunter2",
+            "[B] [A]",
+            id="the longest first",
+        ),
+        pytest.param({"DEBUG": "1"}, "1 of 10", "1 of 10", id="short values are words"),
+        pytest.param({"RE": "a.*b"}, "aXXb a.*b", "aXXb [RE]", id="no pattern"),
+        pytest.param({"EMPTY": ""}, "text", "text", id="an empty value"),
+        pytest.param(
+            {"KEY": "-----BEGIN\nsecret line\n"},
+            "read secret line",
+            "read [KEY]",
+            id="a line of a value of several",
+        ),
+        pytest.param({}, "text", "text", id="no environment"),
+    ],
+)
+def test_values_of_the_environment_are_not_told(
+    environment: dict[str, str], line: str, told: str
+) -> None:
+    assert redacted([line], environment) == [told]
