@@ -387,9 +387,7 @@ def test_strict_resources_refuse_what_the_host_lacks(rooms: Rooms) -> None:
             {"1": 0, "2": 70, "3": 30}, {"2": 70, "3": 30}, id="to the others"
         ),
     ],
-        pytest.param(
-            {"1": 0, "2": 70, "3": 30}, {"2": 70, "3": 30}, id="to the others"
-        ),
+)
 def test_an_undeploy_may_share_the_traffic_out_anew(
     wishes: Wishes, split: dict[str, int], left: dict[str, int]
 ) -> None:
