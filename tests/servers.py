@@ -31,6 +31,7 @@ class Server:
     options: tuple[str, ...] = ()
     url: str = ""
     process: subprocess.Popen[str] | None = None
+    _reader: threading.Thread = dataclasses.field(default_factory=threading.Thread)
 
     def start(self) -> "Server":
         environment = dict(os.environ)
@@ -59,7 +60,8 @@ class Server:
                 lines.put(line)
             lines.put("")  # a server that ended says nothing more
 
-        threading.Thread(target=read, daemon=True).start()
+        self._reader = threading.Thread(target=read, daemon=True)
+        self._reader.start()
         try:
             line = lines.get(timeout=START_TIMEOUT_S)
         except queue.Empty:
@@ -73,8 +75,13 @@ class Server:
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         assert self.process is not None
-        self.process.send_signal(signal_number)
-        return self.process.wait(timeout=60)
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        code = self.process.wait(timeout=60)
+        if self.process.stdout is not None:
+            self._reader.join(timeout=10)
+            self.process.stdout.close()
+        return code
 
     def log(self) -> str:
         return (self.data_dir.parent / "server.log").read_text()
@@ -112,10 +119,15 @@ class Server:
         assert status == 200, answer
         return f"gs://models/{folder}"
 
-    def register(self, archive: pathlib.Path, **model: Any) -> dict[str, Any]:
+    def register(
+        self, archive: pathlib.Path, parent_model: str = "", **model: Any
+    ) -> dict[str, Any]:
         """Upload an archive and register it; return the ended operation."""
         uri = self.upload_archive(archive, f"{archive.stem}-{time.monotonic_ns()}")
-        request = {"model": {"displayName": archive.stem, "artifactUri": uri, **model}}
+        request = {
+            "parentModel": parent_model,
+            "model": {"displayName": archive.stem, "artifactUri": uri, **model},
+        }
         status, operation = self.call("POST", f"/v1/{PARENT}/models:upload", request)
         assert status == 200, operation
         return self.wait(operation)
@@ -197,7 +209,5 @@ def running(server: Server) -> Iterator[Server]:
     try:
         yield server.start()
     finally:
-        if server.process is not None and server.process.poll() is None:
+        if server.process is not None:
             server.stop()
-        if server.process is not None and server.process.stdout is not None:
-            server.process.stdout.close()

@@ -10,6 +10,7 @@ import fcntl
 import os
 import pathlib
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -106,7 +107,7 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying when it has begun to listen."""
+    """uvicorn, saying when it has begun to listen, and returning when told to stop."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -116,6 +117,22 @@ class _Server(uvicorn.Server):
         """Begin to listen."""
         await super().startup(sockets)
         self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT or SIGTERM.
+
+        uvicorn's own sends itself the signal again afterwards, and the process would
+        end before its replicas have.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,325 @@
+"""Whatever happens to a process, what was promised is still there afterwards."""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from servers import PARENT, Server, wait_until
+
+pytestmark = pytest.mark.service
+ANSWERS_ITS_PID = """
+import os
+
+
+class Handler:
+    def initialize(self, context):
+        self.model_dir = context.system_properties["model_dir"]
+
+    def handle(self, data, context):
+        return [os.getpid() for _ in data]
+"""
+TELLS_ITS_VERSION = (
+    "def handle(data, context):\n    return data and [{0}] * len(data)\n"
+)
+# Loading takes as long as a test wants: until the file named by the variable is there.
+WAITS = """
+import os
+import time
+
+
+class Handler:
+    def initialize(self, context):
+        while not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.01)
+
+    def handle(self, data, context):
+        return data
+"""
+HOLDS_BYTES = """
+import os
+
+
+class Handler:
+    def initialize(self, context):
+        model_dir = context.system_properties["model_dir"]
+        with open(os.path.join(model_dir, "weights.bin"), "rb") as file:
+            self.weights = file.read()
+
+    def handle(self, data, context):
+        return [len(self.weights) for _ in data]
+"""
+
+
+def workers_of(server: Server) -> set[int]:
+    """Return the worker processes that the server has started."""
+    assert server.process is not None
+    return {
+        int(entry.name)
+        for entry in pathlib.Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and parent_of(int(entry.name)) == server.process.pid
+        and b"homeport.worker" in command_of(int(entry.name))
+    }
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process; None if it has ended, reaped or not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # The name in parentheses may hold spaces.
+        after_name = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        state, parent = after_name.split()[:2]
+        return None if state in {"Z", "X"} else int(parent)
+    return None
+
+
+def command_of(pid: int) -> bytes:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def peak_memory_bytes(pid: int) -> int:
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("the kernel tells no peak memory")
+
+
+# The server ends
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_everything_is_there_after_the_server_ended(
+    server: Server, archived: Callable[..., pathlib.Path], signal_number: int
+) -> None:
+    archives = [
+        archived(TELLS_ITS_VERSION.format(number), f"v{number}") for number in (1, 2)
+    ]
+    endpoint, operation = server.deploy(
+        archives[0],
+        displayName="survivor",
+        labels={"team": "a"},
+        versionAliases=["golden"],
+    )
+    first = operation["response"]["deployedModel"]["id"]
+    model = operation["response"]["deployedModel"]["model"]
+    server.register(archives[1], model, versionAliases=["canary"])
+    second = server.wait(
+        server.begin_deploy(endpoint, f"{model}@canary", {"0": 20, first: 80})
+    )["response"]["deployedModel"]["id"]
+    seen = everything(server, endpoint, model)
+    workers = workers_of(server)
+    assert len(workers) == 2
+
+    server.stop(signal_number)
+    wait_until(lambda: all(parent_of(pid) is None for pid in workers), 10.0)
+    server.start()
+    server.wait_ready()
+
+    assert everything(server, endpoint, model) == seen
+    assert f'"{second}": 20' in seen[0]
+    asked = collections.Counter(server.ask(endpoint, 0)[0] for _ in range(50))
+    assert asked == {1: 40, 2: 10}
+    # It goes on where it was.
+    third = server.register(archives[0], model)["response"]
+    assert third["modelVersionId"] == "3"
+
+
+def everything(server: Server, endpoint: str, model: str) -> list[str]:
+    """Return what the server says of all it has, with no word of its address."""
+    paths = (
+        f"/v1/{endpoint}",
+        f"/v1/{PARENT}/endpoints",
+        f"/v1/{PARENT}/models",
+        f"/v1/{model}:listVersions",
+        f"/v1/{model}@golden",
+        f"/v1/{model}@canary",
+        "/storage/v1/b?project=p",
+        "/storage/v1/b/models/o",
+    )
+    said = [server.call("GET", path) for path in paths]
+    assert [status for status, _ in said] == [200] * len(paths)
+    return [json.dumps(document).replace(server.url, "") for _, document in said]
+
+
+def test_sigterm_answers_what_was_accepted_and_leaves_nothing_behind(
+    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    begun = tmp_path / "begun"
+    endpoint, _ = server.deploy(
+        archived(
+            "import pathlib, time\n\ndef handle(data, context):\n"
+            "    if data:\n        pathlib.Path(data[0]).touch()\n"
+            "        time.sleep(0.5)\n        return data\n"
+        )
+    )
+    replies: list[tuple[int, Any]] = []
+    asking = threading.Thread(
+        target=lambda: replies.append(
+            server.predict(endpoint, {"instances": [str(begun)]})
+        )
+    )
+    asking.start()
+    wait_until(begun.exists)
+    workers = workers_of(server)
+    folders = [private_folder(pid) for pid in workers]
+    assert [folder.is_dir() for folder in folders] == [True]
+
+    code = server.stop(signal.SIGTERM)
+    asking.join(timeout=30)
+
+    assert [status for status, _ in replies] == [200]
+    assert code == 0
+    assert [parent_of(pid) for pid in workers] == [None]
+    assert [folder.exists() for folder in folders] == [False]
+
+
+def private_folder(pid: int) -> pathlib.Path:
+    """Return the temporary directory that a worker has for itself."""
+    variables = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    (home,) = [one[5:] for one in variables if one.startswith(b"HOME=")]
+    return pathlib.Path(os.fsdecode(home))
+
+
+def test_what_was_under_way_is_carried_on_or_ends(
+    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    gate = tmp_path / "gate"
+    variables = [{"name": "GATE", "value": str(gate)}]
+    archive = archived(WAITS)
+    registered = server.register(archive, containerSpec={"env": variables})
+    endpoint = server.create_endpoint()
+    deployment = server.begin_deploy(
+        endpoint, registered["response"]["model"], {"0": 100}
+    )
+    wait_until(lambda: len(workers_of(server)) == 1)
+    uri = server.upload_archive(archive, "again")
+    uploads = {f"m{index}": begin_upload(server, f"m{index}", uri) for index in "123"}
+
+    server.stop(signal.SIGKILL)
+    server.start()
+    meanwhile = server.call("GET", f"/v1/{deployment['name']}")
+    gate.touch()
+    ended = server.wait(deployment)
+
+    assert meanwhile[0] == 200
+    assert "done" not in meanwhile[1]
+    deployed_id = ended["response"]["deployedModel"]["id"]
+    endpoint_now = server.call("GET", f"/v1/{endpoint}")[1]
+    assert endpoint_now["trafficSplit"] == {deployed_id: 100}
+    assert server.ask(endpoint, "hello") == ["hello"]
+    for model_id, operation in uploads.items():
+        check_upload_ended(server, model_id, operation)
+
+
+def begin_upload(server: Server, model_id: str, uri: str) -> dict[str, Any]:
+    model = {"displayName": model_id, "artifactUri": uri}
+    status, operation = server.call(
+        "POST", f"/v1/{PARENT}/models:upload", {"modelId": model_id, "model": model}
+    )
+    assert status == 200, operation
+    return dict(operation)
+
+
+def check_upload_ended(
+    server: Server, model_id: str, operation: dict[str, Any]
+) -> None:
+    """Assert that the model is there, or that the operation says to try again."""
+    ended = server.wait(operation)
+    status, _ = server.call("GET", f"/v1/{PARENT}/models/{model_id}")
+    if "response" in ended:
+        assert status == 200
+    else:
+        assert "send the request again" in ended["error"]["message"]
+        assert status == 404
+
+
+def test_a_second_server_on_the_same_data_directory_is_refused(
+    shared_server: Server,
+) -> None:
+    second = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "homeport", "serve", "--port", "0",
+         "--data-dir", str(shared_server.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+
+    assert second.returncode == 1
+    assert second.stdout == ""
+    (line,) = second.stderr.splitlines()
+    assert "another homeport server uses this data directory" in line
+    assert "--data-dir" in line
+    assert shared_server.call("GET", "/healthz")[0] == 200
+
+
+# A replica ends
+
+
+def test_while_one_replica_is_replaced_the_other_answers(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    before = workers_of(shared_server)
+    endpoint, _ = shared_server.deploy(archived(ANSWERS_ITS_PID), replicas=2)
+    victim, other = workers_of(shared_server) - before
+
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: shared_server.call("GET", "/readyz")[0] == 503)
+    while_one_is_missing = {shared_server.ask(endpoint, 0)[0] for _ in range(5)}
+    shared_server.wait_ready()
+
+    assert while_one_is_missing == {other}
+    now = workers_of(shared_server) - before
+    assert other in now
+    assert victim not in now
+    assert len(now) == 2
+    assert "homeport_replica_restarts{" in str(shared_server.call("GET", "/metrics")[1])
+
+
+def test_two_deployments_of_one_archive_at_once_both_serve(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    registered = shared_server.register(archived(ANSWERS_ITS_PID))["response"]["model"]
+    endpoints = [shared_server.create_endpoint() for _ in range(4)]
+
+    operations = [
+        shared_server.begin_deploy(endpoint, registered, {"0": 100})
+        for endpoint in endpoints
+    ]
+    ended = [shared_server.wait(operation) for operation in operations]
+
+    assert [one.get("error") for one in ended] == [None] * 4
+    assert len({shared_server.ask(endpoint, 0)[0] for endpoint in endpoints}) == 4
+
+
+# Memory
+
+
+def test_the_server_does_not_grow_with_its_model(
+    shared_server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    weights = tmp_path / "weights.bin"
+    with weights.open("wb") as file:
+        file.truncate(100 << 20)
+    large = archived(HOLDS_BYTES, "large", extra_files=(str(weights),))
+    shared_server.deploy(archived(ANSWERS_ITS_PID, "small"))
+    assert shared_server.process is not None
+    before = peak_memory_bytes(shared_server.process.pid)
+
+    endpoint, operation = shared_server.deploy(large)
+
+    assert "response" in operation, operation
+    assert shared_server.ask(endpoint, 0) == [100 << 20]
+    grown = peak_memory_bytes(shared_server.process.pid) - before
+    assert grown < 30 << 20, f"the server grew by {grown >> 20} MiB"
