@@ -1,0 +1,241 @@
+"""Archives made with TorchServe's own tool serve unmodified, without TorchServe."""
+
+import base64
+import concurrent.futures
+import io
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from servers import Server
+
+pytestmark = pytest.mark.service
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples/image_classifier"
+# Steps that change what passes through them, so that a step left out is seen.
+SUBCLASS = """
+import os
+
+import torch
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class Scaled(BaseHandler):
+    def initialize(self, context):
+        super().initialize(context)
+        self.scale = float(os.environ["SCALE"])
+        self.limit = context.model_yaml_config["limit"]
+
+    def preprocess(self, data):
+        return torch.tensor([row["features"] for row in data])
+
+    def inference(self, data):
+        return super().inference(data) * self.scale
+
+    def postprocess(self, data):
+        return [
+            {"scores": row[: self.limit], "model": self.context.model_name}
+            for row in data.tolist()
+        ]
+"""
+MODULE_LEVEL = """
+calls = []
+
+
+def handle(data, context):
+    calls.append(data)
+    if data is None:
+        return None
+    return [{"row": row, "calls": calls, "ids": context.request_ids} for row in data]
+"""
+COUNTING = """
+class Handler:
+    def initialize(self, context):
+        self.size = context.system_properties["batch_size"]
+
+    def handle(self, data, context):
+        return [[len(data), self.size] for _ in data]
+"""
+
+Archiver = Callable[..., pathlib.Path]
+
+
+@pytest.fixture
+def archive(tmp_path: pathlib.Path) -> Archiver:
+    """Return a function that runs torch-model-archiver on handler source or a name."""
+
+    def make(handler: str, *options: str) -> pathlib.Path:
+        if "\n" in handler:
+            path = tmp_path / "my_handler.py"
+            path.write_text(handler)
+            handler = str(path)
+        command = pathlib.Path(sys.executable).with_name("torch-model-archiver")
+        subprocess.run(  # noqa: S603  # the tool under test
+            [command, "--model-name", "made", "-v", "1.0", "--handler", handler,
+             "--export-path", tmp_path, *options],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )  # fmt: skip
+        return tmp_path / "made.mar"
+
+    return make
+
+
+def deployed(server: Server, archive: pathlib.Path, **variables: str) -> str:
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    endpoint, operation = server.deploy(archive, containerSpec={"env": env})
+    assert "response" in operation, operation
+    return endpoint
+
+
+def ask_at_once(server: Server, endpoint: str, requests: int) -> list[Any]:
+    with concurrent.futures.ThreadPoolExecutor(requests) as threads:
+        answers = threads.map(lambda row: server.ask(endpoint, row), range(requests))
+        return [prediction for (prediction,) in answers]
+
+
+def test_a_subclass_of_base_handler_gets_its_model_config_and_environment(
+    shared_server: Server,
+    archive: Archiver,
+    mlp_torchscript: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    import torch  # noqa: PLC0415  # a second that other tests need not pay
+
+    config = tmp_path / "model-config.yaml"
+    config.write_text("limit: 1\n")
+    made = archive(
+        SUBCLASS, "--serialized-file", str(mlp_torchscript), "-c", str(config)
+    )
+    endpoint = deployed(shared_server, made, SCALE="-10")
+    row = [1.0, 2.0, 3.0, 4.0]
+    expected = torch.jit.load(str(mlp_torchscript))(torch.tensor([row]))[0, 0].item()  # type: ignore[no-untyped-call]  # torch's own
+
+    answers = shared_server.ask(endpoint, {"features": row}, {"features": row})
+
+    assert [answer["model"] for answer in answers] == ["made", "made"]
+    assert answers[0] == answers[1]
+    assert answers[0]["scores"] == [pytest.approx(-10 * expected, rel=1e-5)]
+
+
+def test_torchscript_with_the_name_base_handler_needs_no_handler_file(
+    shared_server: Server, archive: Archiver, mlp_torchscript: pathlib.Path
+) -> None:
+    made = archive("base_handler", "--serialized-file", str(mlp_torchscript))
+    endpoint = deployed(shared_server, made)
+
+    answers = shared_server.ask(endpoint, [0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
+
+    assert [len(answer) for answer in answers] == [2, 2]
+    assert answers[0] != answers[1]
+
+
+def test_the_example_serves_a_checkpoint_through_its_model_file(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    import torch  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    checkpoint = tmp_path / "model_checkpoint.pth"
+    torch.save(small_checkpoint(), checkpoint)
+    made = archive(
+        str(EXAMPLE / "handler.py"),
+        *("--model-file", str(EXAMPLE / "model.py")),
+        *("--serialized-file", str(checkpoint), "--archive-format", "zip-store"),
+    )
+    endpoint = deployed(shared_server, made)
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 20), (255, 0, 0)).save(buffer, "PNG")
+    image = base64.b64encode(buffer.getvalue()).decode()
+
+    answers = shared_server.ask(endpoint, {"data": image}, {"b64": image})
+    status, refused = shared_server.predict(endpoint, {"instances": [{"data": "?"}]})
+
+    # The last bias is zero but for class 7.
+    assert [answer["predicted_class"] for answer in answers] == ["7", "7"]
+    assert sum(answers[0]["all_probabilities"].values()) == pytest.approx(1.0)
+    assert status == 500
+    assert "not base64" in refused["error"]["message"]
+
+
+def small_checkpoint() -> dict[str, Any]:
+    """Return a checkpoint of the example's network that always says class 7."""
+    import torch  # noqa: PLC0415
+
+    features = {
+        "features.0.weight": torch.zeros(64, 3, 3, 3),
+        "features.0.bias": torch.zeros(64),
+        "features.3.weight": torch.zeros(128, 64, 3, 3),
+        "features.3.bias": torch.zeros(128),
+        "classifier.0.weight": torch.zeros(512, 8192),
+        "classifier.0.bias": torch.zeros(512),
+        "classifier.3.weight": torch.zeros(10, 512),
+        "classifier.3.bias": torch.eye(10)[7],
+    }
+    return {
+        "model_state_dict": features,
+        "model_config": {"num_classes": 10, "input_channels": 3},
+        "epoch": 4,
+    }
+
+
+def test_a_module_level_handle_is_called_once_without_data_then_by_request(
+    shared_server: Server, archive: Archiver
+) -> None:
+    endpoint = deployed(shared_server, archive(MODULE_LEVEL))
+    rows = [{"text": "Ahoj"}, 7, "word", None, [1, [2]]]
+
+    answers = shared_server.ask(endpoint, *rows)
+    at_once = ask_at_once(shared_server, endpoint, 4)
+
+    assert [answer["row"] for answer in answers] == rows
+    assert answers[0]["calls"] == [None, rows]
+    # Without a batchSize one call holds one request, however many wait.
+    calls = max((answer["calls"] for answer in at_once), key=len)
+    assert [len(call) for call in calls[2:]] == [1, 1, 1, 1]
+    assert sorted(answer["row"] for answer in at_once) == [0, 1, 2, 3]
+
+
+def test_batch_size_of_the_config_file_brings_requests_together(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    config = tmp_path / "model-config.yaml"
+    # In milliseconds; four requests close the batch long before.
+    config.write_text("batchSize: 4\nmaxBatchDelay: 20000\n")
+    endpoint = deployed(shared_server, archive(COUNTING, "-c", str(config)))
+
+    answers = ask_at_once(shared_server, endpoint, 4)
+
+    assert answers == [[4, 4]] * 4
+
+
+def test_a_row_of_bytes_reaches_the_handler_decoded(
+    shared_server: Server, archive: Archiver
+) -> None:
+    source = "def handle(data, context):\n    return data and [repr(r) for r in data]\n"
+    endpoint = deployed(shared_server, archive(source))
+
+    answers = shared_server.ask(
+        endpoint, {"b64": "aG9tZQ=="}, {"image": {"b64": "aG9tZQ=="}, "k": 3}
+    )
+
+    assert answers == ["b'home'", "{'image': b'home', 'k': 3}"]
+
+
+def test_one_of_torchserves_own_handlers_is_named_as_missing(
+    shared_server: Server, archive: Archiver, mlp_torchscript: pathlib.Path
+) -> None:
+    made = archive("image_classifier", "--serialized-file", str(mlp_torchscript))
+
+    _, operation = shared_server.deploy(made)
+
+    assert operation["error"]["code"] == 9
+    assert (
+        "image_classifier is a handler of TorchServe's own"
+        in (operation["error"]["message"])
+    )
+    assert "Pack your own handler file" in operation["error"]["message"]
