@@ -117,7 +117,7 @@ class Pool:
 
     @property
     def failure(self) -> HomeportError | None:
-        """Why the last attempt to start a replica failed, None once one succeeded."""
+        """Why a replica could not be started, None when every wanted one answers."""
         return self._failure
 
     def start(self) -> None:
@@ -256,7 +256,9 @@ class Pool:
 
     async def _attend(self, replica: Replica) -> None:
         self._replicas.append(replica)
-        self._failure = None
+        # Another's success does not hide a failure.
+        if self.is_complete:
+            self._failure = None
         self._changed.set()
         self._on_room()
         # Shielded: cancelling this task must not cancel the replica's own futures.

@@ -357,6 +357,19 @@ def test_ready_raises_what_kept_a_replica_from_starting() -> None:
     asyncio.run(scenario())
 
 
+def test_a_replica_that_starts_does_not_hide_one_that_does_not() -> None:
+    async def scenario() -> None:
+        starter = Starter(failures=[UnavailableError("no memory left")])
+        limits = dataclasses.replace(LIMITS, replicas=3, first_pause_s=0.02)
+        async with running(starter, limits) as pool:
+            await until(lambda: pool.ready_replicas == 2)
+
+            with pytest.raises(UnavailableError, match="no memory left"):
+                await pool.ready()
+
+    asyncio.run(scenario())
+
+
 def test_a_bug_in_a_start_is_told_without_its_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
