@@ -1,7 +1,7 @@
 """The verbs on endpoints, told of every change."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from homeport.metadata import endpoint_rows
 from homeport.resources.endpoint import DeployState
@@ -47,9 +47,19 @@ class Wishes:
         """
         for deployed_id in ids:
             self.deploy(name, ModelName(PARENT, "m"), {}, deployed_id)
+        self.share(name, *ids, **split)
+
+    def share(self, name: EndpointName, *ids: str, **split: int) -> None:
+        """Write that deployed models serve, and the split between them.
+
+        Args:
+            name: The endpoint.
+            ids: Further deployed models, without traffic.
+            split: By `d` and the id.
+        """
         shares = {key.removeprefix("d"): share for key, share in split.items()}
         with self.rooms.database.transaction() as transaction:
-            for deployed_id in ids:
+            for deployed_id in (*ids, *shares):
                 endpoint_rows.set_state(transaction, deployed_id, DeployState.DEPLOYED)
             endpoint = endpoint_rows.get(transaction, name)
             assert endpoint is not None
@@ -59,13 +69,16 @@ class Wishes:
 
 
 def open_endpoints(
-    rooms: Rooms, changes: list[EndpointName], *, strict_resources: bool = False
+    rooms: Rooms,
+    changed: Callable[[EndpointName], None],
+    *,
+    strict_resources: bool = False,
 ) -> Endpoints:
     return Endpoints(
         rooms.database,
         rooms.operations,
         rooms.pager,
-        changes.append,
+        changed,
         (rooms.clock.now, rooms.clock.new_id),
         strict_resources=strict_resources,
     )
@@ -75,5 +88,5 @@ def open_wishes(rooms: Rooms, *, strict_resources: bool = False) -> Wishes:
     """Return endpoints, beside a model "m" of one version, without its bytes."""
     rooms.insert("m", VersionSpec("m", artifact_uri=URI), ARTIFACT)
     changes: list[EndpointName] = []
-    endpoints = open_endpoints(rooms, changes, strict_resources=strict_resources)
+    endpoints = open_endpoints(rooms, changes.append, strict_resources=strict_resources)
     return Wishes(rooms, endpoints, changes)

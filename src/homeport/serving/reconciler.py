@@ -5,12 +5,13 @@ the event loop's thread; what blocks goes to a thread.
 """
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import datetime as dt
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple
 
 import orjson
 
@@ -39,17 +40,26 @@ from homeport.telemetry import Metrics
 _log: Final = logging.getLogger(__name__)
 _ERROR_LOG_LINES: Final = 20
 _CHANGE_TIMEOUT_S: Final = 30.0
-_RETRY_S: Final = 5.0
+_THREADS: Final = 2
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timing:
-    """The limits of serving; see `homeport.settings.Settings`."""
+    """The limits of serving; see `homeport.settings.Settings`.
+
+    Attributes:
+        retry_s: Seconds until a model that was deployed before the server restarted is
+            laid out again after a failure.
+    """
 
     request_deadline_s: float
     queue_length: int
     load_timeout_s: float
     drain_s: float
+    retry_s: float = 5.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -113,14 +123,18 @@ class Reconciler:
         self._ending: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
+        # Its own: the verbs that wait in `changed` may hold every thread of the loop's.
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            _THREADS, thread_name_prefix="reconciler"
+        )
 
     async def start(self) -> None:
         """Take up everything the rows want; replicas come up in the background."""
         self._loop = asyncio.get_running_loop()
-        deployments = await asyncio.to_thread(self._all_deployments)
+        deployments = await self._on_thread(self._all_deployments)
         wanted = frozenset(one.operation for one in deployments)
-        await asyncio.to_thread(self._stores.operations.recover, wanted)
-        names = await asyncio.to_thread(self._all_endpoints)
+        await self._on_thread(self._stores.operations.recover, wanted)
+        names = await self._on_thread(self._all_endpoints)
         for name in names:
             await self._apply(name)
 
@@ -133,6 +147,7 @@ class Reconciler:
         await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
         await asyncio.gather(*(self._end(one) for one in self._running.values()))
         self._running.clear()
+        self._threads.shutdown(wait=False)
 
     def changed(self, name: EndpointName) -> None:
         """Follow a change of an endpoint's rows; called from other threads, waits."""
@@ -177,7 +192,7 @@ class Reconciler:
     async def _apply(self, name: EndpointName) -> None:
         """Read one endpoint's rows; start, end and route accordingly."""
         async with self._applying:
-            endpoint, deployments = await asyncio.to_thread(self._read, name)
+            endpoint, deployments = await self._on_thread(self._read, name)
             for deployment in deployments:
                 self._take_up(deployment)
             self._route(name, endpoint)
@@ -190,9 +205,14 @@ class Reconciler:
             running = _Running(deployed, ReplicaLog(path, self._stores.now))
             self._running[deployed.id] = running
             if deployed.state is not DeployState.UNDEPLOYING:
+                first = deployed.state is DeployState.DEPLOYING
                 running.task = asyncio.create_task(
-                    self._bring_up(running, deployment), name=f"deploy {deployed.id}"
+                    self._bring_up(running, deployment)
+                    if first
+                    else self._bring_back(running),
+                    name=f"deploy {deployed.id}",
                 )
+                running.task.add_done_callback(_log_bug)
         running.deployed = deployed
         if deployed.state is DeployState.UNDEPLOYING and not running.ends:
             running.ends = True
@@ -202,6 +222,7 @@ class Reconciler:
             )
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
+            task.add_done_callback(_log_bug)
 
     def _route(self, name: EndpointName, endpoint: Endpoint | None) -> None:
         if endpoint is None:
@@ -225,33 +246,38 @@ class Reconciler:
         self._router.put(name, Route(shares))
 
     async def _bring_up(self, running: _Running, deployment: Deployment) -> None:
-        """Start a deployed model; a first deploy that fails is undone."""
+        """Start what is deployed for the first time; undo it if that fails."""
         deployed = deployment.deployed_model
-        first = deployed.state is DeployState.DEPLOYING
-        while True:
+        try:
+            pool = await self._start_pool(running)
+            await pool.ready()
+            await self._on_thread(self._record_deployed, deployment)
+        except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
+            if not isinstance(error, HomeportError):
+                _log.exception("deployed model %s was not started", deployed.id)
+            await self._undo(running, deployment.operation, error)
+            return
+        await self._apply(deployed.endpoint)
+
+    async def _bring_back(self, running: _Running) -> None:
+        """Start what was deployed before the server restarted, however long it takes.
+
+        Its pool is routed to at once, and keeps trying by itself.
+        """
+        deployed = running.deployed
+        while running.pool is None:
             try:
                 await self._start_pool(running)
-                if first:
-                    await asyncio.to_thread(self._record_deployed, deployment)
             except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
                 if not isinstance(error, HomeportError):
                     _log.exception("deployed model %s was not started", deployed.id)
-                if first:
-                    await self._undo(running, deployment.operation, error)
-                    return
-                running.failure = str(error)
+                running.failure = _told(error)
                 _log.warning("deployed model %s: %s", deployed.id, error)
-                await asyncio.sleep(_RETRY_S)
-            else:
-                break
+                await asyncio.sleep(self._timing.retry_s)
         await self._apply(deployed.endpoint)
 
-    async def _start_pool(self, running: _Running) -> None:
-        """Lay out the archive and bring the wanted replicas up.
-
-        A pool that was routed to before (the server restarted) keeps trying by itself
-        once it exists.
-        """
+    async def _start_pool(self, running: _Running) -> Pool:
+        """Lay out the archive and begin to bring the wanted replicas up."""
         deployed = running.deployed
         version, model_dir = await asyncio.to_thread(self._lay_out, deployed)
         environment = running.environment = _environment(version)
@@ -272,18 +298,18 @@ class Reconciler:
         )
         running.pool = Pool(deployed.id, start_replica, limits)
         running.pool.start()
-        if deployed.state is DeployState.DEPLOYED:
-            await self._apply(deployed.endpoint)
-        else:
-            await running.pool.ready()
+        return running.pool
 
     async def _undo(
         self, running: _Running, operation: OperationName, error: Exception
     ) -> None:
         await self._end(running)
-        self._running.pop(running.deployed.id, None)
-        await asyncio.to_thread(self._record_gone, running.deployed.id)
-        await asyncio.to_thread(self._stores.operations.fail, operation, error)
+        # A change that is being applied has read rows which go here: it must not take
+        # them for a deployment that nobody has begun.
+        async with self._applying:
+            await self._on_thread(self._record_gone, running.deployed.id)
+            self._running.pop(running.deployed.id, None)
+        await self._on_thread(self._stores.operations.fail, operation, error)
 
     async def _take_down(self, running: _Running, operation: OperationName) -> None:
         deployed = running.deployed
@@ -291,8 +317,9 @@ class Reconciler:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
         await self._end(running)
-        self._running.pop(deployed.id, None)
-        await asyncio.to_thread(self._record_undeployed, deployed.id, operation)
+        async with self._applying:
+            await self._on_thread(self._record_undeployed, deployed.id, operation)
+            self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply(deployed.endpoint)
 
@@ -300,6 +327,12 @@ class Reconciler:
         if running.pool is not None:
             await running.pool.close(self._timing.drain_s)
         running.log.close()
+
+    async def _on_thread(
+        self, work: Callable[[*_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, work, *args)
 
     def _all_deployments(self) -> list[Deployment]:
         with self._stores.database.snapshot() as transaction:
@@ -383,6 +416,18 @@ def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
 def _environment(version: ModelVersion) -> dict[str, str]:
     container = version.container
     return {one.name: one.value for one in (container.env if container else ())}
+
+
+def _told(error: Exception) -> str:
+    """Return what callers may read of a failure."""
+    if isinstance(error, HomeportError):
+        return error.message
+    return "internal error; the server's log has it"
+
+
+def _log_bug(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("%s failed", task.get_name(), exc_info=task.exception())
 
 
 def _tail(deployed: DeployedModel) -> bytes:

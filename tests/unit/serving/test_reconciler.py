@@ -1,0 +1,595 @@
+"""What runs follows what the rows want: after each verb, and after a restart."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+
+from fake_replicas import ANSWER, FakeRuntime, outcome, until
+from homeport.errors import Code, UnavailableError
+from homeport.metadata import endpoint_rows
+from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoint
+from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
+from homeport.resources.names import EndpointName, ModelName
+from homeport.resources.operation import Operation
+from homeport.serving.endpoints import (
+    DeploySpec,
+    EndpointPatch,
+    Endpoints,
+    EndpointSpec,
+)
+from homeport.serving.reconciler import Reconciler, Stores, Timing
+from homeport.serving.router import Router, Share
+from homeport.telemetry import Metrics
+from homeport.worker.replica import ReplicaLoadError
+from rooms import PARENT, URI, Rooms, archive
+from wishes import Wishes, open_endpoints
+
+MODEL = ModelName(PARENT, "m")
+NAME = EndpointName(PARENT, "e")
+TIMING = Timing(
+    request_deadline_s=30.0,
+    queue_length=10,
+    load_timeout_s=5.0,
+    drain_s=5.0,
+    retry_s=0.01,
+)
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass
+class Server:
+    """Endpoints with a reconciler, on replicas that are fake."""
+
+    rooms: Rooms
+    runtime: FakeRuntime
+    router: Router
+    metrics: Metrics
+    reconciler: Reconciler
+    endpoints: Endpoints
+
+    async def verb(self, verb: Callable[..., _T], *args: Any) -> _T:
+        """Call a verb as a surface does."""
+        async with asyncio.timeout(10.0):
+            return await asyncio.to_thread(verb, *args)
+
+    async def create(self, endpoint_id: str = "e") -> None:
+        await self.verb(
+            self.endpoints.create, PARENT, EndpointSpec(endpoint_id), endpoint_id
+        )
+
+    async def deploy(
+        self, deployed_id: str, split: Mapping[str, int] | None = None, **spec: Any
+    ) -> Operation:
+        return await self.verb(
+            self.endpoints.deploy,
+            NAME,
+            DeploySpec(
+                MODEL, {"0": 100} if split is None else split, deployed_id, **spec
+            ),
+        )
+
+    async def undeploy(
+        self, deployed_id: str, split: Mapping[str, int] | None = None
+    ) -> Operation:
+        return await self.verb(self.endpoints.undeploy, NAME, deployed_id, split or {})
+
+    async def ended(self, operation: Operation) -> Operation:
+        await until(lambda: self.rooms.operations.get(operation.name).done)
+        return self.rooms.operations.get(operation.name)
+
+    async def served(self, deployed_id: str, split: Mapping[str, int]) -> None:
+        """Deploy, and wait until it serves."""
+        ended = await self.ended(await self.deploy(deployed_id, split))
+        assert ended.failure is None
+        await until(lambda: self.route_has(deployed_id))
+
+    def endpoint(self) -> Endpoint:
+        return self.endpoints.get(NAME)
+
+    def turn(self) -> Share | None:
+        route = self.router.find(str(NAME))
+        assert route is not None
+        return route.next()
+
+    def route_has(self, deployed_id: str) -> bool:
+        share = self.turn()
+        return share is not None and _tail(share)["deployedModelId"] == deployed_id
+
+
+def _tail(share: Share) -> Any:
+    return orjson.loads(b'{"predictions":[]' + share.tail)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    rooms: Rooms, runtime: FakeRuntime | None = None
+) -> AsyncIterator[Server]:
+    """Run a server on the rows there are."""
+    runtime = runtime or FakeRuntime()
+    router, metrics = Router(), Metrics()
+    stores = Stores(
+        rooms.database,
+        rooms.operations,
+        rooms.artifacts,
+        rooms.directory / "logs",
+        rooms.clock.now,
+    )
+    reconciler = Reconciler(stores, runtime, router, metrics, TIMING)
+    endpoints = open_endpoints(rooms, reconciler.changed)
+    await reconciler.start()
+    try:
+        yield Server(rooms, runtime, router, metrics, reconciler, endpoints)
+    finally:
+        await asyncio.wait_for(reconciler.stop(), 20.0)
+        assert runtime.running == []
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30.0):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+@pytest.fixture
+def rooms(rooms: Rooms) -> Rooms:
+    """A model "m" whose version has a secret."""
+    rooms.put("first/model.mar", archive())
+    container = ContainerSpec(env=(EnvironmentVariable("TOKEN", "hunter2"),))
+    spec = VersionSpec("m", artifact_uri=URI, container=container)
+    assert rooms.upload(spec, model_id="m").failure is None
+    return rooms
+
+
+def test_a_deploy_has_ended_when_the_replicas_answer_and_not_before(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        runtime = FakeRuntime(held=asyncio.Event())
+        async with running(rooms, runtime) as server:
+            await server.create()
+            resources = DedicatedResources(min_replica_count=2, max_replica_count=2)
+            promised = await server.deploy("7", resources=resources)
+            await until(lambda: len(runtime.launches) == 2)
+
+            assert not rooms.operations.get(promised.name).done
+            assert server.endpoint().deployed_models == ()
+            assert server.turn() is None
+
+            assert runtime.held is not None
+            runtime.held.set()
+            ended = await server.ended(promised)
+
+            assert ended.failure is None
+            assert ended.result == {"deployed_model": "7"}
+            assert len(runtime.running) == 2
+            assert [one.id for one in server.endpoint().deployed_models] == ["7"]
+            assert server.endpoint().traffic_split == {"7": 100}
+
+    run(scenario)
+
+
+def test_a_deployed_model_answers_and_is_named_in_the_answer(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            share = server.turn()
+            assert share is not None
+
+            reply = share.pool.submit(b"{}")
+            server.runtime.replicas[0].answer()
+
+            assert await outcome(reply) == ANSWER
+            assert _tail(share) == {
+                "predictions": [],
+                "deployedModelId": "7",
+                "model": f"{PARENT}/models/m",
+                "modelVersionId": "1",
+                "modelDisplayName": "m",
+            }
+            (launch,) = server.runtime.launches
+            assert launch.environment == {"TOKEN": "hunter2"}
+            assert launch.load_timeout_s == 5.0
+            assert (launch.model_dir / "handler.py").is_file()
+
+    run(scenario)
+
+
+def test_a_deploy_without_a_split_leaves_the_traffic_alone(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.ended(await server.deploy("1", {}))
+
+            assert server.endpoint().traffic_split == {}
+            assert server.turn() is None
+            assert server.reconciler.missing_replicas() == {}
+
+    run(scenario)
+
+
+def test_traffic_is_split_and_split_anew(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            await server.ended(await server.deploy("2", {"0": 20, "1": 80}))
+            await until(lambda: server.route_has("2"))
+
+            turns = [server.route_has("2") for _ in range(100)]
+            await server.verb(
+                server.endpoints.update, NAME, EndpointPatch(traffic_split={"1": 100})
+            )
+
+            assert turns.count(True) == 20
+            # The verb returns when routing follows it.
+            assert not any(server.route_has("2") for _ in range(100))
+
+    run(scenario)
+
+
+def test_a_deploy_that_fails_tells_why_and_leaves_the_traffic_alone(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            before = server.endpoint()
+            server.runtime.prints = ("loading with hunter2", "half way")
+            server.runtime.failures = [
+                ReplicaLoadError("no module named hunter2", "Pack it", "")
+            ]
+
+            promised = await server.deploy("2", {"0": 50, "1": 50})
+            failure = (await server.ended(promised)).failure
+
+            assert failure is not None
+            assert failure.code is Code.FAILED_PRECONDITION
+            assert "no module named [TOKEN]. Pack it" in failure.message
+            assert "loading with [TOKEN]\n" in failure.message
+            assert failure.message.endswith(" half way")
+            assert "hunter2" not in failure.message
+            assert server.endpoint() == before
+            assert server.route_has("1")
+            assert set(server.reconciler.log_tail(NAME, 5)) == {"1"}
+
+            server.runtime.prints = ()
+            await server.served("2", {"0": 100})  # its id can be used again
+
+    run(scenario)
+
+
+def test_one_of_several_replicas_that_fails_fails_the_deploy(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.failures = [UnavailableError("no memory left")]
+            resources = DedicatedResources(min_replica_count=3, max_replica_count=3)
+
+            promised = await server.deploy("1", resources=resources)
+            failure = (await server.ended(promised)).failure
+
+            assert failure is not None
+            assert failure.code is Code.UNAVAILABLE
+            assert failure.message.startswith("no memory left\n")
+            assert server.runtime.running == []
+
+    run(scenario)
+
+
+def test_a_bug_in_a_deploy_is_told_without_its_message(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.failures = [ValueError("/secret/path")]
+
+            failure = (await server.ended(await server.deploy("1"))).failure
+
+            assert failure is not None
+            assert "/secret/path" not in failure.message
+
+    run(scenario)
+
+    assert "/secret/path" in caplog.text
+
+
+def test_damaged_bytes_fail_the_deploy(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            for blob in (rooms.directory / "blobs" / "sha256").glob("*/*"):
+                blob.unlink()
+
+            failure = (await server.ended(await server.deploy("1"))).failure
+
+            assert failure is not None
+            assert failure.code is Code.DATA_LOSS
+            assert server.runtime.launches == []
+
+    run(scenario)
+
+
+def test_a_split_that_is_wrong_by_then_fails_the_deploy(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            server.runtime.held = asyncio.Event()
+            promised = await server.deploy("2", {"0": 50, "1": 50})
+            await server.ended(await server.undeploy("1"))
+
+            server.runtime.held.set()
+            failure = (await server.ended(promised)).failure
+
+            assert failure is not None
+            assert failure.code is Code.INVALID_ARGUMENT
+            assert "changed during the deployment" in failure.message
+            assert server.endpoint().deployed_models == ()
+            assert server.runtime.running == []
+
+    run(scenario)
+
+
+def test_changes_during_a_failure_do_not_begin_the_deploy_again(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.held = asyncio.Event()
+            server.runtime.failures = [UnavailableError("no")]
+            promised = await server.deploy("1")
+            await until(lambda: len(server.runtime.launches) == 1)
+
+            async def change_on_and_on() -> None:
+                while not rooms.operations.get(promised.name).done:
+                    patch = EndpointPatch(description="changed")
+                    await server.verb(server.endpoints.update, NAME, patch)
+
+            changing = [asyncio.create_task(change_on_and_on()) for _ in range(3)]
+            server.runtime.held.set()
+            await asyncio.gather(*changing)
+
+            assert server.reconciler.log_tail(NAME, 1) == {}
+            assert len(server.runtime.launches) == 1
+
+    run(scenario)
+
+
+def test_an_undeploy_answers_what_was_accepted_first(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            share = server.turn()
+            assert share is not None
+            reply = share.pool.submit(b"{}")
+            server.reconciler.update_gauges()
+            assert b'replicas_ready{deployed_model="7"' in server.metrics.text()
+
+            promised = await server.undeploy("7")
+            assert server.turn() is None
+            assert not rooms.operations.get(promised.name).done
+            assert not reply.done()
+            server.runtime.replicas[0].answer()
+
+            assert await outcome(reply) == ANSWER
+            assert (await server.ended(promised)).failure is None
+            assert server.endpoint().deployed_models == ()
+            assert server.runtime.running == []
+            await until(
+                lambda: (
+                    b'replicas_ready{deployed_model="7"' not in server.metrics.text()
+                )
+            )
+            await server.verb(server.endpoints.delete, NAME)
+            assert server.router.find(str(NAME)) is None
+
+    run(scenario)
+
+
+def test_many_verbs_at_once_do_not_wait_for_each_others_threads(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server, asyncio.TaskGroup() as group:
+            for number in range(60):
+                group.create_task(server.create(f"e{number}"))
+
+    run(scenario)
+
+
+def test_a_change_before_the_start_is_a_bug(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        stores = Stores(
+            rooms.database,
+            rooms.operations,
+            rooms.artifacts,
+            rooms.directory,
+            rooms.clock.now,
+        )
+        reconciler = Reconciler(stores, FakeRuntime(), Router(), Metrics(), TIMING)
+        with pytest.raises(RuntimeError, match="not started"):
+            reconciler.changed(NAME)
+        await reconciler.stop()
+
+    run(scenario)
+
+
+def test_stopping_answers_what_was_accepted_and_keeps_the_rows(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            share = server.turn()
+            assert share is not None
+            reply = share.pool.submit(b"{}")
+
+            stopping = asyncio.create_task(server.reconciler.stop())
+            await asyncio.sleep(0.005)
+            server.runtime.replicas[0].answer()
+            await stopping
+
+            assert await outcome(reply) == ANSWER
+            assert server.endpoint().traffic_split == {"7": 100}
+
+    run(scenario)
+
+
+def _leave(rooms: Rooms, **states: DeployState) -> dict[str, Operation]:
+    """Leave rows as a server does that dies; return the operations by `d` and id."""
+    wishes = Wishes(rooms, open_endpoints(rooms, lambda _: None), [])
+    wishes.create()
+    left = {}
+    for key, state in states.items():
+        deployed_id = key.removeprefix("d")
+        left[key] = wishes.deploy(NAME, MODEL, {"0": 100}, deployed_id)
+        if state is DeployState.DEPLOYING:
+            continue
+        wishes.share(NAME, **{key: 100})
+        if state is DeployState.UNDEPLOYING:
+            left[key] = wishes.endpoints.undeploy(NAME, deployed_id, {})
+    return left
+
+
+def test_after_a_restart_what_was_deployed_serves_again(rooms: Rooms) -> None:
+    _leave(rooms, d7=DeployState.DEPLOYED)
+
+    async def scenario() -> None:
+        runtime = FakeRuntime(held=asyncio.Event())
+        async with running(rooms, runtime) as server:
+            assert server.reconciler.missing_replicas() == {"7": "starting"}
+            assert runtime.held is not None
+            runtime.held.set()
+
+            await until(lambda: server.reconciler.missing_replicas() == {})
+
+            await until(lambda: server.route_has("7"))
+            assert server.endpoint().traffic_split == {"7": 100}
+
+    run(scenario)
+
+
+def test_after_a_restart_a_deploy_goes_on(rooms: Rooms) -> None:
+    left = _leave(rooms, d7=DeployState.DEPLOYING)
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            assert (await server.ended(left["d7"])).result == {"deployed_model": "7"}
+            await until(lambda: server.route_has("7"))
+
+    run(scenario)
+
+
+def test_after_a_restart_an_undeploy_is_finished(rooms: Rooms) -> None:
+    left = _leave(rooms, d7=DeployState.UNDEPLOYING)
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            assert (await server.ended(left["d7"])).failure is None
+            assert server.endpoint().deployed_models == ()
+            assert server.runtime.launches == []
+
+    run(scenario)
+
+
+def test_after_a_restart_what_does_not_load_is_missing_with_the_reason(
+    rooms: Rooms,
+) -> None:
+    _leave(rooms, d7=DeployState.DEPLOYED)
+
+    async def scenario() -> None:
+        runtime = FakeRuntime(failures=[UnavailableError("no memory left")])
+        async with running(rooms, runtime) as server:
+            await until(
+                lambda: (
+                    "no memory left"
+                    in server.reconciler.missing_replicas().get("7", "")
+                )
+            )
+            await until(lambda: server.turn() is not None)
+            share = server.turn()
+            assert share is not None
+            with pytest.raises(UnavailableError):
+                share.pool.submit(b"{}")
+
+            await until(lambda: server.reconciler.missing_replicas() == {})
+
+            assert share.pool.is_complete
+
+    run(scenario)
+
+
+def test_after_a_restart_lost_bytes_are_looked_for_again(rooms: Rooms) -> None:
+    _leave(rooms, d7=DeployState.DEPLOYED)
+    (blob,) = (rooms.directory / "blobs" / "sha256").glob("*/*")
+    aside = blob.rename(rooms.directory / "aside")
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await until(
+                lambda: (
+                    "restore it from a backup"
+                    in server.reconciler.missing_replicas().get("7", "")
+                )
+            )
+            await asyncio.to_thread(aside.rename, blob)
+            await until(lambda: server.reconciler.missing_replicas() == {})
+            assert len(server.runtime.running) == 1
+
+    run(scenario)
+
+
+def test_what_never_comes_up_can_be_undeployed(rooms: Rooms) -> None:
+    _leave(rooms, d7=DeployState.DEPLOYED)
+    for blob in (rooms.directory / "blobs" / "sha256").glob("*/*"):
+        blob.unlink()
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await until(lambda: "backup" in server.reconciler.missing_replicas()["7"])
+
+            assert (await server.ended(await server.undeploy("7"))).failure is None
+
+            await until(lambda: server.reconciler.missing_replicas() == {})
+
+    run(scenario)
+
+
+def test_a_replica_that_dies_is_missing_until_another_answers(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            server.runtime.held = asyncio.Event()
+
+            server.runtime.replicas[0].die()
+            await until(lambda: server.reconciler.missing_replicas() != {})
+
+            assert server.reconciler.missing_replicas() == {"7": "starting"}
+            server.reconciler.update_gauges()
+            assert b'replicas_ready{deployed_model="7",endpoint="e"} 0.0' in (
+                server.metrics.text()
+            )
+
+    run(scenario)
+
+
+def test_an_operation_that_nobody_carries_on_with_is_ended(rooms: Rooms) -> None:
+    left = _leave(rooms, d7=DeployState.DEPLOYING)
+    with rooms.database.transaction() as transaction:
+        endpoint_rows.delete_deployment(transaction, "7")
+
+    async def scenario() -> None:
+        async with running(rooms):
+            failure = rooms.operations.get(left["d7"].name).failure
+            assert failure is not None
+            assert "send the request again" in failure.message
+
+    run(scenario)
