@@ -149,6 +149,7 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
     pager = Pager(PageTokens(_secret(data_dir / "secret")))
     metrics = telemetry.Metrics()
+    access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
     reconciler = Reconciler(
         Stores(database, operations, artifacts, data_dir / "logs", _now),
@@ -182,19 +183,18 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     application: ASGIApp = api.build(
         verbs,
         storage.router(buckets, ObjectUploads(database, blobs, _now)),
+        access_log,
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
     )
-    access_log = AccessLog(application, sys.stderr) if settings.access_log else None
     await reconciler.start()
     try:
-        yield access_log or application
+        yield application
     finally:
         await reconciler.stop()
         operations.close()
         database.close()
-        if access_log is not None:
-            access_log.flush()
+        access_log.flush()
 
 
 def _hosts(settings: Settings) -> tuple[str, ...]:

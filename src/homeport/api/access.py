@@ -11,20 +11,61 @@ _FLUSH_S: Final = 0.25
 
 
 class AccessLog:
-    """An ASGI wrapper that writes `time method path status bytes duration`.
+    """Writes `time method path status bytes duration` for each request.
 
     Lines are gathered and written together, so that logging costs a prediction a few
     microseconds.
 
     Args:
-        app: What answers.
-        stream: Where lines go.
+        stream: Where lines go; None writes nothing.
     """
 
-    def __init__(self, app: ASGIApp, stream: TextIO) -> None:
-        self._app = app
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._lines: list[str] = []
+
+    def note(self, scope: Scope, http: int, size_bytes: int, began: float) -> None:
+        """Note one request.
+
+        Args:
+            scope: The request's.
+            http: The status answered, 0 if the client went before.
+            size_bytes: Length of the answer's body.
+            began: `time.perf_counter` when the request came.
+        """
+        if self._stream is None:
+            return
+        if not self._lines:
+            asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
+        milliseconds = (time.perf_counter() - began) * 1e3
+        path = scope["path"]
+        if not path.isprintable():
+            # Control characters of a hostile path stay out of the terminal.
+            path = repr(path)
+        self._lines.append(
+            f"{scope['method']} {path} {http} {size_bytes}B {milliseconds:.1f}ms\n"
+        )
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._lines and self._stream is not None:
+            stamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+            self._stream.write("".join(f"{stamp} {line}" for line in self._lines))
+            self._stream.flush()
+            self._lines.clear()
+
+
+class Logged:
+    """An ASGI application whose requests are noted.
+
+    Args:
+        app: What answers.
+        log: Where they are noted.
+    """
+
+    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+        self._app = app
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request and note it."""
@@ -32,35 +73,17 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        http, size = 0, 0
+        http, size_bytes = 0, 0
 
         async def noting(message: Message) -> None:
-            nonlocal http, size
+            nonlocal http, size_bytes
             if message["type"] == "http.response.start":
                 http = message["status"]
             else:
-                size += len(message.get("body", b""))
+                size_bytes += len(message.get("body", b""))
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
-            milliseconds = (time.perf_counter() - began) * 1e3
-            # repr keeps control characters of a hostile path out of the terminal.
-            path = scope["path"] if scope["path"].isprintable() else repr(scope["path"])
-            self._note(
-                f"{scope['method']} {path} {http} {size}B {milliseconds:.1f}ms\n"
-            )
-
-    def flush(self) -> None:
-        """Write what has gathered."""
-        if self._lines:
-            stamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-            self._stream.write("".join(f"{stamp} {line}" for line in self._lines))
-            self._stream.flush()
-            self._lines.clear()
-
-    def _note(self, line: str) -> None:
-        if not self._lines:
-            asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
-        self._lines.append(line)
+            self._log.note(scope, http, size_bytes, began)

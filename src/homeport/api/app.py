@@ -14,7 +14,8 @@ import homeport
 from homeport.api import endpoints as endpoint_routes
 from homeport.api import health, models
 from homeport.api import operations as operation_routes
-from homeport.api.predictions import Predictions
+from homeport.api.access import AccessLog, Logged
+from homeport.api.predictions import Predictions, Rules
 from homeport.edge import guard, status
 from homeport.errors import Code, HomeportError
 from homeport.registry.catalog import Catalog
@@ -46,31 +47,40 @@ class Verbs:
 def build(
     verbs: Verbs,
     storage: APIRouter,
+    access_log: AccessLog,
     *,
     hosts: Iterable[str],
     max_request_bytes: int,
 ) -> ASGIApp:
-    """Return the application: guard, then predictions, then everything else.
+    """Return the application: predictions by the short way, the rest by the framework.
+
+    Both are guarded by the same rules and noted in the same log.
 
     Args:
         verbs: What it calls.
         storage: The routes of the embedded object store.
+        access_log: Where every request is noted.
         hosts: Names that requests may be addressed to.
         max_request_bytes: Longest body of a request that is not a storage upload.
     """
-    control = _control_plane(verbs, storage)
-    predictions = Predictions(verbs.router, verbs.endpoints)
+    uploads = dict.fromkeys(("/upload/", "/resumable/upload/"), _UPLOAD_BYTES)
+    limited = guard.BodyLimit(
+        _control_plane(verbs, storage), max_request_bytes, uploads
+    )
+    guarded = guard.HostGuard(limited, hosts)
+    control = Logged(guarded, access_log)
+    predictions = Predictions(
+        verbs.router, verbs.endpoints, Rules(guarded, max_request_bytes, access_log)
+    )
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = predictions.match(scope)
         if endpoint:
-            await predictions(endpoint, receive, send)
+            await predictions(endpoint, scope, receive, send)
         else:
             await control(scope, receive, send)
 
-    uploads = dict.fromkeys(("/upload/", "/resumable/upload/"), _UPLOAD_BYTES)
-    limited = guard.BodyLimit(front, max_request_bytes, uploads)
-    return guard.HostGuard(limited, hosts)
+    return front
 
 
 def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:

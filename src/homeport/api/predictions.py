@@ -7,6 +7,7 @@ it needs `Predictions.predict` alone.
 """
 
 import asyncio
+import dataclasses
 import logging
 import re
 import time
@@ -15,7 +16,9 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from homeport.edge import status
+from homeport.api.access import AccessLog
+from homeport.edge import guard, status
+from homeport.edge.guard import HostGuard
 from homeport.errors import (
     Code,
     FailedPreconditionError,
@@ -36,10 +39,26 @@ _RETRIABLE: Final = frozenset({429, 503})
 _log: Final = logging.getLogger(__name__)
 _HEAD: Final = b'{"predictions":'
 _DISCONNECT: Final = "http.disconnect"
+_PATIENCE_S: Final = 0.1
 
 
 class _DisconnectedError(Exception):
     """The client has gone; nobody waits for an answer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for predictions as for every other request.
+
+    Attributes:
+        guard: Says which hosts and pages are refused.
+        max_body_bytes: Longest body.
+        access_log: Where requests are noted.
+    """
+
+    guard: HostGuard
+    max_body_bytes: int
+    access_log: AccessLog
 
 
 class Predictions:
@@ -48,11 +67,13 @@ class Predictions:
     Args:
         router: Who answers.
         endpoints: Says why nobody does.
+        rules: What else holds.
     """
 
-    def __init__(self, router: Router, endpoints: Endpoints) -> None:
+    def __init__(self, router: Router, endpoints: Endpoints, rules: Rules) -> None:
         self._router = router
         self._endpoints = endpoints
+        self._rules = rules
 
     @staticmethod
     def match(scope: Scope) -> str:
@@ -62,22 +83,26 @@ class Predictions:
         found = _PATH.fullmatch(scope["path"])
         return found[1] if found else ""
 
-    async def __call__(self, endpoint: str, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, endpoint: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer one request.
 
         Args:
             endpoint: What `match` returned.
+            scope: ASGI's.
             receive: ASGI's.
             send: ASGI's.
         """
         share: Share | None = None
         began = time.perf_counter()
         try:
-            body = await _read(receive)
-            began = time.perf_counter()
+            self._admit(scope)
+            body = await _read(receive, self._rules.max_body_bytes)
             share = await self._turn(endpoint)
             reply = await self.predict(share, body, receive)
         except _DisconnectedError:
+            self._rules.access_log.note(scope, 0, 0, began)
             return
         except Exception as error:  # noqa: BLE001  # the edge of a request
             http, answer = _refusal(error)
@@ -86,6 +111,7 @@ class Predictions:
         if share is not None:
             share.meter.observe(http, time.perf_counter() - began)
         await _send(send, http, answer)
+        self._rules.access_log.note(scope, http, len(answer), began)
 
     async def predict(self, share: Share, body: bytes, receive: Receive) -> Reply:
         """Return a deployed model's answer to one request.
@@ -96,15 +122,21 @@ class Predictions:
         reply = pool.submit(body)
         if not pool.queued:
             return await reply
-        gone = asyncio.ensure_future(receive())
+        watch = _DisconnectWatch(receive, reply)
         try:
-            await asyncio.wait((reply, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not reply.done() and gone.result()["type"] == _DISCONNECT:
-                raise _DisconnectedError
             return await reply
+        except asyncio.CancelledError:
+            if watch.disconnected:
+                raise _DisconnectedError from None
+            raise
         finally:
-            gone.cancel()
+            watch.end()
             reply.cancel()
+
+    def _admit(self, scope: Scope) -> None:
+        refusal = self._rules.guard.refusal(scope["headers"])
+        if refusal is not None:
+            raise refusal
 
     async def _turn(self, endpoint: str) -> Share:
         route = self._router.find(endpoint)
@@ -126,20 +158,57 @@ class Predictions:
         )
 
 
-async def _read(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == _DISCONNECT:
-        raise _DisconnectedError
-    if not message.get("more_body", False):
-        return body
-    parts = [body]
-    while message.get("more_body", False):
+class _DisconnectWatch:
+    """Cancels a reply that nobody waits for any more.
+
+    Listening for a disconnect costs a task; most requests have their reply before the
+    watch begins.
+    """
+
+    def __init__(self, receive: Receive, reply: asyncio.Future[Reply]) -> None:
+        self._receive = receive
+        self._reply = reply
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._begin)
+        self.disconnected = False
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._listen())
+
+    async def _listen(self) -> None:
+        message = await self._receive()
+        if message["type"] == _DISCONNECT:
+            self.disconnected = True
+            self._reply.cancel()
+
+
+async def _read(receive: Receive, limit_bytes: int) -> bytes:
+    """Return a request's whole body.
+
+    Raises:
+        FailedPreconditionError: It is longer than the limit.
+        _DisconnectedError: The client went before its end.
+    """
+    parts: list[bytes] = []
+    size_bytes = 0
+    more = True
+    while more:
         message = await receive()
         if message["type"] == _DISCONNECT:
             raise _DisconnectedError
-        parts.append(message.get("body", b""))
-    return b"".join(parts)
+        part: bytes = message.get("body", b"")
+        size_bytes += len(part)
+        if size_bytes > limit_bytes:
+            raise guard.too_long(limit_bytes)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _answer(share: Share, reply: Reply) -> tuple[int, bytes]:
