@@ -135,32 +135,15 @@ def endpoint_message(endpoint: Endpoint) -> EndpointMessage:
 
 def deployed_model_message(deployed: DeployedModel) -> DeployedModelMessage:
     """Return a deployed model as clients read it."""
-    resources = deployed.resources
-    machine_kept = {
-        key: value
-        for key, value in resources.kept.items()
-        if key in MachineSpec.model_fields
-    }
-    own_kept = {
-        key: value for key, value in resources.kept.items() if key not in machine_kept
-    }
+    # One of a kind: protobuf's JSON refuses a message that has both.
+    shared = "shared_resources" in deployed.kept
     return DeployedModelMessage(
         id=deployed.id,
         model=str(deployed.version.unversioned),
         model_version_id=deployed.version.version,
         display_name=deployed.display_name,
         create_time=deployed.create_time,
-        dedicated_resources=DedicatedResourcesMessage(
-            machine_spec=MachineSpec(
-                machine_type=resources.machine_type,
-                accelerator_type=resources.accelerator_type,
-                accelerator_count=resources.accelerator_count,
-                **machine_kept,
-            ),
-            min_replica_count=resources.min_replica_count,
-            max_replica_count=resources.max_replica_count,
-            **own_kept,
-        ),
+        dedicated_resources=None if shared else _dedicated(deployed.resources),
         **deployed.kept,
     )
 
@@ -236,6 +219,22 @@ def no_effect(message: codec.Message) -> tuple[str, ...]:
     """Return one warning for each field a request set that has no effect here."""
     return tuple(
         f"{path} was stored and has no effect here" for path in message.kept_paths()
+    )
+
+
+def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
+    of_machine = MachineSpec.model_fields.keys() & resources.kept.keys()
+    own = resources.kept.keys() - of_machine
+    return DedicatedResourcesMessage(
+        machine_spec=MachineSpec(
+            machine_type=resources.machine_type,
+            accelerator_type=resources.accelerator_type,
+            accelerator_count=resources.accelerator_count,
+            **{key: resources.kept[key] for key in of_machine},
+        ),
+        min_replica_count=resources.min_replica_count,
+        max_replica_count=resources.max_replica_count,
+        **{key: resources.kept[key] for key in own},
     )
 
 
