@@ -47,12 +47,13 @@ class AccessLog:
         )
 
     def flush(self) -> None:
-        """Write what has gathered."""
-        if self._lines and self._stream is not None:
+        """Write what has gathered; it is lost where the stream does not take it."""
+        # Taken first: lines that cannot be written must not gather for ever.
+        lines, self._lines = self._lines, []
+        if lines and self._stream is not None:
             stamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-            self._stream.write("".join(f"{stamp} {line}" for line in self._lines))
+            self._stream.write("".join(f"{stamp} {line}" for line in lines))
             self._stream.flush()
-            self._lines.clear()
 
 
 class Logged:
