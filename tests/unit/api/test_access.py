@@ -73,7 +73,7 @@ def test_a_hostile_path_is_escaped(path: str, shown: str) -> None:
 def test_a_request_that_raises_is_noted() -> None:
     stream = io.StringIO()
 
-    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+    async def fail(*_: object) -> None:
         raise KeyError
 
     async def scenario() -> None:
