@@ -64,7 +64,7 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
             uploads.upload,
             Target(parent, parent_model, message.model_id),
             translate.version_spec(message.model),
-            translate.no_effect(message),
+            translate.upload_warnings(message),
         )
         return requests.answer(translate.operation_json(operation))
 

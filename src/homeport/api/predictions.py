@@ -7,7 +7,6 @@ it needs `Predictions.predict` alone.
 """
 
 import asyncio
-import dataclasses
 import logging
 import re
 import time
@@ -16,9 +15,7 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from homeport.api.access import AccessLog
-from homeport.edge import guard, status
-from homeport.edge.guard import HostGuard
+from homeport.edge import status
 from homeport.errors import (
     Code,
     FailedPreconditionError,
@@ -46,34 +43,17 @@ class _DisconnectedError(Exception):
     """The client has gone; nobody waits for an answer."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for predictions as for every other request.
-
-    Attributes:
-        guard: Says which hosts and pages are refused.
-        max_body_bytes: Longest body.
-        access_log: Where requests are noted.
-    """
-
-    guard: HostGuard
-    max_body_bytes: int
-    access_log: AccessLog
-
-
 class Predictions:
     """Answers `:predict`.
 
     Args:
         router: Who answers.
         endpoints: Says why nobody does.
-        rules: What else holds.
     """
 
-    def __init__(self, router: Router, endpoints: Endpoints, rules: Rules) -> None:
+    def __init__(self, router: Router, endpoints: Endpoints) -> None:
         self._router = router
         self._endpoints = endpoints
-        self._rules = rules
 
     @staticmethod
     def match(scope: Scope) -> str:
@@ -84,26 +64,23 @@ class Predictions:
         return found[1] if found else ""
 
     async def __call__(
-        self, endpoint: str, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Answer one request.
+        self, endpoint: str, receive: Receive, send: Send
+    ) -> tuple[int, int]:
+        """Answer one request; return the status and the length of the answer's body.
 
         Args:
             endpoint: What `match` returned.
-            scope: ASGI's.
             receive: ASGI's.
             send: ASGI's.
         """
         share: Share | None = None
         began = time.perf_counter()
         try:
-            self._admit(scope)
-            body = await _read(receive, self._rules.max_body_bytes)
+            body = await _read(receive)
             share = await self._turn(endpoint)
             reply = await self.predict(share, body, receive)
         except _DisconnectedError:
-            self._rules.access_log.note(scope, 0, 0, began)
-            return
+            return 0, 0
         except Exception as error:  # noqa: BLE001  # the edge of a request
             http, answer = _refusal(error)
         else:
@@ -111,7 +88,7 @@ class Predictions:
         if share is not None:
             share.meter.observe(http, time.perf_counter() - began)
         await _send(send, http, answer)
-        self._rules.access_log.note(scope, http, len(answer), began)
+        return http, len(answer)
 
     async def predict(self, share: Share, body: bytes, receive: Receive) -> Reply:
         """Return a deployed model's answer to one request.
@@ -132,11 +109,6 @@ class Predictions:
         finally:
             watch.end()
             reply.cancel()
-
-    def _admit(self, scope: Scope) -> None:
-        refusal = self._rules.guard.refusal(scope["headers"])
-        if refusal is not None:
-            raise refusal
 
     async def _turn(self, endpoint: str) -> Share:
         route = self._router.find(endpoint)
@@ -188,25 +160,19 @@ class _DisconnectWatch:
             self._reply.cancel()
 
 
-async def _read(receive: Receive, limit_bytes: int) -> bytes:
+async def _read(receive: Receive) -> bytes:
     """Return a request's whole body.
 
     Raises:
-        FailedPreconditionError: It is longer than the limit.
         _DisconnectedError: The client went before its end.
     """
     parts: list[bytes] = []
-    size_bytes = 0
     more = True
     while more:
         message = await receive()
         if message["type"] == _DISCONNECT:
             raise _DisconnectedError
-        part: bytes = message.get("body", b"")
-        size_bytes += len(part)
-        if size_bytes > limit_bytes:
-            raise guard.too_long(limit_bytes)
-        parts.append(part)
+        parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -155,7 +155,12 @@ class BodyLimit:
         elif length <= limit_bytes:
             await self._app(scope, receive, send)
         else:
-            await _refuse(receive, send, too_long(limit_bytes, length))
+            await _refuse(receive, send, _too_long(limit_bytes, length))
+
+    def admits(self, scope: Scope) -> bool:
+        """Tell whether a request says how long its body is, and that is within."""
+        length = _declared_length(scope["headers"])
+        return length is not None and length <= self.limit_bytes(scope["path"])
 
     def limit_bytes(self, path: str) -> int:
         """Return the longest body that a path accepts."""
@@ -208,7 +213,7 @@ class _Counted:
             self.more = _has_more(message)
             if self._seen_bytes <= self._limit_bytes:
                 return message
-            self.refusal = too_long(self._limit_bytes)
+            self.refusal = _too_long(self._limit_bytes)
         raise self.refusal
 
     async def send(self, message: Message) -> None:
@@ -256,8 +261,7 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     return length
 
 
-def too_long(limit_bytes: int, length: int | None = None) -> FailedPreconditionError:
-    """Return the refusal of a body over its limit."""
+def _too_long(limit_bytes: int, length: int | None = None) -> FailedPreconditionError:
     # Vertex says FAILED_PRECONDITION, and its clients look for "exceeds ... limit".
     size = "" if length is None else f" of {length} bytes"
     return FailedPreconditionError(

@@ -1,5 +1,6 @@
 """Between the messages of the wire and the values of `resources`."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from homeport.edge import codec, scalars
@@ -12,8 +13,10 @@ from homeport.edge.messages import (
     ModelContainerSpec,
     ModelMessage,
     Port,
+    UploadModelRequest,
 )
 from homeport.errors import InvalidArgumentError
+from homeport.resources import images
 from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
 from homeport.resources.model import (
     ContainerSpec,
@@ -217,9 +220,23 @@ def _response(
 
 def no_effect(message: codec.Message) -> tuple[str, ...]:
     """Return one warning for each field a request set that has no effect here."""
-    return tuple(
-        f"{path} was stored and has no effect here" for path in message.kept_paths()
-    )
+    return _stored(message.kept_paths())
+
+
+def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
+    """Return one warning for each field an upload set that has no effect here.
+
+    Our own worker has neither ports nor routes: predictions reach it by the endpoint.
+    """
+    container = message.model.container_spec if message.model else None
+    paths = list(message.kept_paths())
+    if container is not None and images.runs_archives(container.image_uri):
+        paths += [
+            f"model.container_spec.{field}"
+            for field in ("ports", "grpc_ports", "predict_route", "health_route")
+            if getattr(container, field)
+        ]
+    return _stored(paths)
 
 
 def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
@@ -236,6 +253,10 @@ def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
         max_replica_count=resources.max_replica_count,
         **{key: resources.kept[key] for key in own},
     )
+
+
+def _stored(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{path} was stored and has no effect here" for path in paths)
 
 
 def _container(message: ModelContainerSpec) -> ContainerSpec:
