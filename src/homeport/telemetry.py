@@ -3,6 +3,7 @@
 Metrics are declared here, in base units, and made once for each server.
 """
 
+import contextlib
 import logging
 from typing import Final
 
@@ -93,7 +94,9 @@ class Metrics:
     def forget(self, endpoint: str, deployed_model: str) -> None:
         """Drop the gauges of a deployed model that is gone; its counters stay."""
         for gauge in (self.replicas_ready, self.replica_restarts, self.queued):
-            gauge.remove(endpoint, deployed_model)
+            # Older prometheus-clients raise for gauges that nobody has set yet.
+            with contextlib.suppress(KeyError):
+                gauge.remove(endpoint, deployed_model)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
