@@ -8,7 +8,8 @@ from homeport.resources.endpoint import DeployState
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
-from homeport.serving.endpoints import DeploySpec, Endpoints, EndpointSpec
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.specs import DeploySpec, EndpointSpec
 from rooms import ARTIFACT, PARENT, URI, Rooms
 
 

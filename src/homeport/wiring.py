@@ -41,8 +41,9 @@ from homeport.registry.upload import Uploads
 from homeport.resources.listing import PageTokens
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.local import LocalRuntime
-from homeport.serving.reconciler import Reconciler, Stores, Timing
+from homeport.serving.reconciler import Reconciler, Timing
 from homeport.serving.router import Router
+from homeport.serving.wanted import Stores
 from homeport.settings import Settings
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})

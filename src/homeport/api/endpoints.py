@@ -9,12 +9,8 @@ from homeport.edge import codec, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.paging import PageRequest
 from homeport.resources.names import EndpointName, Parent
-from homeport.serving.endpoints import (
-    DeploySpec,
-    EndpointPatch,
-    Endpoints,
-    EndpointSpec,
-)
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 
 _PARENT = "/projects/{project}/locations/{location}"
 _ENDPOINT = _PARENT + "/endpoints/{endpoint}"

@@ -77,6 +77,8 @@ class Predictions:
         began = time.perf_counter()
         try:
             body = await _read(receive)
+            # The metric does not count how long the client takes to send.
+            began = time.perf_counter()
             share = await self._turn(endpoint)
             reply = await self.predict(share, body, receive)
         except _DisconnectedError:
@@ -182,7 +184,9 @@ def _answer(share: Share, reply: Reply) -> tuple[int, bytes]:
         return 200, b"".join((_HEAD, reply.payload, share.tail))
     said = reply.payload.decode("utf-8", "replace")
     (message,) = redacted([said], share.environment)
-    http, document = status.status(Code(reply.code), message)
+    known = reply.code in Code.__members__.values()
+    code = Code(reply.code) if known else Code.INTERNAL
+    http, document = status.status(code, message)
     return http, orjson.dumps(document)
 
 

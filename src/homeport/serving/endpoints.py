@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from homeport.errors import (
     AbortedError,
@@ -22,7 +22,6 @@ from homeport.registry.paging import Pager, PageRequest
 from homeport.resources import images
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
-    DedicatedResources,
     DeployedModel,
     DeployState,
     Endpoint,
@@ -31,79 +30,15 @@ from homeport.resources.endpoint import (
 from homeport.resources.model import ModelVersion, check_display_name, check_labels
 from homeport.resources.names import (
     EndpointName,
-    ModelName,
     Parent,
     check_deployed_model_id,
     check_endpoint_id,
 )
 from homeport.resources.operation import Operation, OperationKind
 from homeport.serving import machines
+from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 
 _ENDPOINT_ORDER: Final = ("display_name", "create_time", "update_time")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class EndpointSpec:
-    """What a new endpoint is to be.
-
-    Attributes:
-        display_name: For people.
-        description: For people.
-        labels: The user's.
-        kept: Known fields that have no effect here.
-        warnings: Sentences for the operation.
-    """
-
-    display_name: str
-    description: str = ""
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DeploySpec:
-    """What is to be deployed.
-
-    Attributes:
-        model: A version by id or alias; without either, the default version now.
-        traffic_split: The endpoint's split once it answers, with "0" for the new one;
-            empty leaves the endpoint's split alone.
-        deployed_model_id: A chosen id, "" to have one made.
-        display_name: Its own, "" for the model's.
-        resources: What it asks of the machine.
-        kept: Known fields that have no effect here.
-        warnings: Sentences for the operation.
-    """
-
-    model: ModelName
-    traffic_split: Mapping[str, int]
-    deployed_model_id: str = ""
-    display_name: str = ""
-    resources: DedicatedResources = dataclasses.field(
-        default_factory=DedicatedResources
-    )
-    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class EndpointPatch:
-    """Fields of an endpoint to be replaced; None leaves one alone.
-
-    Attributes:
-        display_name: For people.
-        description: For people.
-        labels: The user's.
-        traffic_split: Percent by deployed-model id; empty takes all traffic away.
-        etag: The one read before, "" to overwrite whatever is there.
-    """
-
-    display_name: str | None = None
-    description: str | None = None
-    labels: Mapping[str, str] | None = None
-    traffic_split: Mapping[str, int] | None = None
-    etag: str = ""
 
 
 class Endpoints:

@@ -7,27 +7,18 @@ the event loop's thread; what blocks goes to a thread.
 import asyncio
 import concurrent.futures
 import dataclasses
-import datetime as dt
 import logging
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, TypeVarTuple
 
 import orjson
 
-from homeport.errors import Code, HomeportError, InvalidArgumentError
-from homeport.metadata import endpoint_rows
-from homeport.metadata.database import Database
+from homeport.errors import Code, HomeportError
 from homeport.metadata.endpoint_rows import Deployment
-from homeport.registry import catalog
-from homeport.registry.artifacts import Artifacts
-from homeport.registry.operations import Operations
 from homeport.resources.endpoint import (
-    PLACEHOLDER_ID,
     DeployedModel,
     DeployState,
     Endpoint,
-    check_split,
 )
 from homeport.resources.model import ModelVersion
 from homeport.resources.names import EndpointName, OperationName
@@ -35,6 +26,7 @@ from homeport.serving.logs import ReplicaLog, redacted
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.router import Route, Router, Share
 from homeport.serving.runtime import Launch, Replica, Runtime
+from homeport.serving.wanted import Stores, Wanted
 from homeport.telemetry import Metrics
 
 _log: Final = logging.getLogger(__name__)
@@ -75,17 +67,6 @@ class _Running:
     ends: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stores:
-    """Where the reconciler reads what is wanted and writes what came of it."""
-
-    database: Database
-    operations: Operations
-    artifacts: Artifacts
-    log_dir: pathlib.Path
-    now: Callable[[], dt.datetime]
-
-
 class _ReplicaStartError(HomeportError):
     """A replica did not start, for the reason whose code this carries."""
 
@@ -115,6 +96,7 @@ class Reconciler:
         timing: Timing,
     ) -> None:
         self._stores = stores
+        self._wanted = Wanted(stores)
         self._runtime = runtime
         self._router = router
         self._metrics = metrics
@@ -131,10 +113,10 @@ class Reconciler:
     async def start(self) -> None:
         """Take up everything the rows want; replicas come up in the background."""
         self._loop = asyncio.get_running_loop()
-        deployments = await self._on_thread(self._all_deployments)
+        deployments = await self._on_thread(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
         await self._on_thread(self._stores.operations.recover, wanted)
-        names = await self._on_thread(self._all_endpoints)
+        names = await self._on_thread(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
 
@@ -192,7 +174,7 @@ class Reconciler:
     async def _apply(self, name: EndpointName) -> None:
         """Read one endpoint's rows; start, end and route accordingly."""
         async with self._applying:
-            endpoint, deployments = await self._on_thread(self._read, name)
+            endpoint, deployments = await self._on_thread(self._wanted.read, name)
             for deployment in deployments:
                 self._take_up(deployment)
             self._route(name, endpoint)
@@ -251,7 +233,7 @@ class Reconciler:
         try:
             pool = await self._start_pool(running)
             await pool.ready()
-            await self._on_thread(self._record_deployed, deployment)
+            await self._on_thread(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
             if not isinstance(error, HomeportError):
                 _log.exception("deployed model %s was not started", deployed.id)
@@ -279,7 +261,7 @@ class Reconciler:
     async def _start_pool(self, running: _Running) -> Pool:
         """Lay out the archive and begin to bring the wanted replicas up."""
         deployed = running.deployed
-        version, model_dir = await asyncio.to_thread(self._lay_out, deployed)
+        version, model_dir = await asyncio.to_thread(self._wanted.lay_out, deployed)
         environment = running.environment = _environment(version)
         launch = Launch(model_dir, environment, self._timing.load_timeout_s)
 
@@ -307,7 +289,7 @@ class Reconciler:
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
         async with self._applying:
-            await self._on_thread(self._record_gone, running.deployed.id)
+            await self._on_thread(self._wanted.record_gone, running.deployed.id)
             self._running.pop(running.deployed.id, None)
         await self._on_thread(self._stores.operations.fail, operation, error)
 
@@ -318,7 +300,9 @@ class Reconciler:
             await asyncio.gather(running.task, return_exceptions=True)
         await self._end(running)
         async with self._applying:
-            await self._on_thread(self._record_undeployed, deployed.id, operation)
+            await self._on_thread(
+                self._wanted.record_undeployed, deployed.id, operation
+            )
             self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply(deployed.endpoint)
@@ -333,84 +317,6 @@ class Reconciler:
     ) -> _Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, work, *args)
-
-    def _all_deployments(self) -> list[Deployment]:
-        with self._stores.database.snapshot() as transaction:
-            return endpoint_rows.deployments(transaction)
-
-    def _all_endpoints(self) -> list[EndpointName]:
-        with self._stores.database.snapshot() as transaction:
-            return endpoint_rows.all_names(transaction)
-
-    def _read(self, name: EndpointName) -> tuple[Endpoint | None, list[Deployment]]:
-        with self._stores.database.snapshot() as transaction:
-            return (
-                endpoint_rows.get(transaction, name),
-                endpoint_rows.deployments(transaction, name),
-            )
-
-    def _lay_out(self, deployed: DeployedModel) -> tuple[ModelVersion, pathlib.Path]:
-        with self._stores.database.snapshot() as transaction:
-            version = catalog.resolve(transaction, deployed.version)
-        if version.artifact is None:
-            raise RuntimeError(f"{deployed.version} was deployed without an artifact")
-        return version, self._stores.artifacts.lay_out(version.artifact)
-
-    def _record_deployed(self, deployment: Deployment) -> None:
-        """Write, all at once: it serves, the split it came for, the operation's end."""
-        deployed = deployment.deployed_model
-        operation = self._stores.operations.get(deployment.operation)
-        with self._stores.database.transaction() as transaction:
-            endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
-            endpoint = endpoint_rows.get(transaction, deployed.endpoint)
-            if endpoint is None:
-                raise RuntimeError(f"{deployed.endpoint} vanished under a deployment")
-            now = self._stores.now()
-            split = _applied(deployment, endpoint)
-            endpoint_rows.update(
-                transaction,
-                dataclasses.replace(
-                    endpoint,
-                    traffic_split=split,
-                    update_time=now,
-                    # An operation changes its endpoint once: its id is as good.
-                    etag=operation.name.operation,
-                ),
-            )
-            self._stores.operations.fulfil(
-                transaction, operation, {"deployed_model": deployed.id}
-            )
-
-    def _record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
-        promised = self._stores.operations.get(operation)
-        with self._stores.database.transaction() as transaction:
-            endpoint_rows.delete_deployment(transaction, deployed_id)
-            self._stores.operations.fulfil(transaction, promised, {})
-
-    def _record_gone(self, deployed_id: str) -> None:
-        with self._stores.database.transaction() as transaction:
-            endpoint_rows.delete_deployment(transaction, deployed_id)
-
-
-def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
-    """Return the endpoint's split once the deployment answers."""
-    if not deployment.wanted_split:
-        return endpoint.traffic_split
-    own_id = deployment.deployed_model.id
-    split = {
-        own_id if key == PLACEHOLDER_ID else key: percent
-        for key, percent in deployment.wanted_split.items()
-    }
-    serving = frozenset(
-        one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
-    )
-    try:
-        check_split(split, serving)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(
-            f"the endpoint changed during the deployment: {error.message}"
-        ) from error
-    return split
 
 
 def _environment(version: ModelVersion) -> dict[str, str]:

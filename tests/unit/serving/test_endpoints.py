@@ -19,7 +19,7 @@ from homeport.resources.endpoint import DedicatedResources, DeployState
 from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import OperationKind
-from homeport.serving.endpoints import DeploySpec, EndpointPatch, EndpointSpec
+from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 from rooms import PARENT, Rooms, page
 from wishes import Wishes, open_wishes
 

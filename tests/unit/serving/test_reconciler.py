@@ -16,14 +16,11 @@ from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoin
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
-from homeport.serving.endpoints import (
-    DeploySpec,
-    EndpointPatch,
-    Endpoints,
-    EndpointSpec,
-)
-from homeport.serving.reconciler import Reconciler, Stores, Timing
+from homeport.serving.endpoints import Endpoints
+from homeport.serving.reconciler import Reconciler, Timing
 from homeport.serving.router import Router, Share
+from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
+from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
 from homeport.worker.replica import ReplicaLoadError
 from rooms import PARENT, URI, Rooms, archive

@@ -1,0 +1,136 @@
+"""What the rows want of serving, and the record of what came of it.
+
+The reconciler's half that blocks: each method is one look or one transaction.
+"""
+
+import dataclasses
+import datetime as dt
+import pathlib
+from collections.abc import Callable, Mapping
+
+from homeport.errors import InvalidArgumentError
+from homeport.metadata import endpoint_rows
+from homeport.metadata.database import Database
+from homeport.metadata.endpoint_rows import Deployment
+from homeport.registry import catalog
+from homeport.registry.artifacts import Artifacts
+from homeport.registry.operations import Operations
+from homeport.resources.endpoint import (
+    PLACEHOLDER_ID,
+    DeployedModel,
+    DeployState,
+    Endpoint,
+    check_split,
+)
+from homeport.resources.model import ModelVersion
+from homeport.resources.names import EndpointName, OperationName
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stores:
+    """Where the reconciler reads what is wanted and writes what came of it."""
+
+    database: Database
+    operations: Operations
+    artifacts: Artifacts
+    log_dir: pathlib.Path
+    now: Callable[[], dt.datetime]
+
+
+class Wanted:
+    """Reads what is wanted and writes what came of it.
+
+    Args:
+        stores: Where.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def all_deployments(self) -> list[Deployment]:
+        """Return the deployed models of all endpoints, in whatever state."""
+        with self._stores.database.snapshot() as transaction:
+            return endpoint_rows.deployments(transaction)
+
+    def all_endpoints(self) -> list[EndpointName]:
+        """Return the name of every endpoint."""
+        with self._stores.database.snapshot() as transaction:
+            return endpoint_rows.all_names(transaction)
+
+    def read(self, name: EndpointName) -> tuple[Endpoint | None, list[Deployment]]:
+        """Return an endpoint, None if it is gone, and what is deployed to it."""
+        with self._stores.database.snapshot() as transaction:
+            return (
+                endpoint_rows.get(transaction, name),
+                endpoint_rows.deployments(transaction, name),
+            )
+
+    def lay_out(self, deployed: DeployedModel) -> tuple[ModelVersion, pathlib.Path]:
+        """Return the version behind a deployed model and the folder to serve it from.
+
+        Raises:
+            HomeportError: The version is gone, or its archive cannot be laid out.
+        """
+        with self._stores.database.snapshot() as transaction:
+            version = catalog.resolve(transaction, deployed.version)
+        if version.artifact is None:
+            raise RuntimeError(f"{deployed.version} was deployed without an artifact")
+        return version, self._stores.artifacts.lay_out(version.artifact)
+
+    def record_deployed(self, deployment: Deployment) -> None:
+        """Write, all at once: it serves, the split it came for, the operation's end."""
+        deployed = deployment.deployed_model
+        operation = self._stores.operations.get(deployment.operation)
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
+            endpoint = endpoint_rows.get(transaction, deployed.endpoint)
+            if endpoint is None:
+                raise RuntimeError(f"{deployed.endpoint} vanished under a deployment")
+            now = self._stores.now()
+            split = _applied(deployment, endpoint)
+            endpoint_rows.update(
+                transaction,
+                dataclasses.replace(
+                    endpoint,
+                    traffic_split=split,
+                    update_time=now,
+                    # An operation changes its endpoint once: its id is as good.
+                    etag=operation.name.operation,
+                ),
+            )
+            self._stores.operations.fulfil(
+                transaction, operation, {"deployed_model": deployed.id}
+            )
+
+    def record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
+        """Write that a deployed model is gone, and end the operation it went for."""
+        promised = self._stores.operations.get(operation)
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.delete_deployment(transaction, deployed_id)
+            self._stores.operations.fulfil(transaction, promised, {})
+
+    def record_gone(self, deployed_id: str) -> None:
+        """Write that a deployed model that was never there is not wanted any more."""
+        with self._stores.database.transaction() as transaction:
+            endpoint_rows.delete_deployment(transaction, deployed_id)
+
+
+def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
+    """Return the endpoint's split once the deployment answers."""
+    if not deployment.wanted_split:
+        return endpoint.traffic_split
+    own_id = deployment.deployed_model.id
+    split = {
+        own_id if key == PLACEHOLDER_ID else key: percent
+        for key, percent in deployment.wanted_split.items()
+    }
+    serving = frozenset(
+        one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
+    )
+    try:
+        check_split(split, serving)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            f"the endpoint changed during the deployment: {error.message}"
+        ) from error
+    return split
