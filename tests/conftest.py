@@ -84,3 +84,13 @@ def archived(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
         ).path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def acting(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """An archive whose handler does what each row tells it to."""
+    from homeport.packing import pack  # noqa: PLC0415
+
+    handler = pathlib.Path(__file__).parent / "archives/misbehaving/handler.py"
+    spec = pack.PackSpec(model_name="acting", handler=str(handler))
+    return pack.pack(spec, tmp_path_factory.mktemp("acting")).path

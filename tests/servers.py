@@ -37,6 +37,10 @@ class Server:
         environment = dict(os.environ)
         # Otherwise every worker compiles all its sources anew.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        # A server that is killed cannot clear its replicas' folders away.
+        scratch = self.data_dir.parent / "scratch"
+        scratch.mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(scratch)
         with (self.data_dir.parent / "server.log").open("a") as stderr:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "homeport", "serve", "--port", "0",
