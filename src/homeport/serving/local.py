@@ -1,5 +1,6 @@
 """The runtime that starts workers as processes of this machine."""
 
+import pathlib
 from collections.abc import Callable
 
 from homeport.serving.runtime import Launch, Replica
@@ -7,7 +8,14 @@ from homeport.worker import replica
 
 
 class LocalRuntime:
-    """Starts each replica as one worker process in the server's own environment."""
+    """Starts each replica as one worker process in the server's own environment.
+
+    Args:
+        scratch_dir: Where replicas have their private directories.
+    """
+
+    def __init__(self, scratch_dir: pathlib.Path) -> None:
+        self._scratch_dir = scratch_dir
 
     async def start(
         self,
@@ -24,6 +32,9 @@ class LocalRuntime:
                 or did not load in time.
         """
         spec = replica.ReplicaSpec(
-            launch.model_dir, launch.environment, launch.load_timeout_s
+            launch.model_dir,
+            launch.environment,
+            launch.load_timeout_s,
+            scratch_dir=self._scratch_dir,
         )
         return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)

@@ -116,6 +116,9 @@ class Reconciler:
         deployments = await self._on_thread(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
         await self._on_thread(self._stores.operations.recover, wanted)
+        for deployment in deployments:
+            if deployment.deployed_model.state is DeployState.DEPLOYED:
+                await self._on_thread(self._wanted.end_deploy, deployment)
         names = await self._on_thread(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
@@ -239,7 +242,9 @@ class Reconciler:
                 _log.exception("deployed model %s was not started", deployed.id)
             await self._undo(running, deployment.operation, error)
             return
+        # The operation ends last: whoever saw it end finds the new split in place.
         await self._apply(deployed.endpoint)
+        await self._on_thread(self._wanted.end_deploy, deployment)
 
     async def _bring_back(self, running: _Running) -> None:
         """Start what was deployed before the server restarted, however long it takes.

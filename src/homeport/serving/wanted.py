@@ -8,7 +8,7 @@ import datetime as dt
 import pathlib
 from collections.abc import Callable, Mapping
 
-from homeport.errors import InvalidArgumentError
+from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
@@ -78,29 +78,38 @@ class Wanted:
         return version, self._stores.artifacts.lay_out(version.artifact)
 
     def record_deployed(self, deployment: Deployment) -> None:
-        """Write, all at once: it serves, the split it came for, the operation's end."""
+        """Write, all at once, that a model serves and the split it came for.
+
+        Raises:
+            InvalidArgumentError: The endpoint has changed so that the split cannot be.
+        """
         deployed = deployment.deployed_model
-        operation = self._stores.operations.get(deployment.operation)
         with self._stores.database.transaction() as transaction:
             endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
             endpoint = endpoint_rows.get(transaction, deployed.endpoint)
             if endpoint is None:
                 raise RuntimeError(f"{deployed.endpoint} vanished under a deployment")
-            now = self._stores.now()
-            split = _applied(deployment, endpoint)
-            endpoint_rows.update(
-                transaction,
-                dataclasses.replace(
-                    endpoint,
-                    traffic_split=split,
-                    update_time=now,
-                    # An operation changes its endpoint once: its id is as good.
-                    etag=operation.name.operation,
-                ),
+            changed = dataclasses.replace(
+                endpoint,
+                traffic_split=_applied(deployment, endpoint),
+                update_time=self._stores.now(),
+                # An operation changes its endpoint once: its id is as good.
+                etag=deployment.operation.operation,
             )
-            self._stores.operations.fulfil(
-                transaction, operation, {"deployed_model": deployed.id}
-            )
+            endpoint_rows.update(transaction, changed)
+
+    def end_deploy(self, deployment: Deployment) -> None:
+        """End the operation of a recorded deployment, if that has not happened yet."""
+        operations = self._stores.operations
+        try:
+            operation = operations.get(deployment.operation)
+        except NotFoundError:
+            return  # it ended so long ago that it was forgotten
+        if operation.done:
+            return
+        with self._stores.database.transaction() as transaction:
+            made = {"deployed_model": deployment.deployed_model.id}
+            operations.fulfil(transaction, operation, made)
 
     def record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
         """Write that a deployed model is gone, and end the operation it went for."""

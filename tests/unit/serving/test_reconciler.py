@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from fake_replicas import ANSWER, FakeRuntime, outcome, until
-from homeport.errors import Code, UnavailableError
+from homeport.errors import Code, NotFoundError, UnavailableError
 from homeport.metadata import endpoint_rows
 from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoint
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
@@ -217,8 +217,8 @@ def test_traffic_is_split_and_split_anew(rooms: Rooms) -> None:
         async with running(rooms) as server:
             await server.create()
             await server.served("1", {"0": 100})
+            # Whoever has seen the operation end finds the new split in place.
             await server.ended(await server.deploy("2", {"0": 20, "1": 80}))
-            await until(lambda: server.route_has("2"))
 
             turns = [server.route_has("2") for _ in range(100)]
             await server.verb(
@@ -482,6 +482,36 @@ def test_after_a_restart_a_deploy_goes_on(rooms: Rooms) -> None:
             await until(lambda: server.route_has("7"))
 
     run(scenario)
+
+
+def test_after_a_restart_a_recorded_deploy_has_ended(rooms: Rooms) -> None:
+    # The server died between recording the deployment and ending its operation.
+    left = _leave(rooms, d7=DeployState.DEPLOYED)
+
+    async def scenario() -> None:
+        async with running(rooms):
+            ended = rooms.operations.get(left["d7"].name)
+            assert ended.result == {"deployed_model": "7"}
+
+    run(scenario)
+
+
+def test_a_deployment_outlives_the_memory_of_its_operation(rooms: Rooms) -> None:
+    left = _leave(rooms, d7=DeployState.DEPLOYED)
+
+    async def first() -> None:
+        async with running(rooms):
+            pass
+
+    async def much_later() -> None:
+        rooms.clock.advance(days=31)
+        async with running(rooms) as server:
+            with pytest.raises(NotFoundError):
+                rooms.operations.get(left["d7"].name)
+            await until(lambda: server.route_has("7"))
+
+    run(first)
+    run(much_later)
 
 
 def test_after_a_restart_an_undeploy_is_finished(rooms: Rooms) -> None:
