@@ -4,7 +4,7 @@ The oracle is `json_format` with the message classes of the official client: wha
 accepts is accepted with the same value, what it refuses is refused.
 """
 
-# ruff: noqa: ANN401  # protobuf has no types, and the documents are any JSON
+# protobuf has no types, and the documents are any JSON
 
 import datetime as dt
 import json

@@ -25,7 +25,7 @@ class Application:
         self._swallows = swallows
         self._answers_first = answers_first
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  # ASGI
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # ASGI
         self.called = True
         self.scopes.append(scope["type"])
         if scope["type"] != "http":
@@ -50,7 +50,7 @@ class Application:
 
 
 def call(
-    app: Any,  # noqa: ANN401  # an ASGI application
+    app: Any,  # an ASGI application
     headers: Headers,
     parts: Sequence[bytes] = (b"",),
     path: str = "/v1/x",
@@ -65,7 +65,7 @@ def call(
     async def receive() -> Event:
         return waiting.pop(0) if waiting else {"type": "http.disconnect"}
 
-    async def send(event: Any) -> None:  # noqa: ANN401  # an ASGI event
+    async def send(event: Any) -> None:  # an ASGI event
         sent.append(event)
 
     scope = {"type": "http", "path": path, "headers": headers}
@@ -232,7 +232,7 @@ def test_websocket_is_closed() -> None:
     async def receive() -> Event:
         return {"type": "websocket.connect"}
 
-    async def send(event: Any) -> None:  # noqa: ANN401  # an ASGI event
+    async def send(event: Any) -> None:  # an ASGI event
         sent.append(event)
 
     scope = {"type": "websocket", "headers": [(b"host", b"localhost")]}
@@ -245,7 +245,7 @@ def test_websocket_is_closed() -> None:
 def test_lifespan_passes_both_guards() -> None:
     app = Application()
 
-    async def unused(*_: object) -> Any:  # noqa: ANN401  # either end of ASGI
+    async def unused(*_: object) -> Any:  # either end of ASGI
         raise AssertionError
 
     guarded = guard.HostGuard(guard.BodyLimit(app, 1))
@@ -316,7 +316,7 @@ def test_answer_begun_before_the_limit_is_reached_is_not_begun_again() -> None:
     async def receive() -> Event:
         return {"type": "http.request", "body": b"x" * 11, "more_body": False}
 
-    async def send(event: Any) -> None:  # noqa: ANN401  # an ASGI event
+    async def send(event: Any) -> None:  # an ASGI event
         sent.append(event["type"])
 
     app = guard.BodyLimit(Application(answers_first=True), 10)

@@ -66,7 +66,7 @@ def test_bug_of_ours_keeps_its_text_to_itself() -> None:
 def test_failure_is_sent_as_one_response() -> None:
     sent: list[Any] = []
 
-    async def send(message: Any) -> None:  # noqa: ANN401  # an ASGI event
+    async def send(message: Any) -> None:  # an ASGI event
         sent.append(message)
 
     error = errors.ResourceExhaustedError("the queue is full")
