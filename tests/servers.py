@@ -37,18 +37,16 @@ class Server:
         environment = dict(os.environ)
         # Otherwise every worker compiles all its sources anew.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        # A server that is killed cannot clear its replicas' folders away.
-        scratch = self.data_dir.parent / "scratch"
-        scratch.mkdir(exist_ok=True)
-        environment["TMPDIR"] = str(scratch)
         with (self.data_dir.parent / "server.log").open("a") as stderr:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "homeport", "serve", "--port", "0",
-                 "--data-dir", str(self.data_dir), *self.options],
+                 "--data-dir", self.data_dir.name, *self.options],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
                 env=environment,
+                # Where a person stands who gives no --data-dir.
+                cwd=self.data_dir.parent,
             )  # fmt: skip
         self.url = self._announced()
         return self

@@ -10,6 +10,7 @@ import fcntl
 import os
 import pathlib
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -154,7 +155,7 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     router = Router()
     reconciler = Reconciler(
         Stores(database, operations, artifacts, data_dir / "logs", _now),
-        LocalRuntime(),
+        LocalRuntime(_emptied(data_dir / "scratch")),
         router,
         metrics,
         Timing(
@@ -245,6 +246,13 @@ def _sweep(database: Database, blobs: FileBlobs) -> None:
     with database.transaction() as transaction:
         artifact_rows.delete_unreferenced(transaction)
     blob_sweep.sweep(database, blobs, _now(), grace=dt.timedelta())
+
+
+def _emptied(directory: pathlib.Path) -> pathlib.Path:
+    """Return an empty directory, without what a killed server left there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
 
 
 def _secret(path: pathlib.Path) -> bytes:

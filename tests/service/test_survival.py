@@ -120,6 +120,7 @@ def test_everything_is_there_after_the_server_ended(
     seen = everything(server, endpoint, model)
     workers = workers_of(server)
     assert len(workers) == 2
+    folders = [private_folder(pid) for pid in workers]
 
     server.stop(signal_number)
     wait_until(lambda: all(parent_of(pid) is None for pid in workers), 10.0)
@@ -127,6 +128,7 @@ def test_everything_is_there_after_the_server_ended(
     server.wait_ready()
 
     assert everything(server, endpoint, model) == seen
+    assert [folder.exists() for folder in folders] == [False, False]
     assert f'"{second}": 20' in seen[0]
     asked = collections.Counter(server.ask(endpoint, 0)[0] for _ in range(50))
     assert asked == {1: 40, 2: 10}

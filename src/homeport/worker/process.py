@@ -147,6 +147,7 @@ async def spawn(
     *,
     on_log: Callable[[str], None],
     on_exit: Callable[[str], None],
+    scratch_dir: pathlib.Path | None = None,
 ) -> WorkerProcess:
     """Start a worker that serves `link_fd`, the child's end, which is closed here.
 
@@ -155,11 +156,12 @@ async def spawn(
         environment: The deployment's variables.
         on_log: Called with each line the process prints.
         on_exit: Called once with how it ended, before `ended` resolves.
+        scratch_dir: Where its private directory is made, None for the system's place.
 
     Raises:
         UnavailableError: The operating system refused.
     """
-    private_dir = pathlib.Path(tempfile.mkdtemp(prefix="homeport-replica-"))
+    private_dir = _make_private_dir(scratch_dir)
     try:
         with link_fd:
             log, output = await _open_log(on_log)
@@ -184,6 +186,12 @@ async def spawn(
             ) from error
         raise
     return WorkerProcess(process, log, private_dir, on_exit)
+
+
+def _make_private_dir(scratch_dir: pathlib.Path | None) -> pathlib.Path:
+    made = tempfile.mkdtemp(prefix="homeport-replica-", dir=scratch_dir)
+    # The process changes its directory; its variables must still name the place.
+    return pathlib.Path(made).absolute()
 
 
 def _command(fd: int) -> list[str]:

@@ -33,12 +33,15 @@ class ReplicaSpec:
         environment: The deployment's variables, added to a minimal environment.
         load_timeout_s: From the start of the process to the loaded model.
         gpu_id: The index of a CUDA device, None for the CPU.
+        scratch_dir: Where the process's private directory is made, None for the
+            system's place.
     """
 
     model_dir: pathlib.Path
     environment: Mapping[str, str]
     load_timeout_s: float = 120.0
     gpu_id: int | None = None
+    scratch_dir: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -207,7 +210,11 @@ class Replica:
         with contextlib.ExitStack() as undo:
             undo.callback(ours.close)
             self._process = await process.spawn(
-                childs, spec.environment, on_log=on_log, on_exit=self._on_exit
+                childs,
+                spec.environment,
+                on_log=on_log,
+                on_exit=self._on_exit,
+                scratch_dir=spec.scratch_dir,
             )
             self._process.ended.add_done_callback(self._on_end)
             self._link = await link.connect(
