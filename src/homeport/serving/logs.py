@@ -2,6 +2,7 @@
 
 import collections
 import datetime as dt
+import io
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +10,7 @@ from typing import Final, TextIO
 
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
+_READ_BYTES: Final = 256 << 10
 # Shorter values are words and numbers that would blot out half the log.
 _SHORTEST_SECRET: Final = 4
 
@@ -26,13 +28,30 @@ class ReplicaLog:
     def __init__(self, path: pathlib.Path, now: Callable[[], dt.datetime]) -> None:
         self._path = path
         self._now = now
-        self._tail: collections.deque[str] = collections.deque(maxlen=_LINES_IN_MEMORY)
+        self._lines: collections.deque[str] | None = None
         self._file: TextIO | None = None
 
     def write(self, line: str) -> None:
-        """Add one line."""
+        """Add one line; one that the disk does not take is kept in memory alone."""
         stamped = f"{self._now().isoformat(timespec='milliseconds')} {line}"
-        self._tail.append(stamped)
+        self._last_lines().append(stamped)
+        try:
+            self._append(stamped)
+        except OSError:
+            self._file = None
+
+    def tail(self, lines: int) -> list[str]:
+        """Return up to `lines` of the last lines, those of earlier servers too."""
+        kept = list(self._last_lines())
+        return kept[-lines:] if lines > 0 else []
+
+    def _last_lines(self) -> collections.deque[str]:
+        if self._lines is None:
+            earlier = _end_of(self._path)
+            self._lines = collections.deque(earlier, maxlen=_LINES_IN_MEMORY)
+        return self._lines
+
+    def _append(self, stamped: str) -> None:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open(
@@ -43,16 +62,23 @@ class ReplicaLog:
             self.close()
             self._path.replace(self._path.with_suffix(".log.1"))
 
-    def tail(self, lines: int) -> list[str]:
-        """Return up to `lines` of the last lines since the server started."""
-        kept = list(self._tail)
-        return kept[-lines:] if lines > 0 else []
-
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _end_of(path: pathlib.Path) -> list[str]:
+    """Return the last whole lines of a file, none if there is no file."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - _READ_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return lines if size <= _READ_BYTES else lines[1:]
 
 
 def redacted(lines: Iterable[str], environment: Mapping[str, str]) -> list[str]:

@@ -70,7 +70,8 @@ def test_a_later_server_goes_on_with_the_file(path: pathlib.Path) -> None:
         "before",
         "after",
     ]
-    assert ReplicaLog(path, lambda: T0).tail(5) == []
+    tail = ReplicaLog(path, lambda: T0).tail(5)
+    assert [line.split()[1] for line in tail] == ["before", "after"]
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,29 @@ def test_values_of_the_environment_are_not_told(
     environment: dict[str, str], line: str, told: str
 ) -> None:
     assert redacted([line], environment) == [told]
+
+
+def test_the_tail_goes_on_from_an_earlier_server(path: pathlib.Path) -> None:
+    earlier = ReplicaLog(path, lambda: T0)
+    earlier.write("before the restart")
+    earlier.close()
+
+    later = ReplicaLog(path, lambda: T0)
+    later.write("after it")
+
+    assert [line.split(" ", 1)[1] for line in later.tail(10)] == [
+        "before the restart",
+        "after it",
+    ]
+
+
+def test_a_disk_that_takes_nothing_does_not_stop_the_log(
+    tmp_path: pathlib.Path,
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    log = ReplicaLog(blocked / "7.log", lambda: T0)
+
+    log.write("still here")
+
+    assert log.tail(1)[0].endswith(" still here")
