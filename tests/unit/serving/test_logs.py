@@ -111,6 +111,7 @@ def test_the_tail_goes_on_from_an_earlier_server(path: pathlib.Path) -> None:
 
     later = ReplicaLog(path, lambda: T0)
     later.write("after it")
+    later.close()
 
     assert [line.split(" ", 1)[1] for line in later.tail(10)] == [
         "before the restart",
