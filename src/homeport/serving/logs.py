@@ -1,6 +1,7 @@
 """The lines replicas print: the last ones in memory, more of them in a file."""
 
 import collections
+import contextlib
 import datetime as dt
 import io
 import pathlib
@@ -67,6 +68,16 @@ class ReplicaLog:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def remove(self) -> None:
+        """Forget every line; whoever has the path next begins with none."""
+        self._lines = None
+        with contextlib.suppress(OSError):
+            self.close()
+        self._file = None
+        for path in (self._path, self._path.with_suffix(".log.1")):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _end_of(path: pathlib.Path) -> list[str]:

@@ -191,6 +191,9 @@ class Reconciler:
             self._running[deployed.id] = running
             if deployed.state is not DeployState.UNDEPLOYING:
                 first = deployed.state is DeployState.DEPLOYING
+                if first:
+                    # Of an earlier deployment of that id, with secrets of its own.
+                    running.log.remove()
                 running.task = asyncio.create_task(
                     self._bring_up(running, deployment)
                     if first
@@ -291,6 +294,7 @@ class Reconciler:
         self, running: _Running, operation: OperationName, error: Exception
     ) -> None:
         await self._end(running)
+        running.log.remove()
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
         async with self._applying:
@@ -304,6 +308,7 @@ class Reconciler:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
         await self._end(running)
+        running.log.remove()
         async with self._applying:
             await self._on_thread(
                 self._wanted.record_undeployed, deployed.id, operation

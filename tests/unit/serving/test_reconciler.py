@@ -264,6 +264,55 @@ def test_a_deploy_that_fails_tells_why_and_leaves_the_traffic_alone(
     run(scenario)
 
 
+def test_the_lines_of_an_undeployed_model_go_with_it(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.prints = ("an earlier secret",)
+            await server.served("7", {"0": 100})
+            log = rooms.directory / "logs" / "7.log"
+            assert "an earlier secret" in log.read_text()
+            log.with_suffix(".log.1").write_text("older")
+
+            await server.ended(await server.undeploy("7"))
+
+            assert list(log.parent.iterdir()) == []
+
+    run(scenario)
+
+
+def test_a_failed_deploy_leaves_no_lines(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.prints = ("an earlier secret",)
+            server.runtime.failures = [UnavailableError("no")]
+
+            await server.ended(await server.deploy("7"))
+
+            assert list((rooms.directory / "logs").iterdir()) == []
+
+    run(scenario)
+
+
+def test_a_first_deployment_does_not_show_the_lines_of_another(rooms: Rooms) -> None:
+    log = rooms.directory / "logs" / "7.log"
+    log.parent.mkdir()
+    log.write_text("an earlier secret\n")
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            server.runtime.failures = [UnavailableError("no")]
+
+            failure = (await server.ended(await server.deploy("7"))).failure
+
+            assert failure is not None
+            assert "an earlier secret" not in failure.message
+
+    run(scenario)
+
+
 def test_one_of_several_replicas_that_fails_fails_the_deploy(rooms: Rooms) -> None:
     async def scenario() -> None:
         async with running(rooms) as server:
