@@ -14,6 +14,7 @@ from typing import Final, TypeVar, TypeVarTuple
 import orjson
 
 from homeport.errors import Code, HomeportError
+from homeport.metadata.database import DatabaseUnavailableError
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.resources.endpoint import (
     DeployedModel,
@@ -239,7 +240,7 @@ class Reconciler:
         try:
             pool = await self._start_pool(running)
             await pool.ready()
-            await self._on_thread(self._wanted.record_deployed, deployment)
+            await self._record(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
             if not isinstance(error, HomeportError):
                 _log.exception("deployed model %s was not started", deployed.id)
@@ -247,7 +248,7 @@ class Reconciler:
             return
         # The operation ends last: whoever saw it end finds the new split in place.
         await self._apply(deployed.endpoint)
-        await self._on_thread(self._wanted.end_deploy, deployment)
+        await self._record(self._wanted.end_deploy, deployment)
 
     async def _bring_back(self, running: _Running) -> None:
         """Start what was deployed before the server restarted, however long it takes.
@@ -276,7 +277,7 @@ class Reconciler:
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
                 return await self._runtime.start(
-                    launch, on_log=running.log.write, on_room=on_room
+                    launch, on_log=running.log.write_lines, on_room=on_room
                 )
             except HomeportError as error:
                 raise _with_log(error, running.log, environment) from error
@@ -298,9 +299,9 @@ class Reconciler:
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
         async with self._applying:
-            await self._on_thread(self._wanted.record_gone, running.deployed.id)
+            await self._record(self._wanted.record_gone, running.deployed.id)
             self._running.pop(running.deployed.id, None)
-        await self._on_thread(self._stores.operations.fail, operation, error)
+        await self._record(self._stores.operations.fail, operation, error)
 
     async def _take_down(self, running: _Running, operation: OperationName) -> None:
         deployed = running.deployed
@@ -310,9 +311,7 @@ class Reconciler:
         await self._end(running)
         running.log.remove()
         async with self._applying:
-            await self._on_thread(
-                self._wanted.record_undeployed, deployed.id, operation
-            )
+            await self._record(self._wanted.record_undeployed, deployed.id, operation)
             self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply(deployed.endpoint)
@@ -321,6 +320,19 @@ class Reconciler:
         if running.pool is not None:
             await running.pool.close(self._timing.drain_s)
         running.log.close()
+
+    async def _record(
+        self, work: Callable[[*_Arguments], object], *args: *_Arguments
+    ) -> None:
+        """Write what came of a wish, as often as it takes: it is not told twice."""
+        while True:
+            try:
+                await self._on_thread(work, *args)
+            except DatabaseUnavailableError as error:
+                _log.warning("not recorded yet: %s", error)
+                await asyncio.sleep(self._timing.retry_s)
+            else:
+                return
 
     async def _on_thread(
         self, work: Callable[[*_Arguments], _Result], *args: *_Arguments

@@ -1,5 +1,7 @@
 """Migrations lead to the declared tables; a transaction is all or nothing."""
 
+import concurrent.futures
+import contextlib
 import pathlib
 import sqlite3
 import threading
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import tables
-from homeport.metadata.database import Database
+from homeport.metadata.database import Database, DatabaseUnavailableError
 from rooms import T0, Rooms
 
 
@@ -132,6 +134,60 @@ def test_what_a_transaction_read_is_still_true_when_it_writes(rooms: Rooms) -> N
 
     with rooms.database.snapshot() as transaction:
         assert sorted(map(int, _digests(transaction))) == list(range(20))
+
+
+def test_a_writer_waits_its_turn_however_long_sqlite_would(
+    tmp_path: pathlib.Path,
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}", busy_timeout_s=0.01)
+    database.upgrade()
+
+    def add() -> None:
+        with database.transaction() as transaction:
+            _add_artifact(transaction, "a")
+
+    thread = threading.Thread(target=add)
+    with database.transaction():
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+    thread.join()
+
+    with database.snapshot() as transaction:
+        assert _digests(transaction) == ["a"]
+    database.close()
+
+
+def test_what_another_process_has_locked_is_unavailable(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "rows.sqlite"
+    database = Database(f"sqlite:///{path}", busy_timeout_s=0.01)
+    database.upgrade()
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with (
+            pytest.raises(DatabaseUnavailableError, match="locked"),
+            database.transaction(),
+        ):
+            pass
+    with database.transaction() as transaction:
+        _add_artifact(transaction, "a")
+    database.close()
+
+
+def test_as_many_threads_as_come_can_read_at_once(rooms: Rooms) -> None:
+    together = threading.Barrier(40)
+
+    def read() -> None:
+        with rooms.database.snapshot() as transaction:
+            assert _digests(transaction) == []
+            together.wait(10.0)
+
+    with concurrent.futures.ThreadPoolExecutor(40) as threads:
+        for reading in [threads.submit(read) for _ in range(40)]:
+            reading.result()
 
 
 def test_references_between_rows_are_enforced(rooms: Rooms) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -12,6 +13,8 @@ import pytest
 from fake_replicas import ANSWER, FakeRuntime, outcome, until
 from homeport.errors import Code, NotFoundError, UnavailableError
 from homeport.metadata import endpoint_rows
+from homeport.metadata.database import Database
+from homeport.registry.operations import Operations
 from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoint
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
@@ -311,6 +314,44 @@ def test_a_first_deployment_does_not_show_the_lines_of_another(rooms: Rooms) -> 
             assert "an earlier secret" not in failure.message
 
     run(scenario)
+
+
+@contextlib.contextmanager
+def _locked(rooms: Rooms) -> Iterator[None]:
+    """Hold the database's write lock as another process does."""
+    path = rooms.directory / "rows.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_deploy_is_recorded_as_soon_as_the_database_takes_it(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture, *, fails: bool
+) -> None:
+    impatient = Database(
+        f"sqlite:///{rooms.directory / 'rows.sqlite'}", busy_timeout_s=0.01
+    )
+    operations = Operations(impatient, rooms.clock.now, rooms.clock.new_id)
+
+    async def scenario() -> None:
+        runtime = FakeRuntime(held=asyncio.Event())
+        async with running(rooms, runtime) as server:
+            await server.create()
+            if fails:
+                runtime.failures = [UnavailableError("no memory left")]
+            promised = await server.deploy("7")
+            await until(lambda: len(runtime.launches) == 1)
+            assert runtime.held is not None
+            with _locked(rooms):
+                runtime.held.set()
+                await until(lambda: "not recorded yet" in caplog.text)
+            assert ((await server.ended(promised)).failure is not None) is fails
+
+    rooms.database, rooms.operations = impatient, operations
+    run(scenario)
+    operations.close()
+    impatient.close()
 
 
 def test_one_of_several_replicas_that_fails_fails_the_deploy(rooms: Rooms) -> None:
