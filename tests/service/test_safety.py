@@ -274,6 +274,26 @@ def test_from_a_handler_to_two_versions_that_share_traffic(
     check_predictions(cli, tmp_path)
     assert "handler 2 loads" in cli("logs", "words")
     assert "handler 3 loads" in cli("logs", "words")
+    check_the_way_back(cli)
+
+
+def check_the_way_back(cli: Callable[..., str]) -> None:
+    promoted = cli("traffic", "words", "v3=100", "v2=0")
+    assert re.search(r"^serving     \d+ \(version 3\), 100 %$", promoted, re.MULTILINE)
+    assert re.search(r"^serving     \d+ \(version 2\), 0 %$", promoted, re.MULTILINE)
+    left = cli("undeploy", "words", "v3")
+    assert re.search(r"^undeployed  \d+ \(version 3\)$", left, re.MULTILINE)
+    assert re.search(r"^serving     \d+ \(version 2\), 100 %$", left, re.MULTILINE)
+    assert json.loads(cli("predict", "words", "--json", "[1]"))["predictions"] == [2]
+    assert re.search(r"^deleted     \S+@1$", cli("models", "delete", "words@1"), re.M)
+    assert [
+        line.split()[2] for line in cli("models", "versions", "words").splitlines()
+    ][1:] == ["2", "3"]
+    ended = cli("endpoints", "delete", "words", "--force")
+    assert re.search(r"^deleted     \S+/endpoints/\d+$", ended, re.MULTILINE)
+    cli("models", "delete", "words")
+    assert len(cli("models", "list").splitlines()) == 1
+    assert len(cli("endpoints", "list").splitlines()) == 1
 
 
 def pack(folder: pathlib.Path, source: str, number: int) -> None:

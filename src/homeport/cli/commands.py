@@ -14,6 +14,8 @@ _MODULES: Final = {
     "serve": "homeport.cli.serve",
     "deploy": "homeport.cli.deploy",
     "predict": "homeport.cli.predict",
+    "traffic": "homeport.cli.traffic",
+    "undeploy": "homeport.cli.undeploy",
     "models": "homeport.cli.models",
     "endpoints": "homeport.cli.endpoints",
     "logs": "homeport.cli.logs",

@@ -1,4 +1,4 @@
-"""`homeport endpoints`: what serves."""
+"""`homeport endpoints`: what serves, and its end."""
 
 from typing import Final
 
@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from homeport.cli import options
-from homeport.client import registry
+from homeport.client import registry, traffic
+from homeport.errors import FailedPreconditionError
 
 # Wide enough that no id is ever cut, in a pipe as on a terminal.
 _WIDTH: Final = 1000
@@ -15,7 +16,7 @@ _WIDTH: Final = 1000
 
 @click.group()
 def endpoints() -> None:
-    """See what serves."""
+    """See and delete what serves."""
 
 
 @endpoints.command("list")
@@ -42,3 +43,28 @@ def list_endpoints(filter_text: str, **server: str) -> None:
         if not endpoint.deployed:
             table.add_row(*first, "", "", "")
     Console(width=_WIDTH).print(table)
+
+
+@endpoints.command("delete")
+@click.argument("endpoint")
+@click.option("--force", is_flag=True, help="Undeploy what is deployed to it first.")
+@options.server_options
+def delete_endpoint(endpoint: str, *, force: bool, **server: str) -> None:
+    """Delete ENDPOINT (name or id)."""
+    with options.connect(**server) as connection:
+        found = registry.find_endpoint(connection, endpoint)
+        if found.deployed and not force:
+            ids = ", ".join(one.id for one in found.deployed)
+            raise FailedPreconditionError(
+                f"endpoint {found.display_name} serves deployed models {ids}: undeploy "
+                "them first, or say --force"
+            )
+        while found.deployed:
+            # The one with the largest share last: the others' always go somewhere.
+            one = min(found.deployed, key=lambda deployed: deployed.percent)
+            split = traffic.without(found, one)
+            registry.undeploy(connection, found, one.id, split)
+            click.echo(f"undeployed  {one.id} (version {one.version})")
+            found = registry.find_endpoint(connection, found.name)
+        registry.delete_endpoint(connection, found)
+    click.echo(f"deleted     {found.name}")

@@ -1,4 +1,4 @@
-"""`homeport models`: what is registered."""
+"""`homeport models`: what is registered, and its end."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _WIDTH: Final = 1000
 
 @click.group()
 def models() -> None:
-    """See what is registered."""
+    """See and delete what is registered."""
 
 
 @models.command("list")
@@ -37,10 +37,26 @@ def list_models(filter_text: str, **server: str) -> None:
 @click.argument("model")
 @options.server_options
 def list_versions(model: str, **server: str) -> None:
-    """List the versions of MODEL (id or full name)."""
+    """List the versions of MODEL (name or id)."""
     with options.connect(**server) as connection:
-        found = list(registry.versions(connection, model))
+        name = registry.find_model(connection, model)
+        found = list(registry.versions(connection, name))
     _show(found)
+
+
+@models.command("delete")
+@click.argument("model", metavar="MODEL[@VERSION]")
+@options.server_options
+def delete_model(model: str, **server: str) -> None:
+    """Delete MODEL (name or id) with all its versions, or one version of it.
+
+    What is deployed cannot be deleted: undeploy it first.
+    """
+    wanted, at, version = model.partition("@")
+    with options.connect(**server) as connection:
+        name = registry.find_model(connection, wanted) + at + version
+        registry.delete_model(connection, name)
+    click.echo(f"deleted     {name}")
 
 
 def _show(found: list[registry.Model]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from homeport.client.connection import Address, Connection
+from homeport.client.registry import Endpoint
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 # A region of Vertex AI: the official SDK refuses any other word.
@@ -46,8 +47,20 @@ def server_options(command: _F) -> _F:
 
 
 def connect(url: str, project: str, location: str) -> Connection:
-    """Return a connection to the server that the options name."""
-    return Connection(Address(url.rstrip("/"), project, location))
+    """Return a connection to the server that the options name.
+
+    A URL without a scheme is one of plain HTTP.
+    """
+    full = url if "://" in url else f"http://{url}"
+    return Connection(Address(full.rstrip("/"), project, location))
+
+
+def show_traffic(endpoint: Endpoint) -> None:
+    """Print a line for each deployed model of an endpoint."""
+    for one in endpoint.deployed:
+        click.echo(f"serving     {one.id} (version {one.version}), {one.percent} %")
+    if not endpoint.deployed:
+        click.echo(f"nothing is deployed to {endpoint.display_name}")
 
 
 def pairs(

@@ -1,6 +1,7 @@
 """One server, its project and location, and how its answers become values."""
 
 import dataclasses
+import ipaddress
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from homeport.errors import (
     Code,
     DeadlineExceededError,
     HomeportError,
+    InvalidArgumentError,
     UnavailableError,
 )
 
@@ -68,11 +70,19 @@ class Connection:
 
     Args:
         address: Which server, and where on it.
+
+    Raises:
+        InvalidArgumentError: The address has no URL of a server.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._http = httpx.Client(base_url=address.url, timeout=_TIMEOUT_S)
+        self._http = httpx.Client(
+            base_url=address.url,
+            timeout=_TIMEOUT_S,
+            # A proxy of the environment knows nothing of this machine's loopback.
+            trust_env=not _is_loopback(_host(address.url)),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +111,26 @@ class Connection:
             UnavailableError: No server answers there.
         """
         return self._json("POST", path, json=dict(document))
+
+    def patch(
+        self, path: str, document: Mapping[str, Any], **query: str
+    ) -> dict[str, Any]:
+        """Change the resource at a path; return it as it now stands.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._json("PATCH", path, params=query, json=dict(document))
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Delete the resource at a path and return what is answered.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._json("DELETE", path)
 
     def post_bytes(self, path: str, body: bytes) -> bytes:
         """Post JSON text and return the text that is answered.
@@ -181,6 +211,28 @@ class Connection:
         if response.is_success:
             return response
         raise _refusal(response)
+
+
+def _host(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidArgumentError(
+            f"{url!r} is no address of a server ({error}): give one such as "
+            "http://127.0.0.1:8080"
+        ) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise InvalidArgumentError(
+            f"{url!r} is no address of a server: give one such as http://127.0.0.1:8080"
+        )
+    return parsed.host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _chunks(file: pathlib.Path, on_progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -32,6 +32,11 @@ class Model:
     labels: Mapping[str, str]
     update_time: str
 
+    @property
+    def id(self) -> str:
+        """The last segment of its name."""
+        return self.name.rpartition("/")[2]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Deployed:
@@ -107,10 +112,46 @@ def models(connection: Connection, filter_text: str = "") -> Iterator[Model]:
 
 
 def versions(connection: Connection, model: str) -> Iterator[Model]:
-    """Yield the versions of a model."""
-    name = model if "/" in model else f"{connection.address.parent}/models/{model}"
-    for found in _pages(connection, f"/v1/{name}:listVersions", "models", ""):
+    """Yield the versions of the model with this full name."""
+    for found in _pages(connection, f"/v1/{model}:listVersions", "models", ""):
         yield _model(found)
+
+
+def find_model(connection: Connection, wanted: str) -> str:
+    """Return the full name of the model with this full name, id or display name.
+
+    Raises:
+        NotFoundError: None has it.
+        InvalidArgumentError: Several have this display name.
+    """
+    every = list(models(connection))
+    for one in every:
+        if wanted in {one.name, one.id}:
+            return one.name
+    named = [one for one in every if one.display_name == wanted]
+    if not named:
+        raise NotFoundError(
+            f"no model is called {wanted!r}: `homeport models list` shows those there "
+            "are"
+        )
+    if len(named) > 1:
+        ids = ", ".join(one.id for one in named)
+        raise InvalidArgumentError(
+            f"{len(named)} models are called {wanted!r}: name one by its id, {ids}"
+        )
+    return named[0].name
+
+
+def make_default(connection: Connection, version: str) -> None:
+    """Make the version with this full name the one that its model's name means."""
+    path = f"/v1/{version}:mergeVersionAliases"
+    connection.post(path, {"versionAliases": ["default"]})
+
+
+def delete_model(connection: Connection, model: str) -> None:
+    """Delete a model with all its versions; `model@ID` deletes that version alone."""
+    verb = ":deleteVersion" if "@" in model else ""
+    connection.wait(connection.delete(f"/v1/{model}{verb}"))
 
 
 def endpoints(connection: Connection, filter_text: str = "") -> Iterator[Endpoint]:
@@ -182,10 +223,38 @@ def deploy(
     return Deployed(made["id"], made["model"], made["modelVersionId"], split["0"])
 
 
-def undeploy(connection: Connection, endpoint: Endpoint, deployed_id: str) -> None:
-    """Undeploy a model that has no traffic, and wait until it is gone."""
+def undeploy(
+    connection: Connection,
+    endpoint: Endpoint,
+    deployed_id: str,
+    split: Mapping[str, int] | None = None,
+) -> None:
+    """Undeploy a model and wait until it is gone.
+
+    Args:
+        connection: The server.
+        endpoint: Where it is deployed.
+        deployed_id: Which.
+        split: The split of the others; may be left out if it has no traffic or is the
+            last one.
+    """
     path = f"/v1/{endpoint.name}:undeployModel"
-    connection.wait(connection.post(path, {"deployedModelId": deployed_id}))
+    request = {"deployedModelId": deployed_id, "trafficSplit": dict(split or {})}
+    connection.wait(connection.post(path, request))
+
+
+def set_traffic(
+    connection: Connection, endpoint: Endpoint, split: Mapping[str, int]
+) -> None:
+    """Replace an endpoint's split."""
+    connection.patch(
+        f"/v1/{endpoint.name}", {"trafficSplit": dict(split)}, updateMask="trafficSplit"
+    )
+
+
+def delete_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+    """Delete an endpoint to which nothing is deployed."""
+    connection.wait(connection.delete(f"/v1/{endpoint.name}"))
 
 
 def predict(connection: Connection, endpoint: Endpoint, body: bytes) -> bytes:

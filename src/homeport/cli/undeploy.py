@@ -1,0 +1,33 @@
+"""`homeport undeploy`: take a version out of service."""
+
+from typing import Final
+
+import click
+
+from homeport.cli import options
+from homeport.client import registry, traffic
+
+_EPILOG: Final = """\b
+Examples:
+  homeport undeploy digits v2
+  homeport undeploy digits 4711
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("endpoint")
+@click.argument("deployed_model")
+@options.server_options
+def undeploy(endpoint: str, deployed_model: str, **server: str) -> None:
+    """Undeploy DEPLOYED_MODEL (id, or version as v2) from ENDPOINT (name or id).
+
+    Its share of the traffic goes to the others, in the proportions of theirs. What it
+    has accepted is still answered.
+    """
+    with options.connect(**server) as connection:
+        found = registry.find_endpoint(connection, endpoint)
+        leaving = traffic.find_deployed(found, deployed_model)
+        split = traffic.without(found, leaving)
+        registry.undeploy(connection, found, leaving.id, split)
+        click.echo(f"undeployed  {leaving.id} (version {leaving.version})")
+        options.show_traffic(registry.find_endpoint(connection, found.name))

@@ -1,0 +1,107 @@
+"""How an endpoint's traffic is shared anew: whole percents that sum to 100."""
+
+from typing import Final
+
+from homeport.client.registry import Deployed, Endpoint
+from homeport.errors import InvalidArgumentError, NotFoundError
+
+# What a deployment calls the model that it is about to deploy.
+_NEW: Final = "0"
+
+
+def with_new(endpoint: Endpoint, percent: int) -> dict[str, int]:
+    """Return a split that gives `percent` to the new one, the rest as it was shared.
+
+    Where nothing has traffic yet, the new one gets all of it.
+    """
+    serving = {one.id: one.percent for one in endpoint.deployed if one.percent}
+    if not serving:
+        return {_NEW: 100}
+    return {_NEW: percent, **_shared(serving, 100 - percent)}
+
+
+def without(endpoint: Endpoint, leaving: Deployed) -> dict[str, int]:
+    """Return a split that gives a deployed model's share to the others, as they share.
+
+    Returns:
+        Empty if there is nothing to share anew.
+
+    Raises:
+        InvalidArgumentError: None of the others has traffic: somebody must choose.
+    """
+    others = {one.id: one.percent for one in endpoint.deployed if one.id != leaving.id}
+    if not others or not leaving.percent:
+        return {}
+    serving = {id_: percent for id_, percent in others.items() if percent}
+    if not serving and len(others) > 1:
+        raise InvalidArgumentError(
+            f"deployed model {leaving.id} has all the traffic: give it to one of "
+            f"{', '.join(others)} first, with `homeport traffic`"
+        )
+    # One that is left alone gets everything, also if it had nothing.
+    return _shared(serving or dict.fromkeys(others, 100), 100)
+
+
+def of_shares(endpoint: Endpoint, shares: tuple[str, ...]) -> dict[str, int]:
+    """Return the split that `DEPLOYED_MODEL=PERCENT` arguments mean.
+
+    Those that are not named get nothing.
+
+    Raises:
+        InvalidArgumentError: A share is not written so, or is named twice.
+        NotFoundError: The endpoint has no such deployed model.
+    """
+    split = {one.id: 0 for one in endpoint.deployed}
+    named: set[str] = set()
+    for share in shares:
+        wanted, _, percent = share.rpartition("=")
+        if not wanted or not percent.isdecimal():
+            raise InvalidArgumentError(
+                f"{share!r} is not DEPLOYED_MODEL=PERCENT, such as v2=100"
+            )
+        deployed = find_deployed(endpoint, wanted)
+        if deployed.id in named:
+            raise InvalidArgumentError(f"deployed model {deployed.id} is named twice")
+        named.add(deployed.id)
+        split[deployed.id] = int(percent)
+    if sum(split.values()) != 100:  # noqa: PLR2004  # percent
+        raise InvalidArgumentError(
+            f"the shares add up to {sum(split.values())}: they must add up to 100"
+        )
+    return split
+
+
+def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
+    """Return the deployed model with this id, or of this version: `v2` or `2`.
+
+    Raises:
+        NotFoundError: The endpoint has none.
+        InvalidArgumentError: Several are of this version.
+    """
+    for one in endpoint.deployed:
+        if one.id == wanted:
+            return one
+    version = wanted.removeprefix("v")
+    found = [one for one in endpoint.deployed if one.version == version]
+    if not found:
+        there = ", ".join(f"{one.id} (v{one.version})" for one in endpoint.deployed)
+        raise NotFoundError(
+            f"endpoint {endpoint.display_name} has no deployed model {wanted!r}: it "
+            f"has {there or 'none'}"
+        )
+    if len(found) > 1:
+        ids = ", ".join(one.id for one in found)
+        raise InvalidArgumentError(
+            f"{len(found)} deployed models are of version {version}: name one by its "
+            f"id, {ids}"
+        )
+    return found[0]
+
+
+def _shared(serving: dict[str, int], percent: int) -> dict[str, int]:
+    """Share in these proportions; what rounding leaves goes to the largest."""
+    total = sum(serving.values())
+    split = {id_: share * percent // total for id_, share in serving.items()}
+    largest = max(serving, key=lambda id_: serving[id_])
+    split[largest] += percent - sum(split.values())
+    return split
