@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from homeport.errors import HomeportError, UnavailableError
@@ -121,12 +121,12 @@ class FakeRuntime:
         self,
         launch: Launch,
         *,
-        on_log: Callable[[str], None],
+        on_log: Callable[[Sequence[str]], None],
         on_room: Callable[[], None],
     ) -> FakeReplica:
         self.launches.append(launch)
-        for line in self.prints:
-            on_log(line)
+        if self.prints:
+            on_log(self.prints)
         if self.held is not None:
             await self.held.wait()
         if self.failures:

@@ -64,7 +64,7 @@ async def running(
 ) -> AsyncIterator[Replica]:
     lines = [] if log is None else log
     spec = ReplicaSpec(model_dir, environment, load_timeout_s=DEADLINE_S)
-    replica = await Replica.start(spec, on_log=lines.append)
+    replica = await Replica.start(spec, on_log=lines.extend)
     try:
         yield replica
     finally:

@@ -1,7 +1,7 @@
 """The runtime that starts workers as processes of this machine."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker import replica
@@ -21,7 +21,7 @@ class LocalRuntime:
         self,
         launch: Launch,
         *,
-        on_log: Callable[[str], None],
+        on_log: Callable[[Sequence[str]], None],
         on_room: Callable[[], None],
     ) -> Replica:
         """Return a replica whose model is loaded.

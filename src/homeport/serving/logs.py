@@ -6,8 +6,8 @@ import datetime as dt
 import io
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
@@ -30,16 +30,23 @@ class ReplicaLog:
         self._path = path
         self._now = now
         self._lines: collections.deque[str] | None = None
-        self._file: TextIO | None = None
+        self._file: io.FileIO | None = None
+        self._size = 0
 
-    def write(self, line: str) -> None:
-        """Add one line; one that the disk does not take is kept in memory alone."""
-        stamped = f"{self._now().isoformat(timespec='milliseconds')} {line}"
-        self._last_lines().append(stamped)
+    def write(self, lines: Sequence[str]) -> None:
+        """Add lines that came together; what the disk does not take is in memory alone.
+
+        They share one time stamp and one write: a replica may print much, and this
+        runs on the server's event loop.
+        """
+        stamp = self._now().isoformat(timespec="milliseconds")
+        stamped = [f"{stamp} {line}" for line in lines]
+        self._last_lines().extend(stamped)
         try:
-            self._append(stamped)
+            self._append("".join([f"{line}\n" for line in stamped]))
         except OSError:
-            self._file = None
+            with contextlib.suppress(OSError):
+                self.close()
 
     def tail(self, lines: int) -> list[str]:
         """Return up to `lines` of the last lines, those of earlier servers too."""
@@ -52,22 +59,21 @@ class ReplicaLog:
             self._lines = collections.deque(earlier, maxlen=_LINES_IN_MEMORY)
         return self._lines
 
-    def _append(self, stamped: str) -> None:
+    def _append(self, text: str) -> None:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open(
-                "a", encoding="utf-8", errors="backslashreplace", buffering=1
-            )
-        self._file.write(stamped + "\n")
-        if self._file.tell() > _FILE_BYTES:
+            self._file = self._path.open("ab", buffering=0)
+            self._size = self._file.tell()
+        self._size += self._file.write(text.encode("utf-8", "backslashreplace"))
+        if self._size > _FILE_BYTES:
             self.close()
             self._path.replace(self._path.with_suffix(".log.1"))
 
     def close(self) -> None:
         """Close the file; a later line opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def remove(self) -> None:
         """Forget every line; whoever has the path next begins with none."""

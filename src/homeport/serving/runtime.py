@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from homeport.worker.replica import LoadReport, Reply
@@ -65,14 +65,14 @@ class Runtime(Protocol):
         self,
         launch: Launch,
         *,
-        on_log: Callable[[str], None],
+        on_log: Callable[[Sequence[str]], None],
         on_room: Callable[[], None],
     ) -> Replica:
         """Return a replica whose model is loaded.
 
         Args:
             launch: What to start it from.
-            on_log: Receives each line it prints.
+            on_log: Receives the lines it prints, as they come.
             on_room: Called when answers have made room for further requests.
 
         Raises:

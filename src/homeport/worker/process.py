@@ -6,7 +6,6 @@ it goes, and an environment made from nothing. What it prints comes back line by
 
 import asyncio
 import contextlib
-import logging
 import os
 import pathlib
 import shutil
@@ -14,13 +13,12 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from homeport.errors import UnavailableError
+from homeport.worker.output import WorkerLog
 
-_LOG: Final = logging.getLogger(__name__)
-MAX_LINE_BYTES: Final = 8 * 1024
 _LOG_END_TIMEOUT_S: Final = 1.0
 
 
@@ -34,7 +32,7 @@ class WorkerProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        log: "WorkerLog",
+        log: WorkerLog,
         private_dir: pathlib.Path,
         on_exit: Callable[[str], None],
     ) -> None:
@@ -72,80 +70,11 @@ class WorkerProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-class WorkerLog(asyncio.Protocol):
-    """Hands over, line by line, what is written into a pipe.
-
-    Attributes:
-        closed: Resolves when the last writer has closed the pipe.
-    """
-
-    def __init__(self, on_log: Callable[[str], None]) -> None:
-        self._on_log = on_log
-        self._lines = LineCutter()
-        self._transport: asyncio.BaseTransport | None = None
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Hand over the lines that `data` completed."""
-        self._hand_over(self._lines.feed(data))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Hand over the line begun."""
-        del exc
-        self._hand_over(self._lines.end())
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def close(self) -> None:
-        """Stop reading, whoever still writes."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _hand_over(self, lines: list[str]) -> None:
-        for line in lines:
-            try:
-                self._on_log(line)
-            except Exception:  # noqa: BLE001  # logged; the pipe must still be read
-                _LOG.exception("a worker's line could not be handed over")
-
-
-class LineCutter:
-    """Cuts bytes into lines of at most `MAX_LINE_BYTES`; the rest of a line is lost."""
-
-    def __init__(self) -> None:
-        self._line = bytearray()
-
-    def feed(self, chunk: bytes) -> list[str]:
-        """Return the lines that `chunk` completed, without their ends."""
-        *complete, rest = chunk.split(b"\n")
-        lines = []
-        for part in complete:
-            self._add(part)
-            lines += self.end()
-        self._add(rest)
-        return lines
-
-    def end(self) -> list[str]:
-        """Return the line begun, if there is one."""
-        line = bytes(self._line)
-        self._line.clear()
-        if not line:
-            return []
-        return [line.decode("utf-8", "replace").rstrip("\r")]
-
-    def _add(self, part: bytes) -> None:
-        self._line += part[: MAX_LINE_BYTES - len(self._line)]
-
-
 async def spawn(
     link_fd: socket.socket,
     environment: Mapping[str, str],
     *,
-    on_log: Callable[[str], None],
+    on_log: Callable[[Sequence[str]], None],
     on_exit: Callable[[str], None],
     scratch_dir: pathlib.Path | None = None,
 ) -> WorkerProcess:
@@ -154,7 +83,7 @@ async def spawn(
     Args:
         link_fd: One end of a socket pair.
         environment: The deployment's variables.
-        on_log: Called with each line the process prints.
+        on_log: Called with the lines the process prints, as they come.
         on_exit: Called once with how it ended, before `ended` resolves.
         scratch_dir: Where its private directory is made, None for the system's place.
 
@@ -199,7 +128,7 @@ def _command(fd: int) -> list[str]:
     return [sys.executable, "-P", "-m", "homeport.worker", "--fd", str(fd)]
 
 
-async def _open_log(on_log: Callable[[str], None]) -> tuple[WorkerLog, int]:
+async def _open_log(on_log: Callable[[Sequence[str]], None]) -> tuple[WorkerLog, int]:
     """Return the reading side of a new pipe, and the file descriptor to write to.
 
     asyncio's own PIPE would let `wait` wait for every process that holds the pipe, not

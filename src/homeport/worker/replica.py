@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import pathlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from homeport.errors import Code, HomeportError, UnavailableError
@@ -106,7 +106,7 @@ class Replica:
         cls,
         spec: ReplicaSpec,
         *,
-        on_log: Callable[[str], None],
+        on_log: Callable[[Sequence[str]], None],
         on_room: Callable[[], None] = lambda: None,
     ) -> Self:
         """Start a worker and return it with its model loaded.
@@ -115,7 +115,8 @@ class Replica:
 
         Args:
             spec: What to run.
-            on_log: Called with each line that the worker prints, at most 8 KiB long.
+            on_log: Called with the lines that the worker prints, each at most 8 KiB
+                long, as they come.
             on_room: Called after replies have come, when further requests may be sent.
 
         Raises:
@@ -204,7 +205,9 @@ class Replica:
             raise RuntimeError("the replica has not started")
         return self._link
 
-    async def _load(self, spec: ReplicaSpec, on_log: Callable[[str], None]) -> None:
+    async def _load(
+        self, spec: ReplicaSpec, on_log: Callable[[Sequence[str]], None]
+    ) -> None:
         ours, childs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003  # the standard library's signature
         with contextlib.ExitStack() as undo:

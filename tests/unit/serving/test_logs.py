@@ -18,8 +18,8 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_lines_are_stamped_kept_and_written_at_once(path: pathlib.Path) -> None:
     log = ReplicaLog(path, lambda: T0)
 
-    log.write("first")
-    log.write("zweite äöü \udc80")
+    log.write(["first"])
+    log.write(["zweite äöü \udc80"])
 
     assert log.tail(9) == [
         "2026-01-01T00:00:00.000+00:00 first",
@@ -36,7 +36,7 @@ def test_lines_are_stamped_kept_and_written_at_once(path: pathlib.Path) -> None:
 def test_the_tail_is_bounded(path: pathlib.Path, asked: int, first: str) -> None:
     log = ReplicaLog(path, lambda: T0)
     for number in range(1200):
-        log.write(str(number - 200))
+        log.write([str(number - 200)])
 
     tail = log.tail(asked)
 
@@ -50,7 +50,7 @@ def test_a_full_file_is_put_aside_and_at_most_two_are_kept(path: pathlib.Path) -
     log = ReplicaLog(path, lambda: T0)
 
     for _ in range(4000):
-        log.write(LINE)
+        log.write([LINE])
     log.close()
 
     files = sorted(path.parent.iterdir())
@@ -62,7 +62,7 @@ def test_a_full_file_is_put_aside_and_at_most_two_are_kept(path: pathlib.Path) -
 def test_a_later_server_goes_on_with_the_file(path: pathlib.Path) -> None:
     for line in ("before", "after"):
         log = ReplicaLog(path, lambda: T0)
-        log.write(line)
+        log.write([line])
         log.close()
         log.close()
 
@@ -106,11 +106,11 @@ def test_values_of_the_environment_are_not_told(
 
 def test_the_tail_goes_on_from_an_earlier_server(path: pathlib.Path) -> None:
     earlier = ReplicaLog(path, lambda: T0)
-    earlier.write("before the restart")
+    earlier.write(["before the restart"])
     earlier.close()
 
     later = ReplicaLog(path, lambda: T0)
-    later.write("after it")
+    later.write(["after it"])
     later.close()
 
     assert [line.split(" ", 1)[1] for line in later.tail(10)] == [
@@ -126,6 +126,20 @@ def test_a_disk_that_takes_nothing_does_not_stop_the_log(
     blocked.write_text("not a folder")
     log = ReplicaLog(blocked / "7.log", lambda: T0)
 
-    log.write("still here")
+    log.write(["still here"])
 
     assert log.tail(1)[0].endswith(" still here")
+
+
+def test_lines_that_came_together_share_a_stamp_and_a_write(
+    path: pathlib.Path,
+) -> None:
+    stamps = iter([T0])
+    log = ReplicaLog(path, lambda: next(stamps))
+
+    log.write([f"line {number}" for number in range(5000)])
+
+    assert len(log.tail(2000)) == 1000
+    assert log.tail(1)[0].endswith(" line 4999")
+    assert len(path.read_text().splitlines()) == 5000
+    log.close()

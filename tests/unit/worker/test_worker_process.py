@@ -1,11 +1,10 @@
-"""What a worker's parent makes of its environment, its lines and its end."""
+"""What a worker's parent makes of its environment and its end."""
 
 import pathlib
 
 import pytest
 
 from homeport.worker import process
-from homeport.worker.process import LineCutter
 
 
 def test_nothing_of_the_servers_environment_but_path_is_passed_on() -> None:
@@ -26,23 +25,6 @@ def test_nothing_of_the_servers_environment_but_path_is_passed_on() -> None:
         "OPENBLAS_NUM_THREADS": "1",
         "MY_LABEL": "x",
     }
-
-
-def test_chunks_become_lines_wherever_they_are_cut() -> None:
-    cutter = LineCutter()
-
-    lines = [*cutter.feed(b"on"), *cutter.feed(b"e\r\n\ntwo\nth\xff"), *cutter.end()]
-
-    assert lines == ["one", "two", "th\ufffd"]
-
-
-def test_a_line_without_end_keeps_only_its_beginning() -> None:
-    cutter = LineCutter()
-
-    for _ in range(100):
-        assert cutter.feed(b"x" * 65536) == []
-
-    assert cutter.feed(b"\nnext\n") == ["x" * 8192, "next"]
 
 
 @pytest.mark.parametrize(
