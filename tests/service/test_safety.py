@@ -249,7 +249,7 @@ def cli(server: Server, tmp_path: pathlib.Path) -> Callable[..., str]:
 
 
 def test_from_a_handler_to_two_versions_that_share_traffic(
-    cli: Callable[..., str], tmp_path: pathlib.Path
+    server: Server, cli: Callable[..., str], tmp_path: pathlib.Path
 ) -> None:
     for number in (1, 2, 3):
         source = (
@@ -259,13 +259,18 @@ def test_from_a_handler_to_two_versions_that_share_traffic(
         pack(tmp_path, source, number)
     shown = homeport("inspect", "v1/words.mar", cwd=tmp_path)
 
-    first = cli("deploy", "v1/words.mar", "--env", "MODE=fast", "--label", "team=a")
+    first = cli(
+        *("deploy", "v1/words.mar", "--env", "MODE=fast", "--label", "team=a"),
+        *("--traffic", "20"),
+    )
     second = cli("deploy", "v2/words.mar")
     third = cli("deploy", "v3/words.mar", "--traffic", "20")
 
     assert "handler.py" in shown.stdout
     assert re.search(r"^registered  \S+@1$", first, re.MULTILINE)
+    assert re.search(r"^deployed    \S+ as \d+, 100 %$", first, re.MULTILINE)
     assert "curl -X POST http" in first
+    assert f"homeport predict words --url {server.url} --project cli --json" in first
     assert re.search(r"^registered  \S+@2$", second, re.MULTILINE)
     assert re.search(r"^undeployed  \d+ \(version 1\)$", second, re.MULTILINE)
     assert re.search(r"^registered  \S+@3$", third, re.MULTILINE)
@@ -294,6 +299,30 @@ def check_the_way_back(cli: Callable[..., str]) -> None:
     cli("models", "delete", "words")
     assert len(cli("models", "list").splitlines()) == 1
     assert len(cli("endpoints", "list").splitlines()) == 1
+
+
+def test_a_deployment_that_fails_leaves_what_served_before(
+    server: Server, tmp_path: pathlib.Path
+) -> None:
+    pack(tmp_path, "def handle(data, context):\n    return data\n", 1)
+    pack(tmp_path, "def handle(data, context):\n    raise ValueError('no good')\n", 2)
+    where = ("--url", server.url, "--project", "fails")
+
+    alone = homeport(
+        *("deploy", "v2/words.mar", "--endpoint", "other", *where), cwd=tmp_path
+    )
+    homeport("deploy", "v1/words.mar", *where, cwd=tmp_path)
+    beside = homeport("deploy", "v2/words.mar", *where, cwd=tmp_path)
+
+    assert (alone.returncode, beside.returncode) == (1, 1)
+    assert "removed again: " in alone.stderr
+    assert "no good" in beside.stderr
+    assert re.search(r"^registered, not deployed: \S+@3 ", beside.stderr, re.MULTILINE)
+    assert re.search(r"^still serving: \d+ \(version 2\), 100 %$", beside.stderr, re.M)
+    endpoints = homeport("endpoints", "list", *where).stdout.splitlines()[1:]
+    assert [line.split()[1] for line in endpoints] == ["words"]
+    versions = homeport("models", "versions", "words", *where).stdout.splitlines()[1:]
+    assert ["default" in line for line in versions] == [False, True, False]
 
 
 def pack(folder: pathlib.Path, source: str, number: int) -> None:
@@ -358,6 +387,19 @@ def check_predictions(cli: Callable[..., str], folder: pathlib.Path) -> None:
         pytest.param(["models", "versions", "77"], ["77"], id="unknown model"),
         pytest.param(["models", "list", "--filter", "x ="], ["filter"], id="filter"),
         pytest.param(["deploy", "plain.mar"], ["zip"], id="not an archive"),
+        pytest.param(
+            ["predict", "e", "--json", "5"],
+            ["--json 5", "list of instances"],
+            id="a number",
+        ),
+        pytest.param(
+            ["predict", "e", "--json", '"a"'], ["list of instances"], id="a string"
+        ),
+        pytest.param(
+            ["predict", "e", "--json", "-"], ["the request is not JSON"], id="no input"
+        ),
+        pytest.param(["undeploy", "nobody", "v1"], ["'nobody'"], id="undeploy nobody"),
+        pytest.param(["models", "delete", "none@2"], ["'none'"], id="delete none"),
         pytest.param(["logs", "nobody"], ["'nobody'"], id="logs of nobody"),
     ],
 )
@@ -371,6 +413,47 @@ def test_a_command_that_fails_says_why_in_one_line(
     assert ended.returncode == 1
     assert ended.stdout == ""
     check_one_line(ended.stderr, "Error: ", *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["--env", "AIP_X=1"], "'AIP_X'", id="reserved variable"),
+        pytest.param(["--env", "1X=1"], "'1X'", id="no name of a variable"),
+        pytest.param(["--label", "Team=a"], "'Team'", id="label"),
+        pytest.param(["--label", "team"], "KEY=VALUE", id="no value"),
+    ],
+)
+def test_what_the_server_would_refuse_is_refused_before_the_upload(
+    mlp_archive: pathlib.Path, arguments: list[str], words: str
+) -> None:
+    ended = homeport(
+        "deploy", str(mlp_archive), *arguments, "--url", "http://127.0.0.1:9"
+    )
+
+    assert ended.returncode == 2
+    assert words in ended.stderr
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_does_not_stand_before_loopback(
+    server: Server, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    url = scheme + server.url.removeprefix("http://")
+
+    ended = homeport("models", "list", "--url", url)
+
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("url", ["http://", "ftp://127.0.0.1", "http://a:b", "a:b"])
+def test_an_address_of_no_server_is_named(url: str) -> None:
+    ended = homeport("models", "list", "--url", url)
+
+    assert ended.returncode == 1
+    check_one_line(ended.stderr, "is no address of a server")
 
 
 def test_without_a_server_a_command_says_how_to_start_one() -> None:

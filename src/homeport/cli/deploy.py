@@ -1,7 +1,8 @@
 """`homeport deploy`: from an archive to an endpoint that answers."""
 
+import contextlib
 import hashlib
-import json
+import shlex
 import time
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 from homeport.archive import mar
 from homeport.cli import options
 from homeport.client import registry
-from homeport.client.connection import Connection
+from homeport.client import traffic as splits
+from homeport.client.connection import Connection, ServerError
 from homeport.client.registry import Endpoint
-from homeport.errors import NotFoundError
+from homeport.errors import HomeportError, NotFoundError
 
 _BAR_FROM_BYTES: Final = 20_000_000
 _EPILOG: Final = """\b
@@ -43,15 +45,22 @@ Examples:
     type=click.IntRange(1, 100),
     default=100,
     show_default=True,
-    help="Percent for the new version; at 100 the older ones are undeployed.",
+    help="Percent for the new version, if others have traffic; at 100 the older ones "
+    "are undeployed.",
 )
 @click.option("--description", default="", help="Of this version.")
-@click.option("--label", "labels", multiple=True, callback=options.pairs)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    callback=options.labels,
+    help="KEY=VALUE; may be repeated.",
+)
 @click.option(
     "--env",
     "environment",
     multiple=True,
-    callback=options.pairs,
+    callback=options.variables,
     help="KEY=VALUE for the handler; may be repeated.",
 )
 @options.server_options
@@ -74,33 +83,71 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     with options.connect(**server) as connection:
         uri = _upload(connection, archive)
         click.echo(f"uploaded    {uri}")
+        # Without an alias: what the plain name means moves when the version answers.
         model = {
             "displayName": name,
             "versionDescription": description,
             "artifactUri": uri,
             "labels": labels,
-            # The new version becomes the one that the model's plain name means.
-            "versionAliases": ["default"],
             "containerSpec": {
                 "env": [{"name": key, "value": environment[key]} for key in environment]
             },
         }
-        model_name, version = registry.register(
+        model_name, number = registry.register(
             connection, model, _existing(connection, name)
         )
-        click.echo(f"registered  {model_name}@{version}")
-        endpoint = _endpoint(connection, endpoint_name or name)
-        split = _split(endpoint, traffic)
-        deployed = registry.deploy(
-            connection, endpoint, f"{model_name}@{version}", split, replicas
+        version = f"{model_name}@{number}"
+        click.echo(f"registered  {version}")
+        endpoint = _deploy(
+            connection, version, endpoint_name or name, (traffic, replicas)
         )
-        click.echo(f"deployed    {endpoint.name} as {deployed.id}, {traffic} %")
-        for older in endpoint.deployed if traffic == 100 else ():  # noqa: PLR2004  # percent
-            registry.undeploy(connection, endpoint, older.id)
-            click.echo(f"undeployed  {older.id} (version {older.version})")
         seconds = time.monotonic() - began
-        click.echo(f"ready after {seconds:.1f} s. Predict with:\n")
-        click.echo(_curl(connection, endpoint))
+        click.echo(f"ready after {seconds:.1f} s\n")
+        click.echo(_next_steps(connection, endpoint, endpoint_name or name))
+
+
+def _deploy(
+    connection: Connection, version: str, wanted: str, size: tuple[int, int]
+) -> Endpoint:
+    """Deploy a registered version with a percentage and replicas; say what happens."""
+    traffic, replicas = size
+    endpoint, is_new = _endpoint(connection, wanted)
+    split = splits.with_new(endpoint, traffic)
+    try:
+        deployed = registry.deploy(connection, endpoint, version, split, replicas)
+    except ServerError:
+        _tell_what_is_left(connection, version, endpoint, is_new=is_new)
+        raise
+    click.echo(f"deployed    {endpoint.name} as {deployed.id}, {deployed.percent} %")
+    if deployed.percent != traffic:
+        click.echo("            nothing else has traffic there: it gets everything")
+    registry.make_default(connection, version)
+    for older in endpoint.deployed if traffic == 100 else ():  # noqa: PLR2004  # percent
+        registry.undeploy(connection, endpoint, older.id)
+        click.echo(f"undeployed  {older.id} (version {older.version})")
+    return endpoint
+
+
+def _tell_what_is_left(
+    connection: Connection, version: str, endpoint: Endpoint, *, is_new: bool
+) -> None:
+    """Say what a failed deployment leaves, without an endpoint made for it alone."""
+    # The first version cannot be deleted alone: its model goes with it.
+    model = version.rpartition("/")[2].removesuffix("@1")
+    click.echo(
+        f"registered, not deployed: {version} (`homeport models delete"
+        f"{options.naming(connection.address)} {model}` removes it)",
+        err=True,
+    )
+    if is_new:
+        with contextlib.suppress(HomeportError):
+            registry.delete_endpoint(connection, endpoint)
+            click.echo(f"removed again: {endpoint.name}", err=True)
+    for one in endpoint.deployed:
+        click.echo(
+            f"still serving: {one.id} (version {one.version}), {one.percent} %",
+            err=True,
+        )
 
 
 def _upload(connection: Connection, archive: Path) -> str:
@@ -128,31 +175,21 @@ def _existing(connection: Connection, display_name: str) -> str:
     return ""
 
 
-def _endpoint(connection: Connection, wanted: str) -> Endpoint:
+def _endpoint(connection: Connection, wanted: str) -> tuple[Endpoint, bool]:
+    """Return the endpoint that is wanted, and whether it was made for that."""
     try:
-        return registry.find_endpoint(connection, wanted)
+        return registry.find_endpoint(connection, wanted), False
     except NotFoundError:
-        return registry.create_endpoint(connection, wanted)
+        return registry.create_endpoint(connection, wanted), True
 
 
-def _split(endpoint: Endpoint, traffic: int) -> dict[str, int]:
-    """Return a split that gives `traffic` to the new one, the rest as it was shared.
-
-    Shares are whole percents: what rounding leaves goes to the largest.
-    """
-    serving = {one.id: one.percent for one in endpoint.deployed if one.percent}
-    if not serving:
-        return {"0": 100}
-    rest = 100 - traffic
-    split = {id_: percent * rest // 100 for id_, percent in serving.items()}
-    largest = max(serving, key=lambda id_: serving[id_])
-    split[largest] += rest - sum(split.values())
-    return {"0": traffic, **split}
-
-
-def _curl(connection: Connection, endpoint: Endpoint) -> str:
+def _next_steps(connection: Connection, endpoint: Endpoint, wanted: str) -> str:
+    """Return the lines of a prediction; what stands for the input is marked."""
     url = f"{connection.address.url}/v1/{endpoint.name}:predict"
-    body = json.dumps({"instances": ["..."]})
+    options_text = options.naming(connection.address)
     return (
-        f"  curl -X POST {url} \\\n    -H 'Content-Type: application/json' -d '{body}'"
+        "Predict with one of these; replace ... by your input:\n\n"
+        f"  homeport predict {shlex.quote(wanted)}{options_text} --json '[...]'\n\n"
+        f"  curl -X POST {url} \\\n    -H 'Content-Type: application/json' "
+        "-d '{\"instances\": [...]}'"
     )

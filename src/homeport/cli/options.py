@@ -1,5 +1,8 @@
 """Options and arguments that several commands share."""
 
+import os
+import re
+import shlex
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -7,11 +10,16 @@ import click
 
 from homeport.client.connection import Address, Connection
 from homeport.client.registry import Endpoint
+from homeport.errors import InvalidArgumentError
+from homeport.resources.model import check_labels
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 # A region of Vertex AI: the official SDK refuses any other word.
 DEFAULT_LOCATION: Final = "us-central1"
 DEFAULT_PROJECT: Final = "homeport"
+
+# EnvVar.name (aiplatform v1): a C identifier; AIP_ is reserved.
+_VARIABLE_RE: Final = re.compile(r"(?!AIP_)[A-Za-z_][A-Za-z0-9_]*")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -55,6 +63,23 @@ def connect(url: str, project: str, location: str) -> Connection:
     return Connection(Address(full.rstrip("/"), project, location))
 
 
+def naming(address: Address) -> str:
+    """Return the options, with a space before each, that lead a command here.
+
+    Empty where the defaults and the environment lead here anyway.
+    """
+    usual = (
+        ("url", address.url, DEFAULT_URL),
+        ("project", address.project, DEFAULT_PROJECT),
+        ("location", address.location, DEFAULT_LOCATION),
+    )
+    return "".join(
+        f" --{name} {shlex.quote(value)}"
+        for name, value, default in usual
+        if value != (os.environ.get(f"HOMEPORT_{name.upper()}") or default)
+    )
+
+
 def show_traffic(endpoint: Endpoint) -> None:
     """Print a line for each deployed model of an endpoint."""
     for one in endpoint.deployed:
@@ -75,3 +100,30 @@ def pairs(
                 f"{key or value!r} is not KEY=VALUE", param=parameter
             )
     return {key: value for key, _, value in split}
+
+
+def labels(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return KEY=VALUE arguments that may be labels; a click callback."""
+    given = pairs(ctx, parameter, values)
+    try:
+        check_labels(given)
+    except InvalidArgumentError as error:
+        raise click.BadParameter(error.message, param=parameter) from error
+    return given
+
+
+def variables(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return KEY=VALUE arguments that may be a handler's environment; a callback."""
+    given = pairs(ctx, parameter, values)
+    for name in given:
+        if not _VARIABLE_RE.fullmatch(name):
+            raise click.BadParameter(
+                f"{name!r}: a name has letters, digits and '_', does not begin with a "
+                "digit, and not with AIP_, which is the server's",
+                param=parameter,
+            )
+    return given

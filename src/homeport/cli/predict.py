@@ -1,6 +1,7 @@
 """`homeport predict`: ask an endpoint."""
 
 import base64
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from homeport.cli import options
 from homeport.client import registry
 from homeport.errors import InvalidArgumentError
 
+_SHOWN: Final = 80
 _EPILOG: Final = """\b
 Examples:
   homeport predict mlp --json '[[0.1, 0.2, 0.3, 0.4]]'
@@ -51,28 +53,45 @@ def predict(
 
 
 def _request(text: str) -> bytes:
+    document = _document(text)
+    if not isinstance(document, dict | list):
+        raise InvalidArgumentError(
+            f"--json {text.strip()[:_SHOWN]}: a request is a list of instances, "
+            'such as [1, 2], or {"instances": [...]}'
+        )
+    request: Any = document if isinstance(document, dict) else {"instances": document}
+    return json.dumps(request).encode()
+
+
+def _document(text: str) -> object:
+    """Return what JSON text, the file of that name or standard input says."""
     if text == "-":
-        text = sys.stdin.read()
-    elif not text.lstrip().startswith(("{", "[")):
-        text = _read(Path(text))
+        return _parsed(sys.stdin.read())
+    if text.lstrip().startswith(("{", "[")):
+        return _parsed(text)
+    path = Path(text)
     try:
-        document = json.loads(text)
+        return _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(text)
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise InvalidArgumentError(
+            f"--json {text[:_SHOWN]}: neither JSON text nor a readable file ({reason})"
+        ) from error
+
+
+def _parsed(text: str) -> object:
+    try:
+        document: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidArgumentError(
             f"the request is not JSON: {error.msg} at line {error.lineno} "
             f"column {error.colno}"
         ) from error
-    request: Any = document if isinstance(document, dict) else {"instances": document}
-    return json.dumps(request).encode()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidArgumentError(
-            f"--json {path}: neither JSON text nor a readable file ({error.strerror})"
-        ) from error
+    except RecursionError as error:
+        raise InvalidArgumentError("the request is nested too deeply") from error
+    return document
 
 
 def _from_files(files: tuple[Path, ...]) -> bytes:
