@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "extract",
     "inspect",
+    "is_extracted",
     "looks_like_archive",
 ]
 
@@ -115,11 +116,24 @@ def extract(
         NotFoundError: There is no such file.
         AlreadyExistsError: The directory exists and is not empty.
         InvalidArgumentError: As `check`; or a member's bytes are not those it declares.
+        ResourceExhaustedError: The disk is full.
     """
     with _opened(source, limits) as opened:
         _check_headers(opened)
         extraction.unpack(opened.archive, opened.archive.infolist(), directory)
         return opened.inventory
+
+
+def is_extracted(source: Path | BinaryIO, directory: Path) -> bool:
+    """Tell whether `directory` holds what `extract` would write, byte for byte.
+
+    Reads both directory and files through; see `extraction.verify` for what it costs.
+
+    Raises:
+        NotFoundError: There is no such archive.
+        InvalidArgumentError: As `inspect`.
+    """
+    return extraction.verify(inspect(source).members, directory)
 
 
 def _check_headers(opened: _Opened) -> None:

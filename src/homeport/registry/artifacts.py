@@ -5,16 +5,16 @@ each file, ordered by path, UTF-8. The sha256 of that text is the artifact's dig
 This is a format.
 """
 
-import contextlib
 import hashlib
+import logging
 import pathlib
 import re
+import threading
 from collections.abc import Iterable
 from typing import Final
 
-from homeport.archive import mar
+from homeport.archive import extraction, mar
 from homeport.errors import (
-    AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -24,6 +24,7 @@ from homeport.objects.blobs import Blobs
 from homeport.registry.buckets import Buckets
 from homeport.resources.model import Artifact, ArtifactFile
 
+_log: Final = logging.getLogger(__name__)
 _GS_URI: Final = re.compile(r"gs://([^/]+)/?(.*)", re.DOTALL)
 _CHUNK_BYTES: Final = 1 << 20
 _MAX_NAMED: Final = 5
@@ -43,6 +44,13 @@ class Artifacts:
         self._buckets = buckets
         self._blobs = blobs
         self._directory = directory
+        # What this server has found whole, or laid out itself.
+        self._verified: set[str] = set()
+        self._laying_out: dict[str, threading.Lock] = {}
+
+    def start(self) -> None:
+        """Remove what a killed server had begun to lay out; nobody lays out yet."""
+        extraction.clear_staging(self._directory)
 
     def stage(self, uri: str) -> Artifact:
         """Return the artifact at a `gs://` address as it is at this moment.
@@ -100,27 +108,43 @@ class Artifacts:
     def lay_out(self, artifact: Artifact) -> pathlib.Path:
         """Return the read-only folder with the content of the artifact's archive.
 
-        Blocks while it reads the archive through, the first time.
+        Blocks while it reads the archive through, the first time, or what an earlier
+        server has laid out of it: that is laid out anew if a byte of it is wrong. Later
+        calls cost nothing.
 
         Raises:
+            ResourceExhaustedError: The disk is full.
             FailedPreconditionError: No archive, or more than one.
             InvalidArgumentError: The archive is broken or hostile.
             DataLossError: The stored bytes are not those that were registered.
         """
         archive = self._only_archive(artifact)
         directory = self._directory / archive.sha256
-        if directory.exists():
-            return directory
+        # `setdefault` is one step, whichever threads come.
+        with self._laying_out.setdefault(archive.sha256, threading.Lock()):
+            if archive.sha256 not in self._verified:
+                if not self._is_whole(archive, directory):
+                    self._extract(archive, directory)
+                self._verified.add(archive.sha256)
+        return directory
+
+    def _is_whole(self, archive: ArtifactFile, directory: pathlib.Path) -> bool:
+        """Tell whether an earlier server laid it out, and no byte was lost since."""
+        if not directory.exists():
+            return False
+        with self._blobs.open(archive.sha256) as file:
+            if mar.is_extracted(file, directory):
+                return True
+        _log.warning("artifact %s was damaged: laying it out anew", archive.sha256)
+        extraction.discard(directory)
+        return False
+
+    def _extract(self, archive: ArtifactFile, directory: pathlib.Path) -> None:
         # First: damage of ours is not to be taken for a mistake in the archive.
         self._verify(archive)
         self._directory.mkdir(parents=True, exist_ok=True)
-        with (
-            self._blobs.open(archive.sha256) as file,
-            # Another deployment of the same bytes was quicker.
-            contextlib.suppress(AlreadyExistsError),
-        ):
+        with self._blobs.open(archive.sha256) as file:
             mar.extract(file, directory)
-        return directory
 
     def _only_archive(self, artifact: Artifact) -> ArtifactFile:
         archives = [file for file in artifact.files if file.path.endswith(".mar")]

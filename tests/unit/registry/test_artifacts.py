@@ -3,10 +3,12 @@
 import concurrent.futures
 import hashlib
 import io
+import os
 import pathlib
+import resource
 import threading
 import zipfile
-from typing import BinaryIO, final
+from collections.abc import Callable
 
 import pytest
 
@@ -15,8 +17,8 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    ResourceExhaustedError,
 )
-from homeport.objects.blobs import FileBlobs
 from homeport.registry.artifacts import Artifacts
 from homeport.resources.model import Artifact, ArtifactFile
 from rooms import DEADLINE_S, Rooms, archive
@@ -235,32 +237,92 @@ def test_lost_bytes_are_data_loss(rooms: Rooms) -> None:
     assert _laid_out(rooms) == []
 
 
-@final
-class _InStep:
-    """Blobs that are opened by two threads at the same moment."""
+def _restarted(rooms: Rooms) -> Artifacts:
+    directory = rooms.directory / "artifacts"
+    artifacts = Artifacts(rooms.buckets, rooms.blobs, directory)
+    artifacts.start()
+    return artifacts
 
-    def __init__(self, blobs: FileBlobs) -> None:
-        self._blobs = blobs
-        self._together = threading.Barrier(2)
-        self.begin = blobs.begin
-        self.resume = blobs.resume
-        self.delete = blobs.delete
-        self.iterate = blobs.iterate
-        self.uploads = blobs.uploads
 
-    def open(self, sha256: str) -> BinaryIO:
-        self._together.wait(DEADLINE_S)
-        return self._blobs.open(sha256)
+def _truncate(path: pathlib.Path) -> None:
+    path.chmod(0o600)
+    os.truncate(path, 3)
+
+
+def _flip(path: pathlib.Path) -> None:
+    path.chmod(0o600)
+    path.write_bytes(b"D" + path.read_bytes()[1:])
+
+
+def _add(path: pathlib.Path) -> None:
+    path.parent.chmod(0o700)
+    (path.parent / "json.py").write_text("import os")
+
+
+def _lose(path: pathlib.Path) -> None:
+    path.parent.chmod(0o700)
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _add, _lose])
+def test_what_an_earlier_server_laid_out_wrong_is_laid_out_anew(
+    rooms: Rooms, damage: Callable[[pathlib.Path], None]
+) -> None:
+    staged = _staged(rooms)
+    damage(rooms.artifacts.lay_out(staged) / "handler.py")
+
+    directory = _restarted(rooms).lay_out(staged)
+
+    assert sorted(one.name for one in directory.iterdir()) == ["MAR-INF", "handler.py"]
+    content = (directory / "handler.py").read_bytes()
+    assert content == b"def handle(data, context): ...\n"
+    assert _laid_out(rooms) == [directory.name]
+
+
+def test_what_an_earlier_server_laid_out_whole_is_kept(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+    made = (rooms.artifacts.lay_out(staged) / "handler.py").stat().st_ino
+
+    assert (_restarted(rooms).lay_out(staged) / "handler.py").stat().st_ino == made
+
+
+def test_what_a_killed_server_had_begun_is_removed_at_the_start(rooms: Rooms) -> None:
+    begun = rooms.directory / "artifacts" / ".staging.abc.xyz" / "deep"
+    begun.mkdir(parents=True)
+    (begun / "part").touch()
+    begun.chmod(0o555)
+
+    _restarted(rooms)
+
+    assert _laid_out(rooms) == []
+
+
+def test_a_disk_that_takes_only_a_part_leaves_nothing(rooms: Rooms) -> None:
+    rooms.put("a/model.mar", archive(b"#" * 10_000))
+    staged = rooms.artifacts.stage("gs://models/a")
+    # As a disk that fills: a write takes a part, the next one fails.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(ResourceExhaustedError, match="free some"):
+            rooms.artifacts.lay_out(staged)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert _laid_out(rooms) == []
 
 
 def test_two_deployments_lay_the_same_archive_out_at_once(rooms: Rooms) -> None:
     staged = _staged(rooms)
-    directory = rooms.directory / "artifacts"
-    artifacts = Artifacts(rooms.buckets, _InStep(rooms.blobs), directory)
+    together = threading.Barrier(2)
+
+    def lay_out() -> pathlib.Path:
+        together.wait(DEADLINE_S)
+        return rooms.artifacts.lay_out(staged)
 
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        both = [threads.submit(artifacts.lay_out, staged) for _ in range(2)]
+        both = [threads.submit(lay_out) for _ in range(2)]
 
-    expected = directory / hashlib.sha256(archive()).hexdigest()
+    expected = rooms.directory / "artifacts" / hashlib.sha256(archive()).hexdigest()
     assert [one.result() for one in both] == [expected, expected]
     assert _laid_out(rooms) == [expected.name]
