@@ -267,3 +267,32 @@ def test_a_custom_image_is_not_deployed_here(
     reply = server.call("POST", f"/v1/{endpoint}:deployModel", request)
 
     check_refusal(server, reply, 501, "UNIMPLEMENTED", image, ".mar")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        pytest.param("GET", "projects/p/locations/-l/models", id="list models"),
+        pytest.param("POST", "projects/-p/locations/l/models:upload", id="upload"),
+        pytest.param("GET", "projects/p/locations/-l/endpoints", id="list endpoints"),
+        pytest.param("POST", "projects/-p/locations/l/endpoints", id="create"),
+    ],
+)
+def test_a_project_or_location_that_is_none_is_refused(
+    server: Server, method: str, path: str
+) -> None:
+    named = {"displayName": "m"}
+    body = {"model": named} if path.endswith("upload") else named
+
+    reply = server.call(method, f"/v1/{path}", body if method == "POST" else None)
+
+    check_refusal(server, reply, 400, "INVALID_ARGUMENT", "is not a parent")
+
+
+def test_a_number_of_lines_that_is_none_is_refused(
+    server: Server, endpoint: str
+) -> None:
+    for lines in ("9" * 4400, "-1", "many"):
+        reply = server.call("GET", f"/homeport/v1/{endpoint}/logs?lines={lines}")
+
+        check_refusal(server, reply, 400, "INVALID_ARGUMENT", "lines is")

@@ -525,6 +525,7 @@ def test_two_requests_at_once_to_one_session_are_told_to_wait(
         pytest.param("bytes=5-", 416, b"", "bytes */5", id="behind the end"),
         pytest.param("bytes=-0", 416, b"", "bytes */5", id="last none"),
         pytest.param("bytes=3-1", 416, b"", "bytes */5", id="backwards"),
+        pytest.param(f"bytes={'9' * 4400}-", 200, b"hello", None, id="no number"),
         pytest.param("bytes=0-1,3-4", 200, b"hello", None, id="several"),
         pytest.param("lines=1-2", 200, b"hello", None, id="other unit"),
     ],

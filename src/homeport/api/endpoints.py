@@ -40,7 +40,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         )
         operation = await asyncio.to_thread(
             endpoints.create,
-            Parent(project, location),
+            _parent(project, location),
             spec,
             requests.query_value(request, "endpoint_id"),
         )
@@ -52,7 +52,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
 
     @routes.get(_PARENT + "/endpoints")
     async def list_endpoints(request: Request, project: str, location: str) -> Response:
-        parent = Parent(project, location)
+        parent = _parent(project, location)
         page = requests.page_request(request, "ListEndpoints", str(parent))
         return await asyncio.to_thread(_list_endpoints, endpoints, parent, page)
 
@@ -151,3 +151,7 @@ def _patch(message: messages.EndpointMessage, mask: str) -> EndpointPatch:
 
 def _name(project: str, location: str, endpoint: str) -> EndpointName:
     return EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
+
+
+def _parent(project: str, location: str) -> Parent:
+    return Parent.parse(f"projects/{project}/locations/{location}")

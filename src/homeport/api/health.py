@@ -1,6 +1,8 @@
 """Health, readiness, metrics, and the logs of replicas: ours, not Vertex AI's."""
 
 import asyncio
+import re
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,7 +14,8 @@ from homeport.serving.endpoints import Endpoints
 from homeport.serving.reconciler import Reconciler
 from homeport.telemetry import Metrics
 
-_DEFAULT_LOG_LINES = 100
+_DEFAULT_LOG_LINES: Final = 100
+_LINES_RE: Final = re.compile(r"[0-9]{1,9}")
 
 
 def router(reconciler: Reconciler, endpoints: Endpoints, metrics: Metrics) -> APIRouter:
@@ -60,8 +63,10 @@ def router(reconciler: Reconciler, endpoints: Endpoints, metrics: Metrics) -> AP
         name = EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
         await asyncio.to_thread(endpoints.get, name)
         lines = requests.query_value(request, "lines") or str(_DEFAULT_LOG_LINES)
-        if not (lines.isascii() and lines.isdigit()):
-            raise InvalidArgumentError(f"lines is {lines!r}: expected a whole number")
+        if not _LINES_RE.fullmatch(lines):
+            raise InvalidArgumentError(
+                f"lines is {lines!r:.40}: expected a whole number below a billion"
+            )
         tails = reconciler.log_tail(name, int(lines))
         return requests.answer({"deployedModels": tails})
 

@@ -27,7 +27,7 @@ def router(catalog: Catalog, uploads: Uploads) -> APIRouter:
 def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
     @routes.get(_PARENT + "/models")
     async def list_models(request: Request, project: str, location: str) -> Response:
-        parent = Parent(project, location)
+        parent = _parent(project, location)
         page = requests.page_request(request, "ListModels", str(parent))
         return await asyncio.to_thread(_list_models, catalog, parent, page)
 
@@ -51,7 +51,7 @@ def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
 def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
     @routes.post(_PARENT + "/models:upload")
     async def upload_model(request: Request, project: str, location: str) -> Response:
-        parent = Parent(project, location)
+        parent = _parent(project, location)
         message = await requests.read(request, messages.UploadModelRequest)
         if message.model is None:
             raise InvalidArgumentError("model is missing: say what to register")
@@ -111,3 +111,7 @@ def _list_versions(catalog: Catalog, name: ModelName, page: PageRequest) -> Resp
 
 def _name(project: str, location: str, model: str) -> ModelName:
     return ModelName.parse(f"{Parent(project, location)}/models/{model}")
+
+
+def _parent(project: str, location: str) -> Parent:
+    return Parent.parse(f"projects/{project}/locations/{location}")

@@ -14,7 +14,9 @@ from homeport.registry.buckets import Buckets
 from homeport.resources.bucket import StoredObject
 
 _BLOCK_BYTES: Final = 1 << 20
-_RANGE_RE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
+# Longer numbers are no offsets into anything; such a header is not understood, and
+# RFC 9110 has those ignored.
+_RANGE_RE: Final = re.compile(r"bytes=(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))", re.ASCII)
 _HEADER_OF: Final = {
     "cacheControl": "cache-control",
     "contentDisposition": "content-disposition",

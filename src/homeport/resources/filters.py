@@ -14,6 +14,8 @@ from homeport.errors import InvalidArgumentError
 
 MAX_FILTER: Final = 8192  # characters
 MAX_DEPTH: Final = 32  # parentheses within parentheses
+# SQLite's own limit is an expression 1000 deep, and each one takes up to four.
+MAX_RESTRICTIONS: Final = 200
 
 _SPACE_RE: Final = re.compile(r"\s*")
 _FIELD_RE: Final = re.compile(r"""[^\s()"'=<>!:.,]+""")
@@ -172,6 +174,7 @@ class _Parser:
         self._text = text
         self._at = 0
         self._depth = 0
+        self._restrictions = 0
 
     def at_end(self) -> bool:
         self._skip_space()
@@ -223,6 +226,11 @@ class _Parser:
 
     def _restriction(self) -> Restriction:
         begin = self._at
+        self._restrictions += 1
+        if self._restrictions > MAX_RESTRICTIONS:
+            raise self._error(
+                f"has more than {MAX_RESTRICTIONS} restrictions: look for less at once"
+            )
         field = self._field()
         self._skip_space()
         operator = _OPERATOR_RE.match(self._text, self._at)

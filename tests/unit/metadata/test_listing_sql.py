@@ -337,3 +337,16 @@ def test_models_of_other_projects_are_not_listed(stocked: Rooms) -> None:
     models, _ = stocked.catalog.list_models(Parent("other", PARENT.location), page())
 
     assert models == []
+
+
+@pytest.mark.parametrize("word", ["AND", "OR"])
+def test_a_filter_of_as_many_restrictions_as_may_be_is_looked_for(
+    stocked: Rooms, word: str
+) -> None:
+    longest = f" {word} ".join(["NOT labels.team!=a"] * 200)
+
+    found, _ = stocked.catalog.list_models(PARENT, page(filter_=longest))
+
+    assert len(found) < 200
+    with pytest.raises(InvalidArgumentError, match="more than 200 restrictions"):
+        stocked.catalog.list_models(PARENT, page(filter_=f"{longest} {word} a=1"))
