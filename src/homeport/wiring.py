@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 import datetime as dt
 import fcntl
+import logging
 import os
 import pathlib
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
@@ -47,6 +49,7 @@ from homeport.serving.router import Router
 from homeport.serving.wanted import Stores
 from homeport.settings import Settings
 
+_log: Final = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
 
@@ -95,6 +98,7 @@ async def _serve(
             application,
             http=HttpProtocol,
             loop="none",
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -149,6 +153,7 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     operations = Operations(database, _now, _new_id)
     buckets = Buckets(database, blobs, _now)
     artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
+    await asyncio.to_thread(artifacts.start)
     pager = Pager(PageTokens(_secret(data_dir / "secret")))
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
@@ -206,9 +211,30 @@ def _hosts(settings: Settings) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _owned(data_dir: pathlib.Path) -> Iterator[None]:
-    """Hold the data directory for this process; the lock dies with it."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data_dir / "lock").open("a") as lock:
+    """Hold the data directory for this process; the lock dies with it.
+
+    What the process and its replicas write meanwhile is for their own account alone.
+    """
+    before = os.umask(0o077)
+    try:
+        with _locked(data_dir):
+            yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _locked(data_dir: pathlib.Path) -> Iterator[None]:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(data_dir)
+        file = (data_dir / "lock").open("a")
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"cannot keep anything in the data directory {data_dir} "
+            f"({error.strerror}): choose another --data-dir"
+        ) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -217,6 +243,25 @@ def _owned(data_dir: pathlib.Path) -> Iterator[None]:
                 "this one another --data-dir"
             ) from error
         yield
+
+
+def _make_private(data_dir: pathlib.Path) -> None:
+    """Close a data directory that other accounts may read.
+
+    Raises:
+        FailedPreconditionError: It holds something else that may be meant for them.
+        OSError: It is somebody else's.
+    """
+    mode = stat.S_IMODE(data_dir.stat().st_mode)
+    if not mode & 0o077:
+        return
+    if any(data_dir.iterdir()) and not (data_dir / "homeport.db").exists():
+        raise FailedPreconditionError(
+            f"the data directory {data_dir} has other files and is open to other "
+            f"accounts (mode {mode:04o}): name an empty one, or close it with chmod 700"
+        )
+    data_dir.chmod(0o700)
+    _log.warning("data directory was open to other accounts (mode %04o): closed", mode)
 
 
 @contextlib.contextmanager

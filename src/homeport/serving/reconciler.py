@@ -277,7 +277,7 @@ class Reconciler:
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
                 return await self._runtime.start(
-                    launch, on_log=running.log.write_lines, on_room=on_room
+                    launch, on_log=running.log.write, on_room=on_room
                 )
             except HomeportError as error:
                 raise _with_log(error, running.log, environment) from error
