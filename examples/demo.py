@@ -4,15 +4,18 @@
 
 Everything is written into the folder `demo/`. On a terminal the server goes on until
 Ctrl-C; elsewhere it is stopped at the end. Nothing is lost either way: start it again
-with `homeport serve --data-dir demo/data` and the endpoint answers again.
+with the command that is shown, and the endpoint answers again.
 """
 
 import argparse
 import contextlib
+import fcntl
 import json
+import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,12 +25,19 @@ from collections.abc import Iterator
 EXAMPLE = pathlib.Path(__file__).parent / "image_classifier"
 NAME = "image-classifier"
 HOMEPORT = [sys.executable, "-m", "homeport"]
+# A new terminal does not know the command before this.
+ACTIVATE = (
+    f"  . {os.path.relpath(sys.prefix)}/bin/activate\n"
+    if sys.prefix != sys.base_prefix
+    else ""
+)
 
 
 def main() -> None:
     arguments = parse_arguments()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
+    check_free(folder / "data", arguments.port)
     began = time.monotonic()
 
     step(1, "Train the image classifier of examples/image_classifier")
@@ -53,15 +63,40 @@ def main() -> None:
         predict(folder, url)
 
         took = time.monotonic() - began
-        print(f"\nDone in {took:.0f} s. Go on with:")
-        print(next_commands(folder, url))
+        print(f"\nDone in {took:.0f} s.")
         if sys.stdin.isatty() and not arguments.exit:
+            print("Go on in another terminal with:")
+            print(next_commands(folder, url))
             print("\nThe server runs until you press Ctrl-C.")
             signal.pause()
-    print(
-        "\nThe server is stopped. Start it again, and the endpoint answers again:\n"
-        f"  homeport serve --data-dir {folder / 'data'}"
-    )
+    print("\nThe server is stopped. Start it again, and the endpoint answers again:")
+    print(start_command(folder, url))
+    print("\nThen, in another terminal:")
+    print(next_commands(folder, url))
+
+
+def check_free(data: pathlib.Path, port: int) -> None:
+    """End before the training if the server could not start after it."""
+    if port:
+        with socket.socket() as probe:
+            # As the server does: a port that was just left may be taken again.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                sys.exit(
+                    f"port {port} is taken: take a free one with --port 0, "
+                    "or make demo DEMO='--port 0'"
+                )
+    if (data / "lock").exists():
+        with (data / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                sys.exit(
+                    f"another server uses {data}: stop it, or take another folder with "
+                    "--folder, or make demo DEMO='--port 0 --folder demo2'"
+                )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -141,18 +176,22 @@ def predict(folder: pathlib.Path, url: str) -> None:
     print(f"{right} of {len(held_out)} right")
 
 
+def start_command(folder: pathlib.Path, url: str) -> str:
+    port = url.rpartition(":")[2]
+    return f"{ACTIVATE}  homeport serve --port {port} --data-dir {folder / 'data'}"
+
+
 def next_commands(folder: pathlib.Path, url: str) -> str:
-    return "\n".join(
-        f"  {command}"
-        for command in (
-            f"export HOMEPORT_URL={url}",
-            f"homeport predict {NAME} --file {folder / 'held_out/0.png'}",
-            "homeport models list",
-            "homeport endpoints list",
-            f"homeport logs {NAME}",
-            f"homeport deploy --traffic 20 {folder / NAME}.mar    # a second version",
-        )
+    commands = (
+        f"export HOMEPORT_URL={url}",
+        f"homeport predict {NAME} --file {folder / 'held_out/0.png'}",
+        "homeport models list",
+        "homeport endpoints list",
+        f"homeport logs {NAME}",
+        f"homeport deploy --traffic 20 {folder / NAME}.mar    # a second version",
+        f"homeport traffic {NAME} v2=100    # promote it",
     )
+    return ACTIVATE + "\n".join(f"  {command}" for command in commands)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -16,22 +17,50 @@ SERVER = "http://127.0.0.1:8080"
 
 @pytest.mark.timeout(180)
 def test_the_demo_trains_serves_and_predicts(tmp_path: pathlib.Path) -> None:
-    finished = subprocess.run(  # noqa: S603
-        [sys.executable, str(ROOT / "examples/demo.py"), "--exit", "--port", "0",
-         "--folder", str(tmp_path / "demo")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=170,
-    )  # fmt: skip
+    finished = _demo(tmp_path / "demo", "--port", "0")
 
     assert finished.returncode == 0, finished.stdout + finished.stderr
     accuracy = re.findall(r"test accuracy ([0-9.]+)%", finished.stdout)[-1]
     assert float(accuracy) >= 97
     right, shown = re.findall(r"(\d+) of (\d+) right", finished.stdout)[0]
     assert int(right) >= int(shown) - 1
-    assert "homeport predict image-classifier" in finished.stdout
+    _, _, after = finished.stdout.partition("The server is stopped.")
+    steps = ["activate", "homeport serve --port", "homeport predict image-classifier"]
+    found = [after.index(step) for step in steps]
+    assert found == sorted(found)
+
+
+def test_the_demo_says_before_the_training_that_the_port_is_taken(
+    tmp_path: pathlib.Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        finished = _demo(tmp_path, "--port", str(taken.getsockname()[1]))
+
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert "--port 0" in finished.stderr
+
+
+def test_the_demo_says_before_the_training_that_its_folder_is_in_use(
+    shared_server: Any,
+) -> None:
+    finished = _demo(shared_server.data_dir.parent, "--port", "0")
+
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert "another server uses" in finished.stderr
+
+
+def _demo(folder: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        [sys.executable, str(ROOT / "examples/demo.py"), "--exit", *options,
+         "--folder", str(folder)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+    )  # fmt: skip
 
 
 @pytest.mark.timeout(180)
@@ -44,14 +73,25 @@ def test_the_sdk_script_of_the_readme_runs_as_it_stands(
     assert '"digits.mar"' in script
     (tmp_path / "digits.mar").write_bytes(mlp_archive.read_bytes())
 
-    finished = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script.replace(SERVER, shared_server.url)],
-        cwd=tmp_path,
+    # Twice: nothing of the first time is in the way of the second.
+    for _ in range(2):
+        finished = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", script.replace(SERVER, shared_server.url)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+        assert finished.returncode == 0, finished.stderr
+        assert "Prediction(predictions=[[" in finished.stdout
+    listed = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "homeport", "endpoints", "list",
+         "--url", shared_server.url],
         capture_output=True,
         text=True,
-        check=False,
-        timeout=120,
-    )
-
-    assert finished.returncode == 0, finished.stderr
-    assert "Prediction(predictions=[[" in finished.stdout
+        check=True,
+        timeout=60,
+    )  # fmt: skip
+    assert listed.stdout.count("digits_endpoint") == 2
