@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import fcntl
 import logging
+import math
 import os
 import pathlib
 import secrets
@@ -16,6 +17,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
@@ -93,7 +95,19 @@ def check_address(settings: Settings) -> None:
 async def _serve(
     settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]
 ) -> None:
-    async with _application(settings) as application:
+    with contextlib.ExitStack() as signals:
+        await _serve_until(
+            _Stop(settings.drain_s, signals), settings, listener, on_ready
+        )
+
+
+async def _serve_until(
+    stop: "_Stop",
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None],
+) -> None:
+    async with _application(settings, stop) as (application, reconciler):
         config = uvicorn.Config(
             application,
             http=HttpProtocol,
@@ -106,10 +120,54 @@ async def _serve(
             # Nobody stands in front who could be trusted about the client's address.
             proxy_headers=False,
             date_header=False,
-            timeout_graceful_shutdown=int(settings.drain_s),
+            timeout_graceful_shutdown=math.ceil(settings.drain_s),
         )
         server = _Server(config, on_ready=lambda: on_ready(_url(listener)))
+        stop.listen(server, reconciler.predictions_in_work)
         await server.serve(sockets=[listener])
+
+
+class _Stop:
+    """What SIGINT and SIGTERM ask for: to end by a deadline, the second time at once.
+
+    Args:
+        drain_s: Seconds from the first signal to the deadline.
+        signals: Where the handlers are taken off again, when all has ended.
+    """
+
+    def __init__(self, drain_s: float, signals: contextlib.ExitStack) -> None:
+        self._drain_s = drain_s
+        self._signals = signals
+        self._end: float | None = None
+        self.at_once = asyncio.Event()
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline; all of them while nobody has asked."""
+        if self._end is None:
+            return self._drain_s
+        return max(0.0, self._end - time.monotonic())
+
+    def listen(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
+        """Stop the server at either signal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._told, server, in_work)
+            self._signals.callback(loop.remove_signal_handler, number)
+
+    def _told(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
+        server.should_exit = True
+        if self._end is not None:
+            server.force_exit = True
+            self.at_once.set()
+            return
+        self._end = time.monotonic() + self._drain_s
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"stopping: {in_work()} predictions in work, up to "
+                f"{self._drain_s:g} s; press Ctrl-C again to end now\n"
+            )
+            sys.stderr.flush()
 
 
 class _Server(uvicorn.Server):
@@ -126,23 +184,18 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT or SIGTERM.
+        """Leave signals to `_Stop`.
 
         uvicorn's own sends itself the signal again afterwards, and the process would
         end before its replicas have.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+        yield
 
 
 @contextlib.asynccontextmanager
-async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
+async def _application(
+    settings: Settings, stop: _Stop
+) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
     database = Database(f"sqlite:///{data_dir / 'homeport.db'}")
@@ -196,9 +249,9 @@ async def _application(settings: Settings) -> AsyncIterator[ASGIApp]:
     )
     await reconciler.start()
     try:
-        yield application
+        yield application, reconciler
     finally:
-        await reconciler.stop()
+        await reconciler.stop(stop.left_s, stop.at_once)
         operations.close()
         database.close()
         access_log.flush()

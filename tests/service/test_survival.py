@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -184,6 +186,61 @@ def test_sigterm_answers_what_was_accepted_and_leaves_nothing_behind(
     assert code == 0
     assert [parent_of(pid) for pid in workers] == [None]
     assert [folder.exists() for folder in folders] == [False]
+
+
+SLEEPS = """
+import pathlib
+import time
+
+
+def handle(data, context):
+    if data:
+        pathlib.Path(data[0]).touch()
+        time.sleep(60)
+        return data
+"""
+
+
+@pytest.mark.parametrize(
+    ("drain_s", "signals"),
+    [
+        pytest.param(1.5, 1, id="its time is up"),
+        pytest.param(30.0, 2, id="told twice"),
+    ],
+)
+def test_the_server_ends_in_its_time_or_when_told_twice(
+    start_server: Callable[..., Server],
+    archived: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    drain_s: float,
+    signals: int,
+) -> None:
+    server = start_server(f"--drain={drain_s}")
+    begun = tmp_path / "begun"
+    endpoint, _ = server.deploy(archived(SLEEPS))
+    document = {"instances": [str(begun)]}
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.predict(endpoint, document)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(begun.exists)
+    workers = workers_of(server)
+    assert server.process is not None
+
+    began = time.monotonic()
+    for _ in range(signals):
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopping: 1 predictions in work" in server.log())
+    code = server.process.wait(timeout=20)
+    took_s = time.monotonic() - began
+    asking.join(timeout=30)
+
+    assert code == 0
+    assert took_s < 2.8  # twice the drain, which uvicorn and then the pool would take
+    assert [parent_of(pid) for pid in workers] == [None]
 
 
 def private_folder(pid: int) -> pathlib.Path:

@@ -116,6 +116,11 @@ class Pool:
         return len(self._waiting)
 
     @property
+    def in_work(self) -> int:
+        """Requests that were accepted and not answered."""
+        return sum(not reply.done() for _, reply in self._accepted)
+
+    @property
     def failure(self) -> HomeportError | None:
         """Why a replica could not be started, None when every wanted one answers."""
         return self._failure

@@ -9,7 +9,7 @@ import concurrent.futures
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import orjson
 
@@ -124,14 +124,31 @@ class Reconciler:
         for name in names:
             await self._apply(name)
 
-    async def stop(self) -> None:
-        """Answer what was accepted and end every replica; the rows stay as they are."""
+    def predictions_in_work(self) -> int:
+        """Return how many predictions were accepted and not answered."""
+        pools = (one.pool for one in self._running.values())
+        return sum(pool.in_work for pool in pools if pool is not None)
+
+    async def stop(self, grace_s: float, at_once: asyncio.Event) -> None:
+        """Answer what was accepted and end every replica; the rows stay as they are.
+
+        Args:
+            grace_s: For everything together, undeploys that have begun included.
+            at_once: Ends the grace when it is set.
+        """
         for running in self._running.values():
             if running.task is not None:
                 running.task.cancel()
         tasks = [one.task for one in self._running.values() if one.task is not None]
-        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
-        await asyncio.gather(*(self._end(one) for one in self._running.values()))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        closing = {
+            asyncio.create_task(self._end(one, grace_s), name=f"stop {one.deployed.id}")
+            for one in self._running.values()
+            if not one.ends
+        }
+        await _first_of(grace_s, closing | self._ending, at_once)
+        # What is left of them; ending a replica twice is fine.
+        await asyncio.gather(*(self._end(one, 0.0) for one in self._running.values()))
         self._running.clear()
         self._threads.shutdown(wait=False)
 
@@ -294,7 +311,7 @@ class Reconciler:
     async def _undo(
         self, running: _Running, operation: OperationName, error: Exception
     ) -> None:
-        await self._end(running)
+        await self._end(running, self._timing.drain_s)
         running.log.remove()
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
@@ -308,7 +325,7 @@ class Reconciler:
         if running.task is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
-        await self._end(running)
+        await self._end(running, self._timing.drain_s)
         running.log.remove()
         async with self._applying:
             await self._record(self._wanted.record_undeployed, deployed.id, operation)
@@ -316,9 +333,9 @@ class Reconciler:
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply(deployed.endpoint)
 
-    async def _end(self, running: _Running) -> None:
+    async def _end(self, running: _Running, grace_s: float) -> None:
         if running.pool is not None:
-            await running.pool.close(self._timing.drain_s)
+            await running.pool.close(grace_s)
         running.log.close()
 
     async def _record(
@@ -339,6 +356,22 @@ class Reconciler:
     ) -> _Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, work, *args)
+
+
+async def _first_of(
+    grace_s: float, work: set[asyncio.Task[None]], at_once: asyncio.Event
+) -> None:
+    """Return when the work has ended, the grace has or the event is set.
+
+    What has not ended by then is cancelled.
+    """
+    hurried = asyncio.create_task(at_once.wait(), name="hurry")
+    done = asyncio.gather(*work, return_exceptions=True)
+    either: set[asyncio.Future[Any]] = {hurried, done}
+    await asyncio.wait(either, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+    for one in (hurried, *work):
+        one.cancel()
+    await asyncio.gather(hurried, *work, return_exceptions=True)
 
 
 def _environment(version: ModelVersion) -> dict[str, str]:

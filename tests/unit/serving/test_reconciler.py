@@ -125,7 +125,7 @@ async def running(
     try:
         yield Server(rooms, runtime, router, metrics, reconciler, endpoints)
     finally:
-        await asyncio.wait_for(reconciler.stop(), 20.0)
+        await asyncio.wait_for(reconciler.stop(5.0, asyncio.Event()), 20.0)
         assert runtime.running == []
 
 
@@ -504,7 +504,7 @@ def test_a_change_before_the_start_is_a_bug(rooms: Rooms) -> None:
         reconciler = Reconciler(stores, FakeRuntime(), Router(), Metrics(), TIMING)
         with pytest.raises(RuntimeError, match="not started"):
             reconciler.changed(NAME)
-        await reconciler.stop()
+        await reconciler.stop(0.0, asyncio.Event())
 
     run(scenario)
 
@@ -518,13 +518,41 @@ def test_stopping_answers_what_was_accepted_and_keeps_the_rows(rooms: Rooms) -> 
             assert share is not None
             reply = share.pool.submit(b"{}")
 
-            stopping = asyncio.create_task(server.reconciler.stop())
+            stopping = asyncio.create_task(server.reconciler.stop(5.0, asyncio.Event()))
             await asyncio.sleep(0.005)
             server.runtime.replicas[0].answer()
             await stopping
 
             assert await outcome(reply) == ANSWER
             assert server.endpoint().traffic_split == {"7": 100}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("undeployed", [False, True])
+def test_stopping_waits_no_longer_than_it_may(
+    rooms: Rooms, *, told: bool, undeployed: bool
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            share = server.turn()
+            assert share is not None
+            reply = share.pool.submit(b"{}")
+            if undeployed:
+                await server.undeploy("7")
+            assert server.reconciler.predictions_in_work() == 1
+            at_once = asyncio.Event()
+            if told:
+                at_once.set()
+
+            async with asyncio.timeout(2.0):
+                await server.reconciler.stop(20.0 if told else 0.01, at_once)
+
+            assert isinstance(await outcome(reply), UnavailableError)
+            assert server.runtime.running == []
 
     run(scenario)
 
