@@ -35,6 +35,9 @@ class Link:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        # select would refuse a file descriptor of 1024 and more.
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self._decoder = Decoder()
         self._frames: collections.deque[Frame] = collections.deque()
 
@@ -70,7 +73,7 @@ class Link:
             ParentGoneError: The socket reached its end.
         """
         if timeout_s > 0:
-            select.select([self._sock], [], [], timeout_s)
+            self._poll.poll(timeout_s * 1000)
         try:
             self._receive(socket.MSG_DONTWAIT)
         except BlockingIOError:

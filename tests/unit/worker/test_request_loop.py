@@ -1,6 +1,8 @@
 """The child's loop: drains, batches, answers in one write, stops when told."""
 
 import collections
+import fcntl
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -150,3 +152,22 @@ def test_a_reply_over_the_limit_fails_its_request_alone(
     (reply,) = read_all(parent, 1)
     assert (reply.id, reply.status) == (1, 13)
     assert b"over the limit" in reply.payload
+
+
+def test_a_link_of_a_high_descriptor_waits_for_company(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        high = fcntl.fcntl(child.fileno(), fcntl.F_DUPFD_CLOEXEC, 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with socket.socket(fileno=high) as duplicate:
+        link = loop.Link(duplicate)
+        link.drain(0.001)
+        assert link.waiting() == 0
+        parent.sendall(request(1))
+        link.drain(10.0)
+        assert link.waiting() == 1
