@@ -10,10 +10,11 @@ import os
 import pathlib
 import shutil
 import signal
+import site
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from homeport.errors import UnavailableError
@@ -90,31 +91,36 @@ async def spawn(
     Raises:
         UnavailableError: The operating system refused.
     """
-    private_dir = _make_private_dir(scratch_dir)
-    try:
-        with link_fd:
-            log, output = await _open_log(on_log)
-            with open(output, "wb") as stdout:  # noqa: ASYNC230, PTH123  # a pipe's end
-                process = await asyncio.create_subprocess_exec(
-                    *_command(link_fd.fileno()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stdout,
-                    pass_fds=(link_fd.fileno(),),
-                    env=make_environment(environment, private_dir, os.environ),
-                    cwd=private_dir,
-                    start_new_session=True,
-                )
-    except BaseException as error:
-        shutil.rmtree(private_dir, ignore_errors=True)
-        if isinstance(error, OSError | ValueError):
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise UnavailableError(
-                f"the worker process could not be started ({reason}): "
-                "free memory or processes on this host and deploy again"
-            ) from error
-        raise
+    with link_fd, _refusals_told(), contextlib.ExitStack() as undo:
+        private_dir = _make_private_dir(scratch_dir)
+        undo.callback(shutil.rmtree, private_dir, ignore_errors=True)
+        log, output = await _open_log(on_log)
+        undo.callback(log.close)
+        with open(output, "wb") as stdout:  # noqa: ASYNC230, PTH123  # a pipe's end
+            process = await asyncio.create_subprocess_exec(
+                *_command(link_fd.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stdout,
+                pass_fds=(link_fd.fileno(),),
+                env=make_environment(environment, private_dir, os.environ),
+                cwd=private_dir,
+                start_new_session=True,
+            )
+        undo.pop_all()
     return WorkerProcess(process, log, private_dir, on_exit)
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UnavailableError(
+            f"the worker process could not be started ({reason}): "
+            "free memory, disk space or processes on this host and deploy again"
+        ) from error
 
 
 def _make_private_dir(scratch_dir: pathlib.Path | None) -> pathlib.Path:
@@ -135,9 +141,18 @@ async def _open_log(on_log: Callable[[Sequence[str]], None]) -> tuple[WorkerLog,
     for the worker alone.
     """
     reading, writing = os.pipe()
-    _, log = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: WorkerLog(on_log), os.fdopen(reading, "rb", buffering=0)
-    )
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, writing)
+        try:
+            file = os.fdopen(reading, "rb", buffering=0)
+        except OSError:
+            os.close(reading)
+            raise
+        undo.callback(file.close)
+        _, log = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: WorkerLog(on_log), file
+        )
+        undo.pop_all()
     return log, writing
 
 
@@ -150,6 +165,8 @@ def make_environment(
 
     Nothing of `server`, the server's environment, is passed on but PATH.
     """
+    # With another HOME the packages in the server's user site would not be found.
+    user_base = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
     return {
         "PATH": server.get("PATH", os.defpath),
         "HOME": str(private_dir),
@@ -159,6 +176,7 @@ def make_environment(
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        **user_base,
         **environment,
     }
 

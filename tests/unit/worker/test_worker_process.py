@@ -1,13 +1,23 @@
 """What a worker's parent makes of its environment and its end."""
 
+import asyncio
+import errno
+import os
 import pathlib
+import site
+import socket
+from typing import NoReturn
 
 import pytest
 
+from homeport.errors import UnavailableError
 from homeport.worker import process
 
 
-def test_nothing_of_the_servers_environment_but_path_is_passed_on() -> None:
+def test_nothing_of_the_servers_environment_but_path_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
     environment = process.make_environment(
         {"MY_LABEL": "x", "OMP_NUM_THREADS": "2"},
         pathlib.Path("/private"),
@@ -39,3 +49,56 @@ def test_nothing_of_the_servers_environment_but_path_is_passed_on() -> None:
 )
 def test_how_a_process_ended(returncode: int, said: str) -> None:
     assert process.describe_exit(returncode) == said
+
+
+def test_packages_of_the_servers_user_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site, "getuserbase", lambda: "/home/server/.local")
+
+    def made() -> dict[str, str]:
+        return process.make_environment({}, pathlib.Path("/private"), {})
+
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    assert made()["PYTHONUSERBASE"] == "/home/server/.local"
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    assert "PYTHONUSERBASE" not in made()
+
+
+def open_descriptors() -> int:
+    return len(list(pathlib.Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("tempfile.mkdtemp", id="no private directory"),
+        pytest.param("os.pipe", id="no pipe"),
+        pytest.param("os.fdopen", id="no file of the pipe"),
+    ],
+)
+def test_a_refusal_of_the_system_is_a_sentence_and_leaves_no_descriptor(
+    where: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    async def scenario() -> None:
+        ours, childs = socket.socketpair()
+        before = open_descriptors()
+        with ours, monkeypatch.context() as patch:
+            patch.setattr(where, refuse)
+            with pytest.raises(UnavailableError, match="No space left") as caught:
+                await process.spawn(
+                    childs,
+                    {},
+                    on_log=print,
+                    on_exit=print,
+                    scratch_dir=tmp_path,
+                )
+            assert childs.fileno() == -1
+            assert open_descriptors() == before - 1
+        assert str(tmp_path) not in caught.value.message
+
+    asyncio.run(scenario())
+    assert list(tmp_path.iterdir()) == []
