@@ -139,7 +139,9 @@ class ReplicaLink(asyncio.BufferedProtocol):
             frames = self._decoder.received(nbytes)
         except ProtocolError as error:
             _LOG.error("%s", error.message)
-            self._on_lost()
+            if self._transport is not None:
+                # The owner learns it from connection_lost.
+                self._transport.abort()
             return
         before = len(self._pending)
         for frame in frames:
