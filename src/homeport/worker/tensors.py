@@ -6,6 +6,7 @@ The tests fuzz them against each other.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -86,6 +87,9 @@ def _read_rectangle(parser: Any, body: bytes) -> torch.Tensor | None:  # noqa: A
     if body.translate(None, _ALL_BUT_BRACKETS) != _skeleton(tuple(shape)):
         return None
     array = _np.frombuffer(numbers, _np.float64)
+    # [[1.0],[]] has the brackets and commas of [[1.0],[2.0]].
+    if len(array) != math.prod(shape):
+        return None
     with _np.errstate(over="ignore"):
         return torch.from_numpy(array.astype(_np.float32).reshape(shape))
 

@@ -33,6 +33,7 @@ def rectangles(cell: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 VALUES = st.one_of(
     rectangles(NUMBERS),
     rectangles(CELLS),
+    rectangles(st.lists(st.floats(-10, 10), max_size=1)),
     st.recursive(CELLS, lambda inner: st.lists(inner, max_size=3), max_leaves=12),
 )
 
@@ -50,6 +51,7 @@ def outcome(reader: tensors.Reader, body: bytes) -> object:
 @example(value=[[1.5, 2**64 - 1]], extra=False)
 @example(value=[1.5, [2.5]], extra=False)
 @example(value=[[[]], [[1.5]]], extra=False)
+@example(value=[[1.0], []], extra=False)
 def test_both_readers_agree(value: object, extra: bool) -> None:  # noqa: FBT001
     document = {"instances": value} | ({"parameters": {"a": [1.5]}} if extra else {})
     body = json.dumps(document).encode()
