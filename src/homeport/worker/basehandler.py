@@ -78,7 +78,7 @@ class BaseHandler:
         """Return the model's output for one batch.
 
         Raises:
-            InputRefusedError: The model's forward raised RuntimeError.
+            InputRefusedError: The model's forward raised RuntimeError or IndexError.
         """
         with torch.inference_mode():
             batch = data.to(self.device)
@@ -86,7 +86,7 @@ class BaseHandler:
                 return self.model(batch, *args, **kwargs)
             except torch.OutOfMemoryError:
                 raise
-            except RuntimeError as error:
+            except (RuntimeError, IndexError) as error:
                 raise refused(batch, error) from error
 
     def postprocess(self, data: Any) -> Any:  # noqa: ANN401  # authors override it
@@ -99,7 +99,7 @@ class BaseHandler:
         return self.postprocess(self.inference(self.preprocess(data)))
 
 
-def refused(batch: torch.Tensor, error: RuntimeError) -> InputRefusedError:
+def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:
     """Return the error of a model whose forward raised on `batch`."""
     shape = tuple(getattr(batch, "shape", ()))
     dtype = str(getattr(batch, "dtype", type(batch).__name__)).removeprefix("torch.")

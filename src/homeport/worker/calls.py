@@ -4,12 +4,13 @@ This is the edge where an author's exceptions end: they become replies here.
 """
 
 import logging
+import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from homeport.errors import Code, HandlerError, HomeportError
-from homeport.worker import instances, predictions
+from homeport.worker import instances, places, predictions
 from homeport.worker.context import Context
 from homeport.worker.handler import EntryPoint
 from homeport.worker.handlers import PredictionException
@@ -51,6 +52,7 @@ class HandlerPredictor:
     def __init__(self, entry_point: EntryPoint, context: Context) -> None:
         self._entry_point = entry_point
         self._context = context
+        self._model_dir = pathlib.Path(context.system_properties["model_dir"])
         self._calls = 0
 
     def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
@@ -70,7 +72,7 @@ class HandlerPredictor:
             rows = instances.decode_binary(instances.parse(body))
             return self._call(rows, [len(rows)])[0]
         except Exception as error:  # noqa: BLE001  # the edge of the author's code
-            return reply_for(error)
+            return reply_for(error, self._model_dir)
 
     def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
         """Return the replies of one combined call, None if it has to be split."""
@@ -106,12 +108,23 @@ class HandlerPredictor:
         status, phrase = self._context.get_response_status(index)
         if status >= _HTTP_OK_LIMIT:
             message = phrase or f"the handler set the response status {status}"
-            return _refusal(_code_of_http(status), message)
+            return _without_paths(
+                _refusal(_code_of_http(status), message), self._model_dir
+            )
         return Reply(0, predictions.render(results))
 
 
-def reply_for(error: Exception) -> Reply:
+def reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
     """Return the reply for an exception of one call; the traceback goes to the log."""
+    return _without_paths(_reply_for(error), model_dir)
+
+
+def _without_paths(reply: Reply, model_dir: pathlib.Path) -> Reply:
+    text = places.without_server_paths(reply.payload.decode(), model_dir)
+    return Reply(reply.code, text.encode())
+
+
+def _reply_for(error: Exception) -> Reply:
     match error:
         case HandlerError():
             _LOG.error("%s", error.message)

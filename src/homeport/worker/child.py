@@ -92,7 +92,7 @@ def _load(
     if archive.manifest.handler_module == handler.BASE_HANDLER and not (
         (model_dir / f"{handler.BASE_HANDLER}.py").is_file()
     ):
-        predictor = _load_base(context)
+        predictor = _load_base(context, model_dir)
     else:
         predictor = calls.HandlerPredictor(handler.load(archive, context), context)
     torch = sys.modules.get("torch")
@@ -101,7 +101,7 @@ def _load(
     return archive, predictor
 
 
-def _load_base(context: Context) -> calls.Predictor:
+def _load_base(context: Context, model_dir: pathlib.Path) -> calls.Predictor:
     # Deferred: these import torch, which an author's own handler may not need.
     from homeport.worker import basehandler, tensorcalls  # noqa: PLC0415
 
@@ -109,7 +109,7 @@ def _load_base(context: Context) -> calls.Predictor:
     base.initialize(context)
     if base.device is None:
         raise RuntimeError("initialize() set no device")
-    return tensorcalls.TensorPredictor(base.model, base.device)
+    return tensorcalls.TensorPredictor(base.model, base.device, model_dir)
 
 
 def _report(archive: Archive) -> dict[str, Any]:

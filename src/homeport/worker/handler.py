@@ -86,16 +86,43 @@ def load(archive: Archive, context: Context) -> EntryPoint:
         Exception: Whatever the author's code raises.
     """
     module = _import(archive)
-    named = archive.manifest.handler_function or "handle"
-    function = getattr(module, named, None)
-    if isinstance(function, types.FunctionType):
+    found = _entry(module, archive.manifest)
+    if found is not None and not isinstance(found, type):
         # TorchServe initialises a module-level handler by calling it without data.
-        function(None, context)
-        entry_point: EntryPoint = function
+        found(None, context)
+        entry_point: EntryPoint = found
         return entry_point
-    handler = _handler_class(module, archive.manifest.handler)()
+    handler = (found or _handler_class(module, archive.manifest.handler))()
     handler.initialize(context)
     return handler.handle  # type: ignore[no-any-return]  # the author's own
+
+
+def _entry(module: types.ModuleType, manifest: Manifest) -> Any:  # noqa: ANN401
+    """Return the callable or handler class to serve, None to look for a class.
+
+    Raises:
+        LoadRefusedError: The manifest names one, and it is neither.
+    """
+    named = manifest.handler_function
+    found = getattr(module, named or "handle", None)
+    if isinstance(found, type):
+        usable = bool(named) and _is_handler_class(found)
+    else:
+        usable = callable(found)
+    if usable:
+        return found
+    if not named or named == "handle":
+        return None
+    raise loading.LoadRefusedError(
+        f"the manifest names the handler {manifest.handler} and "
+        f"{manifest.handler_module}.py has no function {named}",
+        f"Add the function {named}(data, context), or pack the archive again with the "
+        "name of the one it has.",
+    )
+
+
+def _is_handler_class(cls: type) -> bool:
+    return hasattr(cls, "initialize") and hasattr(cls, "handle")
 
 
 def _import(archive: Archive) -> types.ModuleType:
@@ -124,7 +151,7 @@ def _handler_class(module: types.ModuleType, handler: str) -> Any:  # noqa: ANN4
     classes = [
         cls
         for cls in handlers.list_classes_from_module(module)
-        if hasattr(cls, "initialize") and hasattr(cls, "handle")
+        if _is_handler_class(cls)
     ]
     if len(classes) == 1:
         return classes[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from homeport.errors import FailedPreconditionError
+from homeport.worker import places
 
 _OURS: Final = str(pathlib.Path(__file__).parent)
 # Where the name imported is not the name installed.
@@ -56,18 +57,18 @@ def explain(error: Exception, model_dir: pathlib.Path) -> LoadFailure:
     """Return the failure that `error`, raised while the model loaded, stands for."""
     cause, remedy = _cause_and_remedy(error, model_dir)
     return LoadFailure(
-        cause=_relative(cause, model_dir),
-        remedy=_relative(remedy, model_dir),
+        cause=places.without_server_paths(cause, model_dir),
+        remedy=places.without_server_paths(remedy, model_dir),
         traceback=authors_traceback(error, model_dir),
     )
 
 
 def authors_traceback(error: BaseException, model_dir: pathlib.Path) -> str:
-    """Return the traceback without our frames, file names relative to the archive."""
+    """Return the traceback without our frames and the server's paths."""
     report = traceback.TracebackException.from_exception(error, compact=True)
     if not _keep_authors_frames(report):
         return ""
-    return _relative("".join(report.format()), model_dir)
+    return places.without_server_paths("".join(report.format()), model_dir)
 
 
 def _keep_authors_frames(report: traceback.TracebackException) -> bool:
@@ -158,8 +159,3 @@ def _last_authors_frame(
         f for f in frames if pathlib.PurePath(f.filename).is_relative_to(model_dir)
     ]
     return inside[-1] if inside else None
-
-
-def _relative(text: str, model_dir: pathlib.Path) -> str:
-    """Return `text` without the server's path to the archive."""
-    return text.replace(f"{model_dir}/", "").replace(str(model_dir), "the archive")

@@ -1,13 +1,20 @@
 """The calls of a model whose archive names base_handler: tensors in, tensors out."""
 
+import pathlib
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from homeport.errors import HandlerError
 from homeport.worker import basehandler, calls, optional, predictions, tensors
 from homeport.worker.protocol import Reply
+
+# What torch says of a model of floats that is given integers.
+_TYPE_COMPLAINT: Final = re.compile(
+    r"dtype|scalar type|Input type|not implemented for '(Long|Int)'", re.IGNORECASE
+)
 
 
 class TensorPredictor:
@@ -20,10 +27,17 @@ class TensorPredictor:
         model: Takes one tensor, shape (instances, ...), and returns one with as many
             rows.
         device: Where it computes.
+        model_dir: The archive, whose place no message tells.
     """
 
-    def __init__(self, model: Any, device: torch.device) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401
+        device: torch.device,
+        model_dir: pathlib.Path,
+    ) -> None:
         self._model = model
+        self._model_dir = model_dir
         self._device = device
         self._on_cpu = device.type == "cpu"
         self._read = tensors.make_reader()
@@ -43,7 +57,7 @@ class TensorPredictor:
             batch = self._read(body)
             return Reply(0, self._render(self._forward(batch)))
         except Exception as error:  # noqa: BLE001  # the edge of the model's code
-            return calls.reply_for(error)
+            return calls.reply_for(error, self._model_dir)
 
     def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
         """Return the replies of one forward, None if it has to be split."""
@@ -83,7 +97,7 @@ class TensorPredictor:
             return self._model(batch)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise basehandler.refused(batch, error) from error
 
     def _run_integers(self, batch: torch.Tensor) -> Any:  # noqa: ANN401
@@ -91,10 +105,21 @@ class TensorPredictor:
             return self._run(batch.float())
         try:
             return self._run(batch)
-        except basehandler.InputRefusedError:
-            output = self._run(batch.float())
+        except basehandler.InputRefusedError as refusal:
+            output = self._run_as_floats(batch, refusal)
             self._wants_float = True
             return output
+
+    def _run_as_floats(
+        self, batch: torch.Tensor, refusal: basehandler.InputRefusedError
+    ) -> Any:  # noqa: ANN401
+        """Try floats after a refusal of integers; raise the telling one of the two."""
+        try:
+            return self._run(batch.float())
+        except basehandler.InputRefusedError:
+            if _TYPE_COMPLAINT.search(refusal.message):
+                raise
+            raise refusal from refusal.__cause__
 
     def _render(self, output: torch.Tensor) -> bytes:
         if not self._on_cpu:

@@ -9,6 +9,7 @@ import importlib
 import pathlib
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -86,6 +87,12 @@ def load_torchscript(path: pathlib.Path, device: torch.device) -> torch.nn.Modul
     Raises:
         LoadRefusedError: The file is no TorchScript.
     """
+    if _is_of_torch_save(path):
+        raise loading.LoadRefusedError(
+            f"{path.name} was written by torch.save and is no TorchScript",
+            "Pack it together with --model-file, or save the model with "
+            "torch.jit.script or torch.jit.trace.",
+        )
     with warnings.catch_warnings():
         # torch 2.13 deprecates TorchScript; archives made with it are what we serve.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -170,6 +177,15 @@ def _state_and_arguments(
             arguments = checkpoint.get("model_config")
             return state, arguments if isinstance(arguments, Mapping) else {}
     return checkpoint, {}
+
+
+def _is_of_torch_save(path: pathlib.Path) -> bool:
+    """Say if the file lacks the constants that TorchScript has beside its data."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        parts = {name.rpartition("/")[2] for name in file.namelist()}
+    return "data.pkl" in parts and "constants.pkl" not in parts
 
 
 def _one_line(error: Exception) -> str:

@@ -200,3 +200,14 @@ def test_the_context_knows_the_requests_of_the_call() -> None:
     (reply,) = predictor(handle).predict([body(1)])
 
     assert reply == Reply(0, b'[["1-0",null]]')
+
+
+def test_a_reply_that_refuses_does_not_tell_the_servers_paths() -> None:
+    handle = raising(ValueError(f"/m/weights.bin and {torch.__file__}"))
+
+    (reply,) = predictor(handle).predict([body(1)])
+
+    assert reply.payload == (
+        b"the handler raised ValueError: weights.bin and "
+        b"site-packages/torch/__init__.py"
+    )

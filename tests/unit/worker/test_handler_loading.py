@@ -165,7 +165,7 @@ def test_two_handler_classes_are_refused_by_name(make_archive: MakeArchive) -> N
 
 def test_a_file_without_an_entry_point_is_refused(make_archive: MakeArchive) -> None:
     assert (
-        "neither a function"
+        "model.py has no function predict"
         in failure(make_archive("tiny_mlp", handler="model.py:predict")).cause
     )
 
@@ -350,7 +350,7 @@ def test_a_file_that_is_no_torchscript_is_refused(make_archive: MakeArchive) -> 
     model_dir = make_archive(
         "tiny_mlp", handler="base_handler", serializedFile="model.pt"
     )
-    torch.save(layers(16, 4), model_dir / "model.pt")
+    (model_dir / "model.pt").write_bytes(b"no model")
 
     with pytest.raises(LoadRefusedError, match=r"model.pt is no TorchScript"):
         base_handler(model_dir)
@@ -379,3 +379,107 @@ def test_labels_are_read_as_torchserve_reads_them(tmp_path: pathlib.Path) -> Non
     ]
     assert handlers.map_class_to_label([[0.9]], mapping, [[1]]) == [{"dog": 0.9}]
     assert handlers.load_label_mapping(str(tmp_path / "none.json")) is None
+
+
+ENTRY_POINTS = """
+import functools
+
+class Service:
+    def __init__(self):
+        self.loaded = 0
+
+    def __call__(self, data, context):
+        if data is None:
+            self.loaded += 1
+            return None
+        return [self.loaded for _ in data]
+
+    def answer(self, data, context):
+        return self(data, context)
+
+class Other:
+    def initialize(self, context): ...
+    def handle(self, data, context):
+        return ["other" for _ in data]
+
+handle = Service()
+entry = Service().answer
+part = functools.partial(Service.__call__, Service())
+constant = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("own.py", 1, id="a callable object"),
+        pytest.param("own.py:entry", 1, id="a bound method"),
+        pytest.param("own.py:part", 1, id="a partial"),
+        pytest.param("own.py:Other", "other", id="a class by its name"),
+    ],
+)
+def test_an_entry_point_is_anything_that_can_be_called(
+    make_archive: MakeArchive, name: str, expected: object
+) -> None:
+    model_dir = make_archive("entry_points", handler=name)
+    (model_dir / "own.py").write_text(ENTRY_POINTS)
+
+    assert load(model_dir)([1], context_of(model_dir)) == [expected]
+
+
+@pytest.mark.parametrize("named", ["missing", "constant"])
+def test_a_named_entry_point_that_is_none_is_refused(
+    make_archive: MakeArchive, named: str
+) -> None:
+    model_dir = make_archive("entry_points", handler=f"own.py:{named}")
+    (model_dir / "own.py").write_text(ENTRY_POINTS)
+
+    told = failure(model_dir)
+
+    assert told.cause == (
+        f"the manifest names the handler own.py:{named} and own.py has no function "
+        f"{named}"
+    )
+
+
+def test_a_failure_in_a_library_is_told_without_the_servers_paths(
+    make_archive: MakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/private/homeport-replica-1")
+    model_dir = make_archive("own", handler="own.py")
+    (model_dir / "own.py").write_text(
+        "import json, os, torch\n"
+        "try:\n"
+        "    json.loads('{')\n"
+        "except ValueError as error:\n"
+        "    try:\n"
+        "        torch.load('/private/homeport-replica-1/x.pt')\n"
+        "    except OSError:\n"
+        "        raise ValueError(f'{os.__file__} {torch.__file__}') from error\n"
+    )
+
+    told = failure(model_dir)
+
+    assert told.cause == (
+        "own.py line 8 raised ValueError: python/os.py site-packages/torch/__init__.py"
+    )
+    assert 'File "python/json/__init__.py"' in told.traceback
+    for path in (sys.prefix, sys.base_prefix, str(model_dir), "/private"):
+        assert path not in told.traceback
+
+
+def test_a_state_dict_without_a_model_file_is_named_once(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive(
+        "tiny_mlp", handler="base_handler", serializedFile="model.pt"
+    )
+    torch.save(layers(16, 4), model_dir / "model.pt")
+
+    with pytest.raises(LoadRefusedError) as caught:
+        base_handler(model_dir)
+
+    told = loading.explain(caught.value, model_dir)
+    assert told.cause == "model.pt was written by torch.save and is no TorchScript"
+    assert told.remedy.startswith("Pack it together with --model-file")
+    assert told.traceback == ""

@@ -1,6 +1,7 @@
 """base_handler without an author's code: numbers in, numbers out, each alone."""
 
 import json
+import pathlib
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from homeport.worker.protocol import Reply
 from homeport.worker.tensorcalls import TensorPredictor
 
 CPU = torch.device("cpu")
+ARCHIVE = pathlib.Path("/m")
 
 
 class Doubler(torch.nn.Module):
@@ -33,7 +35,9 @@ def linear() -> torch.nn.Module:
 
 
 def test_predictions_are_the_models_rows() -> None:
-    replies = TensorPredictor(linear(), CPU).predict([body([1.5, 2.0], [3.0, 4.5])])
+    replies = TensorPredictor(linear(), CPU, ARCHIVE).predict(
+        [body([1.5, 2.0], [3.0, 4.5])]
+    )
 
     assert replies == [Reply(0, b"[[3.5],[7.5]]")]
 
@@ -41,11 +45,11 @@ def test_predictions_are_the_models_rows() -> None:
 def test_whole_numbers_serve_a_model_of_floats_and_one_of_integers() -> None:
     embedding = torch.nn.Embedding(2, 1, _weight=torch.tensor([[0.5], [1.5]]))
 
-    assert TensorPredictor(linear(), CPU).predict([body([1, 2])] * 2) == [
+    assert TensorPredictor(linear(), CPU, ARCHIVE).predict([body([1, 2])] * 2) == [
         Reply(0, b"[[3.0]]"),
         Reply(0, b"[[3.0]]"),
     ]
-    assert TensorPredictor(embedding, CPU).predict([body(1, 0)]) == [
+    assert TensorPredictor(embedding, CPU, ARCHIVE).predict([body(1, 0)]) == [
         Reply(0, b"[[1.5],[0.5]]")
     ]
 
@@ -53,14 +57,16 @@ def test_whole_numbers_serve_a_model_of_floats_and_one_of_integers() -> None:
 def test_requests_of_one_shape_are_one_forward() -> None:
     model = Doubler()
 
-    replies = TensorPredictor(model, CPU).predict([body([1.5]), body([2.5], [3.5])])
+    replies = TensorPredictor(model, CPU, ARCHIVE).predict(
+        [body([1.5]), body([2.5], [3.5])]
+    )
 
     assert replies == [Reply(0, b"[[3.0]]"), Reply(0, b"[[5.0],[7.0]]")]
     assert model.calls == [(3, 1)]
 
 
 def test_a_bad_request_fails_alone() -> None:
-    replies = TensorPredictor(linear(), CPU).predict(
+    replies = TensorPredictor(linear(), CPU, ARCHIVE).predict(
         [body([1.5, 2.5]), body([1.5]), b"{", body([1.5, None]), body([2, 2])]
     )
 
@@ -72,7 +78,7 @@ def test_a_bad_request_fails_alone() -> None:
 
 
 def test_nan_is_an_error_and_no_null() -> None:
-    (reply,) = TensorPredictor(torch.log, CPU).predict([body(-1.5)])
+    (reply,) = TensorPredictor(torch.log, CPU, ARCHIVE).predict([body(-1.5)])
 
     assert reply.code == Code.INTERNAL
     assert b"NaN or infinite" in reply.payload
@@ -91,13 +97,34 @@ def test_nan_is_an_error_and_no_null() -> None:
     ],
 )
 def test_an_output_that_is_no_batch_is_internal(model: object, words: bytes) -> None:
-    (reply,) = TensorPredictor(model, CPU).predict([body(1.5, 2.5)])
+    (reply,) = TensorPredictor(model, CPU, ARCHIVE).predict([body(1.5, 2.5)])
 
     assert reply.code == Code.INTERNAL
     assert words in reply.payload
 
 
 def test_half_precision_outputs_are_served() -> None:
-    (reply,) = TensorPredictor(lambda x: x.bfloat16(), CPU).predict([body(1.5)])
+    (reply,) = TensorPredictor(lambda x: x.bfloat16(), CPU, ARCHIVE).predict(
+        [body(1.5)]
+    )
 
     assert reply == Reply(0, b"[1.5]")
+
+
+def test_a_whole_number_out_of_range_is_told_as_such() -> None:
+    embedding = torch.nn.Embedding(2, 1)
+
+    (reply,) = TensorPredictor(embedding, CPU, ARCHIVE).predict([body(7)])
+
+    assert reply.code == Code.INVALID_ARGUMENT
+    assert reply.payload == (
+        b"the model refused an input of shape (1,) and type int64: "
+        b"index out of range in self"
+    )
+
+
+def test_a_wrong_shape_of_whole_numbers_is_told_as_such() -> None:
+    (reply,) = TensorPredictor(linear(), CPU, ARCHIVE).predict([body([1, 2, 3])])
+
+    assert reply.code == Code.INVALID_ARGUMENT
+    assert b"shapes cannot be multiplied" in reply.payload
