@@ -121,6 +121,49 @@ def test_a_port_that_is_taken_is_named(server: Server, tmp_path: pathlib.Path) -
     check_one_line(ended.stderr, f"port {port}", "--port")
 
 
+# Where it keeps things
+
+
+def test_a_data_directory_that_is_open_to_others_is_closed(
+    start_server: Callable[..., Server],
+) -> None:
+    server = start_server()
+    server.stop()
+    server.data_dir.chmod(0o755)
+
+    server.start()
+
+    assert server.data_dir.stat().st_mode & 0o777 == 0o700
+    assert "open to other accounts (mode 0755): closed" in server.log()
+    wrong = [path for path in server.data_dir.rglob("*") if path.stat().st_mode & 0o077]
+    assert wrong == []
+
+
+def test_a_folder_of_something_else_is_neither_closed_nor_used(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "letter.txt").write_text("for everybody")
+    tmp_path.chmod(0o755)
+
+    ended = homeport("serve", "--port", "0", "--data-dir", str(tmp_path))
+
+    assert ended.returncode == 1
+    check_one_line(ended.stderr, "other files", "mode 0755", "chmod 700")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("where", ["file/data", "/proc/homeport-data"])
+def test_an_impossible_data_directory_is_named(
+    tmp_path: pathlib.Path, where: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    ended = homeport("serve", "--port", "0", "--data-dir", where, cwd=tmp_path)
+
+    assert ended.returncode == 1
+    check_one_line(ended.stderr, where, "another --data-dir")
+
+
 # What it tells
 
 

@@ -132,7 +132,7 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     del error
     message = (
         f"{request.method} {request.url.path} is not a method of this server: "
-        "docs/compatibility.md lists those that are"
+        "Homeport's docs/compatibility.md lists those that are"
     )
     http, document = status.status(Code.NOT_FOUND, message)
     return JSONResponse(document, http)

@@ -2,11 +2,15 @@
 
 uvicorn writes the head of a response and its body in two system calls. For a small
 prediction those calls are most of what the server does; here they become one.
+
+The protocol stays HTTP/1.1: a client that offers an upgrade, as Java's does to h2c, is
+answered as if it had not.
 """
 
 import asyncio
 from typing import Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _FLUSH_BYTES: Final = 1 << 16
@@ -46,6 +50,7 @@ class GatheringTransport(asyncio.Transport):
     def abort(self) -> None:
         """Close at once; what has gathered is lost."""
         self._parts.clear()
+        self._gathered_bytes = 0
         self._transport.abort()
 
     def write_eof(self) -> None:
@@ -107,10 +112,63 @@ class GatheringTransport(asyncio.Transport):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on a transport that gathers writes."""
+    """uvicorn's protocol on a transport that gathers writes; it takes no upgrade."""
 
     def connection_made(  # type: ignore[override]  # uvicorn narrows asyncio's own
         self, transport: asyncio.Transport
     ) -> None:
         """Begin a connection."""
         super().connection_made(GatheringTransport(transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Read on in the requests of the connection."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                data = self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the request is to be read again as a plain one."""
+        if not self._offers_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the body of a request, unless the request is to be read again."""
+        if not self._offers_upgrade():
+            super().on_message_complete()
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse bytes; return those that a new parser has to read.
+
+        A parser takes what follows a request to upgrade for another protocol's. RFC
+        9110, section 7.8: a server may ignore the field. So it is taken away, and the
+        request read anew.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._offers_upgrade():
+                # CONNECT: it was answered, and what follows is for nobody here.
+                return b""
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            return head + data[upgrade.args[0] :]
+        return b""
+
+    def _offers_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade()) and any(
+            name == b"upgrade" for name, _ in self.headers
+        )
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [
+            b"%b: %b" % (name, value)
+            for name, value in self.headers
+            if name != b"upgrade"
+        ]
+        return b"\r\n".join([*lines, b"", b""])
