@@ -69,7 +69,6 @@ __all__ = [
     "decode",
     "decode_object",
     "encode",
-    "encode_json",
     "parse_field_mask",
 ]
 
@@ -228,11 +227,6 @@ def decode_object(message_type: type[_M], document: object) -> _M:
 def encode(message: Message) -> dict[str, Any]:
     """Return the JSON object that clients read, in the order of declaration."""
     return message.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-
-
-def encode_json(message: Message) -> bytes:
-    """Return the text of `encode`, UTF-8 and compact."""
-    return orjson.dumps(encode(message))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -325,7 +325,7 @@ def test_agrees_with_protobuf(
 
     message = codec.decode(ours, body.encode())
     assert codec.encode(message) == expected
-    again = codec.decode(ours, codec.encode_json(message))
+    again = codec.decode(ours, orjson.dumps(codec.encode(message)))
     assert codec.encode(again) == expected
 
 
@@ -490,7 +490,7 @@ def test_free_json_too_deep_to_be_written_is_refused(depth: int) -> None:
 def test_free_json_as_deep_as_is_allowed_is_written_again() -> None:
     body = b'{"metadata":' + b"[" * 100 + b"]" * 100 + b"}"
 
-    assert codec.encode_json(codec.decode(Model, body)) == body
+    assert orjson.dumps(codec.encode(codec.decode(Model, body))) == body
 
 
 @pytest.mark.parametrize(
