@@ -136,22 +136,6 @@ def model_exists(transaction: Transaction, name: ModelName) -> bool:
     return transaction.scalar(sa.select(1).where(_is(models, name))) is not None
 
 
-def find_by_display_name(
-    transaction: Transaction, parent: Parent, display_name: str
-) -> list[ModelName]:
-    """Return the models of this display name, oldest first."""
-    rows = transaction.execute(
-        sa.select(models.c.model_id)
-        .where(
-            models.c.project == parent.project,
-            models.c.location == parent.location,
-            models.c.display_name == display_name,
-        )
-        .order_by(models.c.create_time, models.c.model_id)
-    )
-    return [ModelName(parent, row.model_id) for row in rows]
-
-
 def resolve_alias(
     transaction: Transaction, name: ModelName, alias: str
 ) -> ModelName | None:

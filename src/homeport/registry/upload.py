@@ -34,6 +34,7 @@ from homeport.resources.names import (
 from homeport.resources.operation import Operation, OperationKind
 
 _VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_VARIABLE_BYTES: Final = 128 << 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -178,6 +179,13 @@ def _check_variable(variable: EnvironmentVariable) -> None:
         raise InvalidArgumentError(
             f"environment variable {name!r}: a name has letters, digits and '_', does "
             "not begin with a digit, and not with AIP_, which is the server's"
+        )
+    # execve (Linux): "NAME=value" and its end in at most 32 pages of 4 KiB.
+    taken_bytes = len(f"{name}={variable.value}".encode()) + 1
+    if taken_bytes > _MAX_VARIABLE_BYTES:
+        raise InvalidArgumentError(
+            f"environment variable {name:.80} takes {taken_bytes} bytes: a process "
+            f"takes {_MAX_VARIABLE_BYTES}; put long values into a file of the archive"
         )
     if "\0" in variable.value:
         raise InvalidArgumentError(

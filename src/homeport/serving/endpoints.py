@@ -207,8 +207,9 @@ class Endpoints:
                 the host lacks what is asked for and that is to be refused.
             UnimplementedError: The version needs its own container.
         """
-        machines.check_resources(spec.resources)
-        lacking = machines.shortages(spec.resources, machines.this_host())
+        host = machines.this_host()
+        machines.check_resources(spec.resources, host)
+        lacking = machines.shortages(spec.resources, host)
         if lacking and self._strict_resources:
             raise FailedPreconditionError("; ".join(lacking))
         if spec.deployed_model_id:

@@ -1,8 +1,10 @@
 """The runtime that starts workers as processes of this machine."""
 
+import asyncio
 import pathlib
 from collections.abc import Callable, Sequence
 
+from homeport.serving import machines
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker import replica
 
@@ -16,6 +18,9 @@ class LocalRuntime:
 
     def __init__(self, scratch_dir: pathlib.Path) -> None:
         self._scratch_dir = scratch_dir
+        # Loading is work for the cores; the load timeout of those that wait has not
+        # begun.
+        self._loading = asyncio.Semaphore(machines.this_host().cores)
 
     async def start(
         self,
@@ -37,4 +42,5 @@ class LocalRuntime:
             launch.load_timeout_s,
             scratch_dir=self._scratch_dir,
         )
-        return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)
+        async with self._loading:
+            return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)

@@ -10,6 +10,7 @@ from homeport.resources.endpoint import DedicatedResources
 
 # The vCPU count that ends the names of Google Cloud's machine types: n1-standard-4.
 _MACHINE_CORES: Final = re.compile(r"[a-z0-9]+-[a-z]+-([0-9]+)")
+_REPLICAS_PER_CORE: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,15 +32,24 @@ def this_host() -> Host:
     return Host(os.cpu_count() or 1)
 
 
-def check_resources(resources: DedicatedResources) -> None:
+def check_resources(resources: DedicatedResources, host: Host) -> None:
     """Refuse replica counts that cannot be meant.
 
     Raises:
-        InvalidArgumentError: A minimum under 1, or a maximum under the minimum.
+        InvalidArgumentError: A minimum under 1, more than 64 for each core of this
+            host, or a maximum under the minimum.
     """
     low, high = resources.min_replica_count, resources.max_replica_count
     if low < 1:
         raise InvalidArgumentError(f"min_replica_count is {low}: at least 1")
+    # Each is a process of tens of MB that is started, watched and drained; beyond the
+    # cores more of them answer no faster.
+    most = _REPLICAS_PER_CORE * host.cores
+    if low > most:
+        raise InvalidArgumentError(
+            f"min_replica_count is {low}: at most {most}, {_REPLICAS_PER_CORE} for "
+            "each core of this host"
+        )
     if high < low:
         raise InvalidArgumentError(
             f"max_replica_count is {high}: at least min_replica_count, which is {low}"

@@ -201,6 +201,7 @@ def test_a_wrong_request_is_refused_at_once(
         pytest.param("1A", "1", id="digit first"),
         pytest.param("A\0", "1", id="NUL in the name"),
         pytest.param("A", "1\0", id="NUL in the value"),
+        pytest.param("A", "é" * (64 << 10), id="more than a process takes"),
     ],
 )
 def test_a_variable_that_cannot_be_set_is_refused(

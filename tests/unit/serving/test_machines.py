@@ -61,12 +61,18 @@ def test_each_shortage_is_one_sentence(
         assert part in sentence
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (2, 1)])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (2, 1), (257, 257)])
 def test_replica_counts_that_cannot_be_meant_are_refused(low: int, high: int) -> None:
     with pytest.raises(InvalidArgumentError, match="replica_count"):
         check_resources(
-            DedicatedResources(min_replica_count=low, max_replica_count=high)
+            DedicatedResources(min_replica_count=low, max_replica_count=high), HOST
         )
+
+
+def test_as_many_replicas_as_may_be_are_accepted() -> None:
+    check_resources(
+        DedicatedResources(min_replica_count=256, max_replica_count=256), HOST
+    )
 
 
 def test_this_host_has_a_core() -> None:
