@@ -69,6 +69,7 @@ class Pool:
         start_replica: Starts one replica; called with the function to call when a
             replica has room again.
         limits: The bounds.
+        on_end: Told how a replica ended that is to be replaced.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Pool:
         name: str,
         start_replica: Callable[[Callable[[], None]], Awaitable[Replica]],
         limits: Limits,
+        on_end: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._on_end = on_end
         self._name = name
         self._start_replica = start_replica
         self._limits = limits
@@ -272,6 +275,7 @@ class Pool:
         ending = await asyncio.shield(replica.closed)
         self._ending.remove(replica)
         self._restarts += 1
+        self._on_end(ending)
         _log.warning("replica of %s ended: %s; starting another", self._name, ending)
 
     def _withdraw(self, replica: Replica) -> None:

@@ -65,6 +65,7 @@ class _Running:
     pool: Pool | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failure: str = ""
+    recording: bool = False
     ends: bool = False
 
 
@@ -257,6 +258,7 @@ class Reconciler:
         try:
             pool = await self._start_pool(running)
             await pool.ready()
+            running.recording = True
             await self._record(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
             if not isinstance(error, HomeportError):
@@ -304,7 +306,14 @@ class Reconciler:
             queue_length=self._timing.queue_length,
             deadline_s=self._timing.request_deadline_s,
         )
-        running.pool = Pool(deployed.id, start_replica, limits)
+        running.pool = Pool(
+            deployed.id,
+            start_replica,
+            limits,
+            on_end=lambda ending: running.log.write(
+                [f"replica ended: {ending}; starting another"]
+            ),
+        )
         running.pool.start()
         return running.pool
 
@@ -323,7 +332,9 @@ class Reconciler:
     async def _take_down(self, running: _Running, operation: OperationName) -> None:
         deployed = running.deployed
         if running.task is not None:
-            running.task.cancel()
+            # What is as good as deployed still ends its operation.
+            if not running.recording:
+                running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
         await self._end(running, self._timing.drain_s)
         running.log.remove()

@@ -11,7 +11,12 @@ import orjson
 import pytest
 
 from fake_replicas import ANSWER, FakeRuntime, outcome, until
-from homeport.errors import Code, NotFoundError, UnavailableError
+from homeport.errors import (
+    Code,
+    FailedPreconditionError,
+    NotFoundError,
+    UnavailableError,
+)
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database
 from homeport.registry.operations import Operations
@@ -312,6 +317,22 @@ def test_a_first_deployment_does_not_show_the_lines_of_another(rooms: Rooms) -> 
 
             assert failure is not None
             assert "an earlier secret" not in failure.message
+
+    run(scenario)
+
+
+def test_an_undeploy_at_the_last_step_of_a_deploy_lets_it_end(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            deploying = await server.deploy("7", {})
+            undeploying = None
+            while undeploying is None:
+                with contextlib.suppress(NotFoundError, FailedPreconditionError):
+                    undeploying = await server.undeploy("7")
+
+            assert (await server.ended(undeploying)).failure is None
+            assert (await server.ended(deploying)).failure is None
 
     run(scenario)
 
@@ -718,6 +739,9 @@ def test_a_replica_that_dies_is_missing_until_another_answers(rooms: Rooms) -> N
             await until(lambda: server.reconciler.missing_replicas() != {})
 
             assert server.reconciler.missing_replicas() == {"7": "starting"}
+            await until(lambda: server.reconciler.log_tail(NAME, 1)["7"] != [])
+            (line,) = server.reconciler.log_tail(NAME, 1)["7"]
+            assert line.endswith("replica ended: killed by SIGKILL; starting another")
             server.reconciler.update_gauges()
             assert b'replicas_ready{deployed_model="7",endpoint="e"} 0.0' in (
                 server.metrics.text()
