@@ -121,6 +121,9 @@ def _deploy(
     click.echo(f"deployed    {endpoint.name} as {deployed.id}, {deployed.percent} %")
     if deployed.percent != traffic:
         click.echo("            nothing else has traffic there: it gets everything")
+    if deployed.percent < 100:  # noqa: PLR2004  # percent
+        # A canary: the model's plain name goes on meaning what it meant.
+        return endpoint
     registry.make_default(connection, version)
     for older in endpoint.deployed if traffic == 100 else ():  # noqa: PLR2004  # percent
         registry.undeploy(connection, endpoint, older.id)
