@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
+import pictures
 from servers import Server
 
 pytestmark = pytest.mark.service
@@ -138,7 +140,6 @@ def test_the_example_serves_a_checkpoint_through_its_model_file(
     shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
 ) -> None:
     import torch  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
 
     checkpoint = tmp_path / "model_checkpoint.pth"
     torch.save(small_checkpoint(), checkpoint)
@@ -226,16 +227,55 @@ def test_a_row_of_bytes_reaches_the_handler_decoded(
     assert answers == ["b'home'", "{'image': b'home', 'k': 3}"]
 
 
+def test_image_classifier_needs_no_handler_file(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    weights, labels = tmp_path / "means.pt", tmp_path / "index_to_name.json"
+    save_channel_means(weights)
+    labels.write_text('{"0": "red", "1": ["n1", "green"], "2": "blue"}')
+    made = archive(
+        "image_classifier", "--serialized-file", str(weights),
+        "--extra-files", str(labels),
+    )  # fmt: skip
+    endpoint = deployed(shared_server, made)
+    green = pictures.png_text(Image.new("RGB", (300, 400), (0, 255, 0)))
+
+    text, body, binary = shared_server.ask(
+        endpoint, {"data": green}, {"body": {"b64": green}}, {"b64": green}
+    )
+    status, refused = shared_server.predict(endpoint, {"instances": [{"data": "b64"}]})
+
+    assert list(text) == ["green", "blue", "red"]
+    assert text == body == binary
+    assert sum(text.values()) == pytest.approx(1.0)
+    # (1 - 0.456) / 0.224, (0 - 0.406) / 0.225 and (0 - 0.485) / 0.229, softmax.
+    assert text["green"] == pytest.approx(0.975502, abs=1e-5)
+    assert status == 400
+    assert "instance 0" in refused["error"]["message"]
+
+
+def save_channel_means(path: pathlib.Path) -> None:
+    """Write a model whose three scores are the means of an image's channels."""
+    import torch  # noqa: PLC0415
+
+    class ChannelMeans(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean(dim=[2, 3])
+
+    traced = torch.jit.trace(ChannelMeans(), torch.zeros(1, 3, 8, 8))  # type: ignore[no-untyped-call]  # torch's own
+    traced.save(str(path))
+
+
 def test_one_of_torchserves_own_handlers_is_named_as_missing(
     shared_server: Server, archive: Archiver, mlp_torchscript: pathlib.Path
 ) -> None:
-    made = archive("image_classifier", "--serialized-file", str(mlp_torchscript))
+    made = archive("object_detector", "--serialized-file", str(mlp_torchscript))
 
     _, operation = shared_server.deploy(made)
 
     assert operation["error"]["code"] == 9
     assert (
-        "image_classifier is a handler of TorchServe's own"
+        "object_detector is a handler of TorchServe's own"
         in (operation["error"]["message"])
     )
     assert "Pack your own handler file" in operation["error"]["message"]

@@ -89,9 +89,7 @@ def _load(
     archive = handler.open_archive(model_dir)
     handler.enter(model_dir)
     context = handler.make_context(archive, gpu_id)
-    if archive.manifest.handler_module == handler.BASE_HANDLER and not (
-        (model_dir / f"{handler.BASE_HANDLER}.py").is_file()
-    ):
+    if handler.names_default(archive, handler.BASE_HANDLER):
         predictor = _load_base(context, model_dir)
     else:
         predictor = calls.HandlerPredictor(handler.load(archive, context), context)

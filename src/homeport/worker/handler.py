@@ -12,7 +12,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from homeport.archive import manifest as archive_manifest
 from homeport.archive.manifest import Manifest
@@ -21,7 +21,8 @@ from homeport.worker import config, handlers, loading, torchserve
 from homeport.worker.config import ModelConfig
 from homeport.worker.context import Context
 
-BASE_HANDLER = "base_handler"
+BASE_HANDLER: Final = "base_handler"
+IMAGE_CLASSIFIER: Final = "image_classifier"
 EntryPoint = Callable[[Any, Context], Any]
 
 
@@ -78,6 +79,17 @@ def enter(model_dir: pathlib.Path) -> None:
     torchserve.install()
 
 
+def names_default(archive: Archive, name: str) -> bool:
+    """Say if the manifest means TorchServe's handler `name`, not a file of the archive.
+
+    As in TorchServe, a file of that name in the archive goes first.
+    """
+    return (
+        archive.manifest.handler_module == name
+        and not (archive.model_dir / f"{name}.py").is_file()
+    )
+
+
 def load(archive: Archive, context: Context) -> EntryPoint:
     """Return the entry point of the author's handler, initialised.
 
@@ -85,6 +97,8 @@ def load(archive: Archive, context: Context) -> EntryPoint:
         LoadRefusedError: There is no such file, or no entry point in it.
         Exception: Whatever the author's code raises.
     """
+    if names_default(archive, IMAGE_CLASSIFIER):
+        return _load_image_classifier(context)
     module = _import(archive)
     found = _entry(module, archive.manifest)
     if found is not None and not isinstance(found, type):
@@ -95,6 +109,15 @@ def load(archive: Archive, context: Context) -> EntryPoint:
     handler = (found or _handler_class(module, archive.manifest.handler))()
     handler.initialize(context)
     return handler.handle  # type: ignore[no-any-return]  # the author's own
+
+
+def _load_image_classifier(context: Context) -> EntryPoint:
+    # Deferred: it imports torch and Pillow, which other handlers may not need.
+    from homeport.worker import visionhandler  # noqa: PLC0415
+
+    classifier = visionhandler.ImageClassifier()
+    classifier.initialize(context)
+    return classifier.handle
 
 
 def _entry(module: types.ModuleType, manifest: Manifest) -> Any:  # noqa: ANN401

@@ -114,8 +114,9 @@ def _missing_module(name: str, model_dir: pathlib.Path) -> str:
     top = name.partition(".")[0]
     if top == "ts":
         return (
-            "Homeport brings BaseHandler, Context and ts.utils.util: subclass "
-            "BaseHandler and keep the rest in your own file."
+            "Homeport brings BaseHandler, VisionHandler, ImageClassifier, Context "
+            "and ts.utils.util: subclass BaseHandler and keep the rest in your own "
+            "file."
         )
     if top != name and _is_in_archive(top, model_dir):
         return f"Add the file of {name} to the archive with --extra-files."

@@ -18,7 +18,6 @@ VERSION: Final = "0.12.0"  # the TorchServe whose behaviour is offered
 REFUSED_HANDLERS: Final = frozenset(
     {
         "dali_image_classifier",
-        "image_classifier",
         "image_segmenter",
         "object_detector",
         "text_classifier",
@@ -79,6 +78,19 @@ def _base_handler() -> Mapping[str, Any]:
     return {"BaseHandler": basehandler.BaseHandler}
 
 
+def _vision_handler() -> Mapping[str, Any]:
+    # Deferred: it needs Pillow too.
+    from homeport.worker import visionhandler  # noqa: PLC0415
+
+    return {"VisionHandler": visionhandler.VisionHandler}
+
+
+def _image_classifier() -> Mapping[str, Any]:
+    from homeport.worker import visionhandler  # noqa: PLC0415
+
+    return {"ImageClassifier": visionhandler.ImageClassifier}
+
+
 def _empty() -> Mapping[str, Any]:
     return {}
 
@@ -97,6 +109,8 @@ _MODULES: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "ts.service": lambda: {"PredictionException": handlers.PredictionException},
     "ts.torch_handler": _empty,
     "ts.torch_handler.base_handler": _base_handler,
+    "ts.torch_handler.image_classifier": _image_classifier,
+    "ts.torch_handler.vision_handler": _vision_handler,
     "ts.utils": _empty,
     "ts.utils.util": lambda: {
         "PredictionException": handlers.PredictionException,
