@@ -29,6 +29,7 @@ class FakeReplica:
         *,
         service_time_s: float = 1.0,
         batch_size: int = 1,
+        response_timeout_s: float | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = loop.create_future()
@@ -37,7 +38,9 @@ class FakeReplica:
         self.grace_s: float | None = None
         self._on_room = on_room
         self._service_time_s = service_time_s
-        self._report = LoadReport(1, batch_size, 0.0, None, "handler.py")
+        self._report = LoadReport(
+            1, batch_size, 0.0, response_timeout_s, "handler.py", "set by a test"
+        )
         self._pending: list[asyncio.Future[Reply]] = []
         self._busy_since: float | None = None
 
@@ -92,8 +95,11 @@ class FakeReplica:
         if not self.closed.done():
             self.closed.set_result(reason)
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, why: HomeportError | None = None) -> None:
         self.grace_s = grace_s
+        for future in self._pending[: self._report.batch_size]:
+            if why is not None and not future.done():
+                future.set_exception(why)
         self.die("stopped")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from homeport.packing import pack
 from refusals import check_refusal, connect, request_head
 from servers import Server, wait_until
 
@@ -127,6 +128,25 @@ def test_a_handler_that_never_returns_is_replaced(
     check_refusal(server, reply, 504, "DEADLINE_EXCEEDED", "within 2 s", "stuck")
     server.wait_ready()
     assert server.ask(own_endpoint, {"value": 1}) == [1]
+
+
+def test_a_handler_that_exceeds_its_own_response_timeout_is_replaced(
+    start_server: Callable[..., Server], tmp_path: pathlib.Path
+) -> None:
+    # Its request deadline is 60 s.
+    server = start_server("--no-access-log")
+    config = tmp_path / "limits.yaml"
+    config.write_text("responseTimeout: 0.5\n")
+    handler = pathlib.Path(__file__).parents[1] / "archives/misbehaving/handler.py"
+    spec = pack.PackSpec(model_name="slow", handler=str(handler), config_file=config)
+    endpoint = deployed(server, pack.pack(spec, tmp_path).path)
+
+    reply = server.predict(endpoint, {"instances": [{"do": "sleep", "value": 3600}]})
+
+    words = ["within 0.5 s", "responseTimeout in limits.yaml"]
+    check_refusal(server, reply, 504, "DEADLINE_EXCEEDED", *words)
+    server.wait_ready()
+    assert server.ask(endpoint, {"value": 1}) == [1]
 
 
 def test_a_handler_that_exits_takes_only_its_own_requests_along(

@@ -2,8 +2,8 @@
 
 Everything here runs on the event loop's thread. A request goes to a replica at once
 where one has room, else it waits in a bounded queue; a request that has waited or
-worked past its deadline fails, and a replica that works on one request past the
-deadline is killed and replaced.
+worked past its deadline fails, and a replica that works on one call past the deadline,
+or past the limit that its model brings, is killed and replaced.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from homeport.errors import (
     UnavailableError,
 )
 from homeport.serving.runtime import Replica
-from homeport.worker.replica import Reply
+from homeport.worker.replica import LoadReport, Reply
 
 _log: Final = logging.getLogger(__name__)
 # Below this expected wait a further replica would only make batches smaller: one
@@ -312,18 +312,27 @@ class Pool:
             self._accepted = collections.deque(
                 entry for entry in self._accepted if not entry[1].done()
             )
-            await self._end_hanging(latest)
+            await self._end_hanging(late)
 
-    async def _end_hanging(self, latest: float) -> None:
+    async def _end_hanging(self, late: DeadlineExceededError) -> None:
+        now = time.monotonic()
         hanging = [
-            replica
+            (replica, _why_hanging(replica.report, self._limits.deadline_s) or late)
             for replica in self._replicas
-            if replica.busy_since is not None and replica.busy_since < latest
+            if replica.busy_since is not None
+            and replica.busy_since < now - self._longest_call_s(replica.report)
         ]
-        for replica in hanging:
-            _log.warning("replica of %s hangs: killing it", self._name)
+        for replica, why in hanging:
+            _log.warning("replica of %s hangs, %s: killing it", self._name, why)
             self._withdraw(replica)
-        await asyncio.gather(*(replica.stop(grace_s=0) for replica in hanging))
+        await asyncio.gather(*(replica.stop(0.0, why) for replica, why in hanging))
+
+    def _longest_call_s(self, report: LoadReport) -> float:
+        own_s = report.response_timeout_s
+        if own_s is None:
+            return self._limits.deadline_s
+        # The handler does not work while its batch waits for company.
+        return min(own_s + report.max_batch_delay_s, self._limits.deadline_s)
 
 
 def _room(replica: Replica) -> int:
@@ -335,6 +344,17 @@ def _room(replica: Replica) -> int:
 def _service_time_s(replica: Replica) -> float:
     # Zero until the first reply.
     return replica.service_time_s or _FIRST_GUESS_S
+
+
+def _why_hanging(report: LoadReport, deadline_s: float) -> DeadlineExceededError | None:
+    """Return the error of a call past the model's own limit, None if that is longer."""
+    limit_s = report.response_timeout_s
+    if limit_s is None or limit_s >= deadline_s:
+        return None
+    return DeadlineExceededError(
+        f"the handler did not return within {limit_s:g} s, which is "
+        f"{report.response_timeout_source}: make it faster, or raise that limit"
+    )
 
 
 def _fail(reply: asyncio.Future[Reply], error: HomeportError) -> None:

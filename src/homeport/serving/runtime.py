@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from homeport.errors import HomeportError
 from homeport.worker.replica import LoadReport, Reply
 
 
@@ -54,8 +55,11 @@ class Replica(Protocol):
     ) -> asyncio.Future[Reply]:
         """Send a request whose answer goes to `reply`, which is returned."""
 
-    async def stop(self, grace_s: float) -> None:
-        """End it, after what it has in work or the grace; twice is fine."""
+    async def stop(self, grace_s: float, why: HomeportError | None = None) -> None:
+        """End it, after what it has in work or the grace; twice is fine.
+
+        With `why`, the requests of the call in hand fail with it at once.
+        """
 
 
 class Runtime(Protocol):

@@ -5,6 +5,7 @@ counts `batchSize`, whatever number of instances each request holds.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from homeport.errors import InvalidArgumentError
@@ -39,7 +40,11 @@ def from_model_config(config: Mapping[str, object]) -> BatchPolicy:
             "give a whole number of requests, at least 1"
         )
     delay_ms = config.get("maxBatchDelay", 0)
-    if not isinstance(delay_ms, int | float) or delay_ms < 0:
+    if (
+        isinstance(delay_ms, bool)
+        or not isinstance(delay_ms, int | float)
+        or not 0 <= delay_ms < math.inf
+    ):
         raise InvalidArgumentError(
             f"maxBatchDelay is {delay_ms!r:.40} in the model's config file: "
             "give milliseconds, at least 0"

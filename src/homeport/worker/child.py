@@ -116,5 +116,6 @@ def _report(archive: Archive) -> dict[str, Any]:
         "batch_size": policy.max_size,
         "max_batch_delay_s": policy.max_delay_s,
         "response_timeout_s": archive.config.response_timeout_s,
+        "response_timeout_source": archive.config.response_timeout_source,
         "handler": archive.manifest.handler,
     }

@@ -6,6 +6,7 @@ the handler as `context.model_yaml_config`.
 
 import dataclasses
 import importlib
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,11 +23,13 @@ class ModelConfig:
         values: The whole mapping, as YAML gave it.
         policy: How requests are batched.
         response_timeout_s: The longest one call may take, None where not given.
+        response_timeout_source: Where that was set, "" where not given.
     """
 
     values: Mapping[str, Any]
     policy: batching.BatchPolicy
     response_timeout_s: float | None
+    response_timeout_source: str = ""
 
 
 def load(model_dir: pathlib.Path, config_file: str) -> ModelConfig:
@@ -42,6 +45,9 @@ def load(model_dir: pathlib.Path, config_file: str) -> ModelConfig:
         values=values,
         policy=batching.from_model_config(values),
         response_timeout_s=_timeout(values.get("responseTimeout")),
+        response_timeout_source=(
+            f"responseTimeout in {config_file}" if "responseTimeout" in values else ""
+        ),
     )
 
 
@@ -83,9 +89,13 @@ def _yaml(file_name: str) -> Any:  # noqa: ANN401  # an optional module, untyped
 def _timeout(seconds: object) -> float | None:
     if seconds is None:
         return None
-    if isinstance(seconds, int | float) and seconds > 0:
-        return float(seconds)
-    raise InvalidArgumentError(
-        f"responseTimeout is {seconds!r:.40} in the model's config file: "
-        "give seconds, more than 0"
-    )
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds < math.inf
+    ):
+        raise InvalidArgumentError(
+            f"responseTimeout is {seconds!r:.40} in the model's config file: "
+            "give seconds, more than 0"
+        )
+    return float(seconds)

@@ -4,13 +4,14 @@ This is the hot path of the server's event loop. It runs on asyncio and on uvloo
 """
 
 import asyncio
+import itertools
 import logging
 import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
-from homeport.errors import UnavailableError
+from homeport.errors import HomeportError, UnavailableError
 from homeport.worker import protocol
 from homeport.worker.protocol import HEADER, Decoder, Frame, Kind, ProtocolError, Reply
 
@@ -88,6 +89,12 @@ class ReplicaLink(asyncio.BufferedProtocol):
             transport.write(header)
             transport.write(body)
         return future
+
+    def fail_oldest(self, count: int, error: HomeportError) -> None:
+        """Fail the requests sent first of those without a reply; the link lives on."""
+        for future in itertools.islice(self._pending.values(), count):
+            if not future.done():
+                future.set_exception(error)
 
     def send(self, frame: bytes) -> None:
         """Send a frame that has no reply; nothing happens on an ended link."""

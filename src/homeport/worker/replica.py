@@ -52,8 +52,9 @@ class LoadReport:
         pid: Of the process, which leads a group of its own.
         batch_size: Requests in one call of the handler, at most.
         max_batch_delay_s: How long a request may wait for company.
-        response_timeout_s: The archive's own limit for one call, None for none.
+        response_timeout_s: The longest one call may take, None for no limit of its own.
         handler: As the manifest names it.
+        response_timeout_source: Where that limit was set, for people.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class LoadReport:
     max_batch_delay_s: float
     response_timeout_s: float | None
     handler: str
+    response_timeout_source: str = ""
 
 
 class ReplicaLoadError(HomeportError):
@@ -186,13 +188,18 @@ class Replica:
             self._set_lost()
             self._process.kill(reason)
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, why: HomeportError | None = None) -> None:
         """End the process when it has answered what it was sent; return when it ended.
 
         Args:
             grace_s: Seconds until it is killed instead.
+            why: What the requests of the call in hand fail with at once, None to let
+                them end as the process does.
         """
         self._stopping = True
+        if why is not None and self._link is not None:
+            # Those behind them were never begun: they may be tried again.
+            self._link.fail_oldest(self.report.batch_size, why)
         if self._link is not None:
             self._link.send(protocol.encode(Kind.SHUTDOWN))
         await asyncio.wait({self.closed}, timeout=grace_s)
@@ -306,6 +313,7 @@ def _read_report(frame: Frame, pid: int) -> LoadReport:
             max_batch_delay_s=float(said["max_batch_delay_s"]),
             response_timeout_s=said["response_timeout_s"],
             handler=str(said["handler"]),
+            response_timeout_source=str(said["response_timeout_source"]),
         )
     except KeyError as error:
         raise protocol.ProtocolError(

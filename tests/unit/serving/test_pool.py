@@ -237,6 +237,35 @@ def test_a_replica_that_hangs_is_replaced_and_others_go_on() -> None:
     asyncio.run(scenario())
 
 
+def test_a_call_past_the_models_own_limit_fails_and_ends_its_replica() -> None:
+    async def scenario() -> None:
+        replicas: list[FakeReplica] = []
+
+        async def start(on_room: Callable[[], None]) -> Replica:
+            replicas.append(
+                FakeReplica(on_room, service_time_s=0.001, response_timeout_s=0.02)
+            )
+            return replicas[-1]
+
+        pool = Pool("7", start, LIMITS)
+        pool.start()
+        await pool.ready()
+
+        in_work, behind = _submit(pool, b"stuck"), _submit(pool, b"behind")
+        late, retry = await _failure(in_work), await _failure(behind)
+
+        assert isinstance(late, DeadlineExceededError)
+        assert late.message == (
+            "the handler did not return within 0.02 s, which is set by a test: make it "
+            "faster, or raise that limit"
+        )
+        assert isinstance(retry, UnavailableError)
+        await until(lambda: len(replicas) == 2)
+        await pool.close(0.0)
+
+    asyncio.run(scenario())
+
+
 def test_a_dead_replica_fails_what_it_had_and_nothing_else() -> None:
     async def scenario() -> None:
         starter = Starter()
