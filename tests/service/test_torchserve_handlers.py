@@ -201,6 +201,66 @@ def test_a_module_level_handle_is_called_once_without_data_then_by_request(
     assert sorted(answer["row"] for answer in at_once) == [0, 1, 2, 3]
 
 
+CONFIG = """
+# As TorchServe's image has it, and then some.
+inference_address=http://0.0.0.0:8080
+service_envelope=body
+enable_envvars_config=true
+default_response_timeout=600
+job_queue_size = 1000
+"""
+WHOLE_BODY = """
+import time
+
+
+def handle(data, context):
+    if data is None:
+        return None
+    time.sleep(data[0]["parameters"]["sleep_s"])
+    return [{"predictions": [body["parameters"], *body["instances"]]} for body in data]
+"""
+
+
+def test_torchserves_words_are_understood_and_the_deployments_go_first(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    config = tmp_path / "config.properties"
+    config.write_text(CONFIG)
+    made = archive(WHOLE_BODY, "--extra-files", str(config))
+    endpoint = deployed(shared_server, made, TS_DEFAULT_RESPONSE_TIMEOUT="1")
+    ask = {"instances": [1, {"b64": "AA=="}], "parameters": {"sleep_s": 0}}
+    stuck = {"instances": [1], "parameters": {"sleep_s": 3600}}
+
+    status, answer = shared_server.predict(endpoint, ask)
+    late, refused = shared_server.predict(endpoint, stuck)
+    _, log = shared_server.call("GET", f"/homeport/v1/{endpoint}/logs")
+
+    assert status == 200
+    assert answer["predictions"] == [{"sleep_s": 0}, 1, {"b64": "AA=="}]
+    assert late == 504
+    assert (
+        "within 1 s, which is TS_DEFAULT_RESPONSE_TIMEOUT in"
+        in (refused["error"]["message"])
+    )
+    assert "job_queue_size is 1000 in config.properties: stored" in str(log)
+    assert "config.properties: inference_address" in str(log)
+
+
+def test_a_word_with_a_wrong_value_keeps_the_model_from_loading(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    config = tmp_path / "config.properties"
+    config.write_text("default_response_timeout=soon")
+    made = archive(COUNTING, "--extra-files", str(config))
+
+    _, operation = shared_server.deploy(made)
+
+    assert (
+        "default_response_timeout is 'soon' in config.properties: "
+        "give a whole number, at least 1"
+    ) in operation["error"]["message"]
+
+
 def test_batch_size_of_the_config_file_brings_requests_together(
     shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
 ) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from homeport.errors import Code, HandlerError, HomeportError
-from homeport.worker import instances, places, predictions
+from homeport.worker import places, predictions
 from homeport.worker.context import Context
+from homeport.worker.envelopes import Envelope, JsonEnvelope
 from homeport.worker.handler import EntryPoint
 from homeport.worker.handlers import PredictionException
 from homeport.worker.protocol import Reply
@@ -47,12 +48,19 @@ class HandlerPredictor:
     Args:
         entry_point: Called with all rows of all requests, and the context.
         context: What the handler is given.
+        envelope: How a body becomes rows, and results predictions.
     """
 
-    def __init__(self, entry_point: EntryPoint, context: Context) -> None:
+    def __init__(
+        self,
+        entry_point: EntryPoint,
+        context: Context,
+        envelope: Envelope | None = None,
+    ) -> None:
         self._entry_point = entry_point
         self._context = context
         self._model_dir = pathlib.Path(context.system_properties["model_dir"])
+        self._envelope = envelope or JsonEnvelope()
         self._calls = 0
 
     def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
@@ -69,7 +77,7 @@ class HandlerPredictor:
 
     def _predict_one(self, body: bytes) -> Reply:
         try:
-            rows = instances.decode_binary(instances.parse(body))
+            rows = self._envelope.rows(body)
             return self._call(rows, [len(rows)])[0]
         except Exception as error:  # noqa: BLE001  # the edge of the author's code
             return reply_for(error, self._model_dir)
@@ -77,7 +85,7 @@ class HandlerPredictor:
     def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
         """Return the replies of one combined call, None if it has to be split."""
         try:
-            parts = [instances.decode_binary(instances.parse(body)) for body in bodies]
+            parts = [self._envelope.rows(body) for body in bodies]
             rows = [row for part in parts for row in part]
             return self._call(rows, [len(part) for part in parts])
         except Exception as error:  # noqa: BLE001  # each request is tried by itself
@@ -89,15 +97,15 @@ class HandlerPredictor:
         self._context.begin_call(
             [f"{self._calls}-{index}" for index in range(len(counts))]
         )
-        expected = len(rows)
+        expected, unit = len(rows), self._envelope.unit
         results = self._entry_point(rows, self._context)
         if not isinstance(results, list):
             raise HandlerError(
-                f"the handler returned {_named(results)} for {_count(expected)}: "
+                f"the handler returned {_named(results)} for {_count(expected, unit)}: "
                 "return a list with one prediction for each"
             )
         if len(results) != expected:
-            raise count_error("handler", len(results), expected)
+            raise count_error("handler", len(results), expected, unit)
         replies, start = [], 0
         for index, count in enumerate(counts):
             replies.append(self._reply(index, results[start : start + count]))
@@ -111,7 +119,7 @@ class HandlerPredictor:
             return _without_paths(
                 _refusal(_code_of_http(status), message), self._model_dir
             )
-        return Reply(0, predictions.render(results))
+        return Reply(0, predictions.render(self._envelope.predictions(results)))
 
 
 def reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
@@ -137,12 +145,14 @@ def _reply_for(error: Exception) -> Reply:
             return _unexpected(error)
 
 
-def count_error(who: str, returned: int, expected: int) -> HandlerError:
+def count_error(
+    who: str, returned: int, expected: int, unit: str = "instance"
+) -> HandlerError:
     """Return the error of a handler or model with the wrong number of results."""
     results = "1 result" if returned == 1 else f"{returned} results"
     return HandlerError(
-        f"the {who} returned {results} for {_count(expected)}: "
-        "return one prediction for each instance"
+        f"the {who} returned {results} for {_count(expected, unit)}: "
+        f"return one prediction for each {unit}"
     )
 
 
@@ -176,8 +186,8 @@ def _is_device_memory_error(error: Exception) -> bool:
     return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
-def _count(instances_: int) -> str:
-    return "1 instance" if instances_ == 1 else f"{instances_} instances"
+def _count(number: int, unit: str) -> str:
+    return f"1 {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _named(value: object) -> str:

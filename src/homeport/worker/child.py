@@ -17,12 +17,13 @@ import socket
 import sys
 from typing import Any, Final
 
-from homeport.worker import calls, handler, loading, loop, protocol
+from homeport.worker import calls, envelopes, handler, loading, loop, protocol
 from homeport.worker.context import Context
 from homeport.worker.handler import Archive
 from homeport.worker.loop import Link, RequestLoop
 from homeport.worker.protocol import Kind
 
+_LOG: Final = logging.getLogger("homeport.worker")
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -86,17 +87,28 @@ def _serve(link: Link) -> int:
 def _load(
     model_dir: pathlib.Path, gpu_id: int | None
 ) -> tuple[Archive, calls.Predictor]:
-    archive = handler.open_archive(model_dir)
+    archive = handler.open_archive(model_dir, os.environ)
+    for note in archive.config.notes:
+        _LOG.info("%s", note)
     handler.enter(model_dir)
     context = handler.make_context(archive, gpu_id)
     if handler.names_default(archive, handler.BASE_HANDLER):
         predictor = _load_base(context, model_dir)
     else:
-        predictor = calls.HandlerPredictor(handler.load(archive, context), context)
+        predictor = calls.HandlerPredictor(
+            handler.load(archive, context), context, _envelope(archive)
+        )
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
     return archive, predictor
+
+
+def _envelope(archive: Archive) -> envelopes.Envelope:
+    # TorchServe's own handlers understand instances alone.
+    if handler.names_default(archive, handler.IMAGE_CLASSIFIER):
+        return envelopes.JsonEnvelope()
+    return envelopes.make(archive.config.envelope)
 
 
 def _load_base(context: Context, model_dir: pathlib.Path) -> calls.Predictor:

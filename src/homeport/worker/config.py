@@ -1,7 +1,7 @@
-"""The model's own configuration: model-config.yaml, as TorchServe reads it.
+"""The model's configuration: model-config.yaml, and what `serverconfig` reads.
 
-Only batchSize, maxBatchDelay and responseTimeout act here; the whole mapping reaches
-the handler as `context.model_yaml_config`.
+Of model-config.yaml batchSize, maxBatchDelay and responseTimeout act; the whole mapping
+reaches the handler as `context.model_yaml_config`.
 """
 
 import dataclasses
@@ -9,10 +9,40 @@ import importlib
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
-from homeport.worker import batching
+from homeport.worker import batching, serverconfig
+from homeport.worker.serverconfig import Envelope
+
+# What is understood and does not act yet, with the least it may be.
+_LATER: Final = {"minWorkers": 0, "maxWorkers": 1, "jobQueueSize": 1}
+# TorchServe's other keys. A key that is not here is the author's own.
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "asyncCommunication",
+        "clientTimeoutInMills",
+        "continuousBatching",
+        "deepspeed",
+        "deviceIds",
+        "deviceType",
+        "maxNumSequence",
+        "maxRetryTimeoutInSec",
+        "maxSequenceJobQueueSize",
+        "micro_batching",
+        "parallelLevel",
+        "parallelType",
+        "pippy",
+        "pt2",
+        "sequenceBatching",
+        "sequenceMaxIdleMSec",
+        "sequenceTimeoutMSec",
+        "startupTimeout",
+        "torchrun",
+        "useJobTicket",
+        "useVenv",
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,31 +54,71 @@ class ModelConfig:
         policy: How requests are batched.
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
+        envelope: How requests reach the author's handler.
+        notes: Lines for the replica's log, about what does not act.
     """
 
     values: Mapping[str, Any]
     policy: batching.BatchPolicy
     response_timeout_s: float | None
-    response_timeout_source: str = ""
+    response_timeout_source: str
+    envelope: Envelope
+    notes: tuple[str, ...]
 
 
-def load(model_dir: pathlib.Path, config_file: str) -> ModelConfig:
-    """Return the configuration in `config_file`; "" stands for none.
+def load(
+    model_dir: pathlib.Path, config_file: str, environment: Mapping[str, str]
+) -> ModelConfig:
+    """Return the configuration of the archive and of the deployment's variables.
+
+    The archive's own words for the model go before those for a whole server.
+
+    Args:
+        model_dir: The extracted archive.
+        config_file: The name of model-config.yaml, "" for none.
+        environment: The deployment's variables.
 
     Raises:
         FailedPreconditionError: PyYAML is not installed here.
         InvalidArgumentError: The file is missing, no YAML mapping, or holds a value
             that cannot be.
     """
+    server = serverconfig.read(model_dir, environment)
     values = _read(model_dir / config_file) if config_file else {}
+    timeout_s = _timeout(values.get("responseTimeout"))
+    source = f"responseTimeout in {config_file}"
+    if timeout_s is None:
+        timeout_s = server.response_timeout_s
+        source = server.response_timeout_source
     return ModelConfig(
         values=values,
         policy=batching.from_model_config(values),
-        response_timeout_s=_timeout(values.get("responseTimeout")),
-        response_timeout_source=(
-            f"responseTimeout in {config_file}" if "responseTimeout" in values else ""
-        ),
+        response_timeout_s=timeout_s,
+        response_timeout_source=source,
+        envelope=server.envelope,
+        notes=(*_notes(values, config_file), *server.notes),
     )
+
+
+def _notes(values: Mapping[str, Any], config_file: str) -> list[str]:
+    notes = [
+        serverconfig.later_note(key, _whole(key, values[key], least), config_file)
+        for key, least in _LATER.items()
+        if key in values
+    ]
+    without_effect = [key for key in values if key in _WITHOUT_EFFECT]
+    if without_effect:
+        notes.append(serverconfig.no_effect_note(without_effect, config_file))
+    return notes
+
+
+def _whole(key: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidArgumentError(
+            f"{key} is {value!r:.40} in the model's config file: "
+            f"give a whole number, at least {least}"
+        )
+    return value
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import pathlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from homeport.archive import manifest as archive_manifest
@@ -22,6 +22,7 @@ from homeport.worker.config import ModelConfig
 from homeport.worker.context import Context
 
 BASE_HANDLER: Final = "base_handler"
+_NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
 IMAGE_CLASSIFIER: Final = "image_classifier"
 EntryPoint = Callable[[Any, Context], Any]
 
@@ -41,8 +42,14 @@ class Archive:
     config: ModelConfig
 
 
-def open_archive(model_dir: pathlib.Path) -> Archive:
+def open_archive(
+    model_dir: pathlib.Path, environment: Mapping[str, str] = _NO_VARIABLES
+) -> Archive:
     """Return the archive extracted at `model_dir`.
+
+    Args:
+        model_dir: The directory.
+        environment: The deployment's variables, which may configure it.
 
     Raises:
         InvalidArgumentError: No manifest, or a manifest or config file that is wrong.
@@ -56,7 +63,8 @@ def open_archive(model_dir: pathlib.Path) -> Archive:
             "pack it with homeport pack or torch-model-archiver"
         ) from error
     manifest = archive_manifest.parse(text)
-    return Archive(model_dir, manifest, config.load(model_dir, manifest.config_file))
+    settings = config.load(model_dir, manifest.config_file, environment)
+    return Archive(model_dir, manifest, settings)
 
 
 def make_context(archive: Archive, gpu_id: int | None) -> Context:

@@ -22,6 +22,16 @@ def parse(body: bytes) -> list[Any]:
     Raises:
         InvalidArgumentError: The body is not a JSON object with a list of instances.
     """
+    rows: list[Any] = parse_body(body)["instances"]
+    return rows
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """Return the whole body, in which `instances` is a list with something in it.
+
+    Raises:
+        InvalidArgumentError: The body is not a JSON object with a list of instances.
+    """
     document = _load(body)
     if not isinstance(document, dict):
         raise InvalidArgumentError(
@@ -40,7 +50,7 @@ def parse(body: bytes) -> list[Any]:
         )
     if not rows:
         raise InvalidArgumentError('"instances" is empty: send at least one instance')
-    return rows
+    return document
 
 
 def decode_binary(rows: list[Any]) -> list[Any]:

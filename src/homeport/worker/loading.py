@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable
 from typing import Final
 
-from homeport.errors import FailedPreconditionError
+from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.worker import places
 
 _OURS: Final = str(pathlib.Path(__file__).parent)
@@ -95,6 +95,11 @@ def _cause_and_remedy(error: Exception, model_dir: pathlib.Path) -> tuple[str, s
             return error.cause, error.remedy
         case FailedPreconditionError():
             return error.message, "Correct it and deploy again."
+        case InvalidArgumentError() if (
+            _last_authors_frame(_frames(error.__traceback__), model_dir) is None
+        ):
+            # The manifest or the configuration, which we read.
+            return error.message, "Then deploy it again."
         case ModuleNotFoundError(name=str() as name) if name:
             return _where(error, model_dir), _missing_module(name, model_dir)
         case FileNotFoundError():

@@ -228,7 +228,7 @@ def test_a_config_file_that_is_wrong_is_refused(
     (tmp_path / "c.yaml").write_text(text)
 
     with pytest.raises(InvalidArgumentError, match=words):
-        config.load(tmp_path, "c.yaml")
+        config.load(tmp_path, "c.yaml", {})
 
 
 def test_a_config_file_needs_pyyaml(
@@ -237,7 +237,7 @@ def test_a_config_file_needs_pyyaml(
     monkeypatch.setitem(sys.modules, "yaml", None)
 
     with pytest.raises(FailedPreconditionError, match="install pyyaml"):
-        config.load(tmp_path, "c.yaml")
+        config.load(tmp_path, "c.yaml", {})
 
 
 def test_an_optional_module_that_is_broken_is_not_taken_for_missing(

@@ -1,0 +1,165 @@
+"""What TorchServe's server would be told: config.properties and TS_* variables.
+
+The few words that mean something for one model act here; the others are named, so that
+nobody waits for their effect. Variables go before the file (TorchServe's order).
+"""
+
+import dataclasses
+import enum
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from homeport.errors import InvalidArgumentError
+from homeport.worker import javaproperties
+
+FILE: Final = "config.properties"
+_PREFIX: Final = "TS_"
+_ENABLE: Final = "enable_envvars_config"
+_ENVELOPE: Final = "service_envelope"
+_TIMEOUT: Final = "default_response_timeout"
+
+
+class Envelope(enum.StrEnum):
+    """How a request's body becomes what a handler is given."""
+
+    JSON = "json"
+    BODY = "body"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What acts of it, and what there is to say about the rest.
+
+    Attributes:
+        envelope: For the author's handler.
+        response_timeout_s: The longest one call may take, None where not given.
+        response_timeout_source: Where that was set, "" where not given.
+        notes: Lines for the replica's log.
+    """
+
+    envelope: Envelope = Envelope.JSON
+    response_timeout_s: float | None = None
+    response_timeout_source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Word:
+    name: str
+    text: str
+    place: str
+
+    def refuse(self, expected: str) -> InvalidArgumentError:
+        return InvalidArgumentError(
+            f"{self.name} is {self.text!r:.40} in {self.place}: give {expected}"
+        )
+
+
+def read(model_dir: pathlib.Path, environment: Mapping[str, str]) -> ServerConfig:
+    """Return what the archive's config.properties and the variables say.
+
+    Args:
+        model_dir: The extracted archive.
+        environment: The deployment's variables; those beginning with TS_ are looked at.
+
+    Raises:
+        InvalidArgumentError: A value cannot be what its key stands for.
+    """
+    path = model_dir / FILE
+    # Java reads the file so, whatever the platform.
+    text = path.read_text(encoding="iso-8859-1") if path.is_file() else ""
+    in_file = {
+        key: _Word(key, value.strip(), FILE)
+        for key, value in javaproperties.parse(text).items()
+    }
+    variables = {
+        name.removeprefix(_PREFIX).lower(): _Word(
+            name, value.strip(), "the deployment's variables"
+        )
+        for name, value in environment.items()
+        if name.startswith(_PREFIX)
+    }
+    enabled = variables.get(_ENABLE) or in_file.get(_ENABLE)
+    if enabled is not None and _switch(enabled):
+        return _interpret(in_file | variables, [])
+    variables.pop(_ENABLE, None)
+    return _interpret(in_file, sorted(word.name for word in variables.values()))
+
+
+def _interpret(words: Mapping[str, _Word], unread: list[str]) -> ServerConfig:
+    timeout = words.get(_TIMEOUT)
+    return ServerConfig(
+        envelope=_envelope(words[_ENVELOPE]) if _ENVELOPE in words else Envelope.JSON,
+        response_timeout_s=_whole(timeout, least=1) if timeout else None,
+        response_timeout_source=f"{timeout.name} in {timeout.place}" if timeout else "",
+        notes=(*_notes(words), *_note_on_unread(unread)),
+    )
+
+
+def _notes(words: Mapping[str, _Word]) -> list[str]:
+    notes = []
+    for key in sorted(_LATER & words.keys()):
+        word = words[key]
+        value = _LATER_VALUES[key](word)
+        notes.append(later_note(word.name, value, word.place))
+    others = words.keys() - _LATER - {_ENABLE, _ENVELOPE, _TIMEOUT}
+    for place in sorted({words[key].place for key in others}):
+        names = [words[key].name for key in others if words[key].place == place]
+        notes.append(no_effect_note(names, place))
+    return notes
+
+
+def later_note(name: str, value: object, place: str) -> str:
+    """Return the line about a word that is understood and does not act yet."""
+    return f"{name} is {value} in {place}: stored with the version, acts later"
+
+
+def no_effect_note(names: list[str], place: str) -> str:
+    """Return the line about words that will never act here; values are not shown."""
+    return f"no effect on serving, in {place}: {', '.join(sorted(names))}"
+
+
+def _note_on_unread(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    variable = f"{_PREFIX}{_ENABLE.upper()}"
+    return [
+        f"{', '.join(names)}: read by nobody but the handler, as TorchServe's variables"
+        f" act with {_ENABLE}=true in {FILE} or {variable}=true"
+    ]
+
+
+def _envelope(word: _Word) -> Envelope:
+    try:
+        return Envelope(word.text)
+    except ValueError as error:
+        raise word.refuse("json or body, or leave it out") from error
+
+
+def _switch(word: _Word) -> bool:
+    match word.text.lower():
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise word.refuse("true or false")
+
+
+def _whole(word: _Word, *, least: int) -> int:
+    expected = f"a whole number, at least {least}"
+    if not word.text.isascii() or not word.text.isdigit():
+        raise word.refuse(expected)
+    if len(word.text) > 9 or int(word.text) < least:  # noqa: PLR2004  # Java's int
+        raise word.refuse(expected)
+    return int(word.text)
+
+
+_LATER_VALUES: Final[Mapping[str, Callable[[_Word], Any]]] = {
+    # 0 lets TorchServe count the cores.
+    "default_workers_per_model": lambda word: _whole(word, least=0),
+    "install_py_dep_per_model": _switch,
+    "job_queue_size": lambda word: _whole(word, least=1),
+}
+_LATER: Final = frozenset(_LATER_VALUES)

@@ -1,0 +1,199 @@
+"""TorchServe's words act in TorchServe's order; wrong ones are named, others too."""
+
+import pathlib
+from collections.abc import Mapping
+
+import pytest
+
+from homeport.errors import InvalidArgumentError
+from homeport.worker import config, javaproperties, serverconfig
+from homeport.worker.serverconfig import Envelope
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        pytest.param("a=1\nb:2\nc 3", {"a": "1", "b": "2", "c": "3"}, id="separators"),
+        pytest.param(" a\t = \t1 ", {"a": "1 "}, id="blanks"),
+        pytest.param("#a=1\n ! b=2\n\nc=3", {"c": "3"}, id="comments"),
+        pytest.param("a=1,\\\n   2,\\\n#3", {"a": "1,2,#3"}, id="long lines"),
+        pytest.param("a=1\\\\\nb=2", {"a": "1\\", "b": "2"}, id="no long line"),
+        pytest.param("a\\=b\\ c=\\u0041\\t\\q", {"a=b c": "A\tq"}, id="escapes"),
+        pytest.param("a=1\r\na=2\rb", {"a": "2", "b": ""}, id="line ends, no value"),
+        pytest.param("a==b=:c", {"a": "=b=:c"}, id="separators in values"),
+        pytest.param("", {}, id="nothing"),
+    ],
+)
+def test_properties_are_read_as_java_reads_them(
+    text: str, values: dict[str, str]
+) -> None:
+    assert javaproperties.parse(text) == values
+
+
+def test_a_broken_escape_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="four hexadecimal digits"):
+        javaproperties.parse("a=C:\\users")
+
+
+def read(
+    tmp_path: pathlib.Path, text: str, **variables: str
+) -> serverconfig.ServerConfig:
+    (tmp_path / "config.properties").write_text(text)
+    return serverconfig.read(tmp_path, variables)
+
+
+def test_without_a_word_nothing_is_set(tmp_path: pathlib.Path) -> None:
+    nothing = serverconfig.ServerConfig(Envelope.JSON, None, "", ())
+
+    assert serverconfig.read(tmp_path, {"PATH": "/bin"}) == nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "seconds", "source"),
+    [
+        pytest.param(
+            "default_response_timeout=9",
+            {},
+            9,
+            "default_response_timeout in config.properties",
+            id="the file",
+        ),
+        pytest.param(
+            "default_response_timeout=9",
+            {"TS_DEFAULT_RESPONSE_TIMEOUT": "5"},
+            9,
+            "default_response_timeout in config.properties",
+            id="variables not enabled",
+        ),
+        pytest.param(
+            "default_response_timeout=9\nenable_envvars_config=true",
+            {"TS_DEFAULT_RESPONSE_TIMEOUT": "5"},
+            5,
+            "TS_DEFAULT_RESPONSE_TIMEOUT in the deployment's variables",
+            id="enabled by the file",
+        ),
+        pytest.param(
+            "",
+            {"TS_DEFAULT_RESPONSE_TIMEOUT": "5", "TS_ENABLE_ENVVARS_CONFIG": "True"},
+            5,
+            "TS_DEFAULT_RESPONSE_TIMEOUT in the deployment's variables",
+            id="enabled by a variable",
+        ),
+        pytest.param(
+            "enable_envvars_config=true",
+            {"TS_DEFAULT_RESPONSE_TIMEOUT": "5", "TS_ENABLE_ENVVARS_CONFIG": "false"},
+            None,
+            "",
+            id="disabled by a variable",
+        ),
+    ],
+)
+def test_variables_go_first_where_they_are_enabled(
+    tmp_path: pathlib.Path,
+    text: str,
+    variables: Mapping[str, str],
+    seconds: float | None,
+    source: str,
+) -> None:
+    settings = read(tmp_path, text, **variables)
+
+    assert settings.response_timeout_s == seconds
+    assert settings.response_timeout_source == source
+
+
+def test_the_archives_own_limit_goes_before_the_servers(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "config.properties").write_text(
+        "default_response_timeout=9\nservice_envelope=body"
+    )
+    (tmp_path / "own.yaml").write_text("responseTimeout: 2.5")
+
+    own = config.load(tmp_path, "own.yaml", {})
+    servers = config.load(tmp_path, "", {})
+
+    assert own.response_timeout_s == 2.5
+    assert own.response_timeout_source == "responseTimeout in own.yaml"
+    assert servers.response_timeout_s == 9
+    assert own.envelope is servers.envelope is Envelope.BODY
+
+
+def test_what_does_not_act_is_said_once_without_its_value(
+    tmp_path: pathlib.Path,
+) -> None:
+    settings = read(
+        tmp_path,
+        "keystore_pass=changeit\nmodel_store=/m\njob_queue_size=1000\n"
+        "install_py_dep_per_model=True\nenable_envvars_config=true",
+        TS_DEFAULT_WORKERS_PER_MODEL="1",
+        TS_METRICS_MODE="prometheus",
+    )
+
+    assert settings.notes == (
+        "TS_DEFAULT_WORKERS_PER_MODEL is 1 in the deployment's variables: "
+        "stored with the version, acts later",
+        "install_py_dep_per_model is True in config.properties: "
+        "stored with the version, acts later",
+        "job_queue_size is 1000 in config.properties: "
+        "stored with the version, acts later",
+        "no effect on serving, in config.properties: keystore_pass, model_store",
+        "no effect on serving, in the deployment's variables: TS_METRICS_MODE",
+    )
+
+
+def test_variables_that_are_not_enabled_are_named(tmp_path: pathlib.Path) -> None:
+    (note,) = read(tmp_path, "", TS_DEFAULT_WORKERS_PER_MODEL="many").notes
+
+    assert note.startswith("TS_DEFAULT_WORKERS_PER_MODEL: read by nobody but the")
+    assert "TS_ENABLE_ENVVARS_CONFIG=true" in note
+
+
+def test_words_of_the_config_file_that_do_not_act_are_said(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "minWorkers: 1\nmaxWorkers: 4\ndeviceType: gpu\npt2: {}\nmy_own_key: 3\n"
+    )
+
+    assert config.load(tmp_path, "own.yaml", {}).notes == (
+        "minWorkers is 1 in own.yaml: stored with the version, acts later",
+        "maxWorkers is 4 in own.yaml: stored with the version, acts later",
+        "no effect on serving, in own.yaml: deviceType, pt2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param("default_response_timeout=0", "at least 1", id="zero"),
+        pytest.param("default_response_timeout=1.5", "a whole number", id="fraction"),
+        pytest.param("default_response_timeout=", "a whole number", id="empty"),
+        pytest.param("default_response_timeout=9999999999", "a whole", id="huge"),
+        pytest.param("job_queue_size=-1", "at least 1", id="negative"),
+        pytest.param("default_workers_per_model=two", "at least 0", id="word"),
+        pytest.param("install_py_dep_per_model=yes", "true or false", id="switch"),
+        pytest.param("enable_envvars_config=1", "true or false", id="enabling"),
+        pytest.param("service_envelope=kservev2", "json or body", id="envelope"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_may_stand_there(
+    tmp_path: pathlib.Path, line: str, expected: str
+) -> None:
+    key, _, value = line.partition("=")
+
+    with pytest.raises(InvalidArgumentError) as caught:
+        read(tmp_path, line)
+
+    told = caught.value.message
+    assert told.startswith(f"{key} is {value!r} in config.properties: give ")
+    assert expected in told
+
+
+@pytest.mark.parametrize(
+    "line", ["minWorkers: -1", "maxWorkers: 0", "maxWorkers: true", "minWorkers: many"]
+)
+def test_a_wrong_number_of_workers_is_refused(
+    tmp_path: pathlib.Path, line: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(line)
+
+    with pytest.raises(InvalidArgumentError, match="give a whole number, at least"):
+        config.load(tmp_path, "own.yaml", {})
