@@ -20,7 +20,7 @@ import torch
 import uvloop
 from PIL import Image
 
-from homeport.errors import Code, UnavailableError
+from homeport.errors import Code, DeadlineExceededError, UnavailableError
 from homeport.worker.replica import Replica, ReplicaLoadError, ReplicaSpec, Reply
 
 SOURCES = pathlib.Path(__file__).parents[1] / "archives"
@@ -248,6 +248,31 @@ def test_a_handler_that_never_returns_shows_and_can_be_killed(
             with pytest.raises(UnavailableError, match="over its deadline"):
                 await asyncio.wait_for(waiting, DEADLINE_S)
             assert await replica.closed == "killed: over its deadline"
+
+    asyncio.run(scenario())
+
+
+def test_what_was_answered_before_a_call_that_hangs_has_left(
+    archive: MakeArchive,
+) -> None:
+    async def scenario() -> None:
+        model_dir = archive("misbehaving", configFile="model-config.yaml")
+        (model_dir / "model-config.yaml").write_text("responseTimeout: 60")
+        late = DeadlineExceededError("too slow")
+        async with running(model_dir) as replica:
+            quick = [ask(replica, {"value": index}) for index in range(20)]
+            answers = asyncio.gather(*quick)
+            await asyncio.sleep(0)
+            stuck, behind = (
+                replica.predict(b'{"instances": [{"do": "sleep", "value": 3600}]}')
+                for _ in "12"
+            )
+
+            assert [reply.code for reply in await answers] == [0] * 20
+            await replica.stop(0.0, late)
+
+            assert stuck.exception() is late
+            assert isinstance(behind.exception(), UnavailableError)
 
     asyncio.run(scenario())
 

@@ -18,6 +18,7 @@ import sys
 from typing import Any, Final
 
 from homeport.worker import calls, envelopes, handler, loading, loop, protocol
+from homeport.worker.config import ModelConfig
 from homeport.worker.context import Context
 from homeport.worker.handler import Archive
 from homeport.worker.loop import Link, RequestLoop
@@ -80,8 +81,16 @@ def _serve(link: Link) -> int:
     # What was loaded stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    RequestLoop(link, predictor, archive.config.policy).run()
+    _make_loop(link, predictor, archive.config).run()
     return 0
+
+
+def _make_loop(
+    link: Link, predictor: calls.Predictor, settings: ModelConfig
+) -> RequestLoop:
+    if settings.response_timeout_s is None:
+        return RequestLoop(link, predictor, settings.policy)
+    return RequestLoop(link, predictor, settings.policy, flush_after_s=0.0)
 
 
 def _load(

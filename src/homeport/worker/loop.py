@@ -96,12 +96,21 @@ class RequestLoop:
         link: Where they come from.
         predictor: Who answers them.
         policy: How many go into one call.
+        flush_after_s: How long a reply may wait for the next to leave with it; 0 where
+            a call may be cut off, so that what was answered before it is not lost.
     """
 
-    def __init__(self, link: Link, predictor: Predictor, policy: BatchPolicy) -> None:
+    def __init__(
+        self,
+        link: Link,
+        predictor: Predictor,
+        policy: BatchPolicy,
+        flush_after_s: float = _FLUSH_AFTER_S,
+    ) -> None:
         self._link = link
         self._predictor = predictor
         self._policy = policy
+        self._flush_after_s = flush_after_s
         self._replies: list[bytes] = []
         self._flushed_at = 0.0
 
@@ -150,7 +159,7 @@ class RequestLoop:
         replies = self._predictor.predict([frame.payload for frame in batch])
         for frame, reply in zip(batch, replies, strict=True):
             self._replies.append(_encode(frame.id, reply))
-        if time.monotonic() - self._flushed_at > _FLUSH_AFTER_S:
+        if time.monotonic() - self._flushed_at >= self._flush_after_s:
             self._flush()
 
     def _flush(self) -> None:
