@@ -52,7 +52,8 @@ Examples:
 )
 @click.option(
     "--handler",
-    help="path.py, path.py:function, or base_handler (the default for TorchScript).",
+    help="path.py, path.py:function, base_handler (the default for TorchScript) or "
+    "image_classifier.",
 )
 @click.option(
     "--extra-files",

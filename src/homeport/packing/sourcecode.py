@@ -10,7 +10,7 @@ from homeport.archive.manifest import DEFAULT_HANDLERS
 from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.packing import sources
 
-_OWN_DEFAULT = "base_handler"
+_BUILT_IN = ("base_handler", "image_classifier")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ def resolve_handler(text: str) -> Handler:
     """Return the handler that `text` names, once its source is known to compile.
 
     Args:
-        text: `path.py`, `path.py:function`, either without `.py`, or base_handler.
+        text: `path.py`, `path.py:function`, either without `.py`, base_handler or
+            image_classifier.
 
     Raises:
         NotFoundError: There is no such file.
@@ -47,7 +48,7 @@ def resolve_handler(text: str) -> Handler:
     if not path.exists():
         raise NotFoundError(
             f"handler {str(path)!r} does not exist: give a .py file, "
-            f"path.py:function, or {_OWN_DEFAULT}"
+            f"path.py:function, {_BUILT_IN[0]} or {_BUILT_IN[1]}"
         )
     sources.check_file(path, "handler")
     _check_entry_point(path, _top_level_names(parse(path)), function)
@@ -99,15 +100,15 @@ def check_model_file(path: Path) -> tuple[str, ...]:
 
 
 def _default_handler(name: str, function: str) -> Handler:
-    if name != _OWN_DEFAULT:
+    if name not in _BUILT_IN:
         raise InvalidArgumentError(
             f"TorchServe's default handler {name!r} is not built in: write a "
             "handler.py whose class extends BaseHandler and give its path"
         )
     if function:
         raise InvalidArgumentError(
-            f"{_OWN_DEFAULT}:{function} names a function of a default handler: "
-            f"give {_OWN_DEFAULT} alone"
+            f"{name}:{function} names a function of a default handler: "
+            f"give {name} alone"
         )
     return Handler(name, None)
 

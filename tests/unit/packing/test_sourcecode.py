@@ -48,8 +48,11 @@ def test_the_suffix_may_be_left_out(tmp_path: Path) -> None:
     assert (handler.name, handler.path) == ("h.py:run", path)
 
 
-def test_base_handler_is_built_in() -> None:
-    assert sourcecode.resolve_handler("base_handler").path is None
+@pytest.mark.parametrize("name", ["base_handler", "image_classifier"])
+def test_what_the_server_has_is_built_in(name: str) -> None:
+    handler = sourcecode.resolve_handler(name)
+
+    assert (handler.name, handler.path) == (name, None)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_a_broken_handler_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["image_classifier", "text_classifier", "object_detector"]
+    "name", ["image_segmenter", "text_classifier", "object_detector"]
 )
 def test_other_default_handlers_are_refused_with_a_way_out(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match=f"'{name}' is not built in"):
