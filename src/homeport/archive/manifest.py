@@ -49,7 +49,11 @@ _MODEL_TEXT_KEYS: Final[Mapping[str, str]] = {
     "envelope": "envelope",
     "source_vocab": "sourceVocab",
 }
-_MODEL_KEYS: Final = frozenset(_MODEL_TEXT_KEYS.values()) | {"extensions"}
+_TRUST_KEY: Final = "trustPickle"
+_MODEL_KEYS: Final = frozenset(_MODEL_TEXT_KEYS.values()) | {
+    "extensions",
+    _TRUST_KEY,
+}
 _TOP_KEYS: Final = frozenset(_TEXT_KEYS.values()) | {"model"}
 
 
@@ -73,6 +77,8 @@ class Manifest:
         description: For people.
         envelope: TorchServe's service envelope.
         source_vocab: A vocabulary's file name, for text handlers.
+        trust_pickle: Whether the author lets loading the weights run code; a key of
+            our own, which TorchServe passes over.
         kept: Unknown keys beside `model`, as they came.
         kept_in_model: Unknown keys inside `model`, as they came.
     """
@@ -91,6 +97,7 @@ class Manifest:
     description: str = ""
     envelope: str = ""
     source_vocab: str = ""
+    trust_pickle: bool = False
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     kept_in_model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -167,6 +174,7 @@ def parse(text: bytes) -> Manifest:
     return Manifest(
         **fields,
         extensions=_extensions(model.get("extensions")),
+        trust_pickle=_flag(_TRUST_KEY, model.get(_TRUST_KEY)),
         kept={key: _plain(document[key]) for key in document.keys() - _TOP_KEYS},
         kept_in_model={key: _plain(model[key]) for key in model.keys() - _MODEL_KEYS},
     )
@@ -178,6 +186,8 @@ def serialize(manifest: Manifest) -> bytes:
     model |= _present(manifest, _MODEL_TEXT_KEYS)
     if manifest.extensions:
         model["extensions"] = list(manifest.extensions)
+    if manifest.trust_pickle:
+        model[_TRUST_KEY] = True
     document: dict[str, Any] = dict(manifest.kept)
     document |= _present(manifest, _TEXT_KEYS)
     document["model"] = model
@@ -237,6 +247,12 @@ def _text(key: str, value: object) -> str:
     if isinstance(value, str | int):
         return str(value)
     raise _invalid(key, f"is {type(value).__name__} in JSON: give it as text")
+
+
+def _flag(key: str, value: object) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise _invalid(key, f"is {type(value).__name__} in JSON: give true or false")
 
 
 def _extensions(value: object) -> tuple[str, ...]:

@@ -21,9 +21,9 @@ from rich.progress import (
 
 from homeport.archive import manifest
 from homeport.errors import InvalidArgumentError
-from homeport.packing import formats
 from homeport.packing import pack as packing
-from homeport.packing.formats import SerializedFormat
+from homeport.packing.formats import recognition
+from homeport.packing.formats.evidence import Evidence
 from homeport.packing.pack import Packed, PackSpec
 
 _BAR_FROM_BYTES: Final = 50_000_000
@@ -43,17 +43,17 @@ Examples:
     "-s",
     "--serialized-file",
     type=click.Path(path_type=Path),
-    help="The saved model: TorchScript, or a checkpoint.",
+    help="The saved model: TorchScript, torch.export or AOTInductor (.pt2), a state "
+    "dict, a checkpoint, safetensors, or a Hugging Face directory.",
 )
 @click.option(
     "--model-file",
     type=click.Path(path_type=Path),
-    help="Python file with the model's class, for a checkpoint.",
+    help="Python file with the model's class, for weights without it.",
 )
 @click.option(
     "--handler",
-    help="path.py, path.py:function, base_handler (the default for TorchScript) or "
-    "image_classifier.",
+    help="path.py, path.py:function, base_handler (the default) or image_classifier.",
 )
 @click.option(
     "--extra-files",
@@ -88,6 +88,11 @@ Examples:
     show_default=True,
 )
 @click.option("--description", default="", help="A line for people.")
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="Pack a whole pickled module: loading it runs code of whoever made it.",
+)
 def pack(  # noqa: PLR0913  # one parameter for each option
     *,
     model_name: str | None,
@@ -102,6 +107,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     force: bool,
     runtime: str,
     description: str,
+    trust_pickle: bool,
 ) -> None:
     """Make a .mar archive from a model and what it needs.
 
@@ -119,6 +125,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         config_file=config_file,
         runtime=runtime,
         description=description,
+        trust_pickle=trust_pickle,
         created_on=packing.source_date(os.environ),
     )
     with _progress() as on_progress:
@@ -139,10 +146,10 @@ def _default_handler(serialized_file: Path | None) -> str:
     """Return base_handler if it can load the model; else somebody has to write one."""
     if serialized_file is None or not serialized_file.is_file():
         return "base_handler"
-    if formats.serialized_format(serialized_file) is SerializedFormat.OTHER:
+    if recognition.recognize(Evidence(serialized_file)) is None:
         raise InvalidArgumentError(
-            f"{serialized_file.name} is not TorchScript, so base_handler cannot be "
-            "assumed: give --handler handler.py"
+            f"{serialized_file.name} is in no format that is known, so base_handler "
+            "cannot be assumed: give --handler handler.py"
         )
     return "base_handler"
 

@@ -19,8 +19,10 @@ from homeport.errors import (
     InvalidArgumentError,
     PermissionDeniedError,
 )
-from homeport.packing import formats, requirements, sourcecode, sources
-from homeport.packing.formats import SerializedFormat
+from homeport.packing import requirements, sourcecode, sources
+from homeport.packing.formats import recognition
+from homeport.packing.formats.evidence import Evidence
+from homeport.packing.formats.format import Wanted
 from homeport.packing.sourcecode import Handler
 
 # The oldest date a zip can hold, and the newest (APPNOTE 4.4.6, MS-DOS format).
@@ -41,13 +43,16 @@ class PackSpec:
         model_name: `[A-Za-z0-9][A-Za-z0-9_.-]*`, also the archive's file name.
         version: The model's version, any text.
         handler: A path to a .py file, `path.py:function`, or base_handler.
-        serialized_file: The saved model; None only if the handler needs none.
+        serialized_file: The saved model, or a Hugging Face directory, whose files then
+            lie in the archive's root; None only if the handler needs none.
         model_file: Python source of the model's class, for a state dict.
         extra_files: Paths and patterns; see `sources.collect` for what they become.
         requirements_file: pip requirements: names and versions alone.
         config_file: The model's configuration, YAML.
         runtime: "python" or "python3".
         description: For people.
+        trust_pickle: The author made the saved model and lets loading it run code. It
+            is recorded in the archive, and the worker then unpickles without limits.
         created_on: The date every member and the manifest carry, UTC, kept within
             1980 to 2107. It is fixed by default, so that packing twice gives the same
             bytes.
@@ -63,6 +68,7 @@ class PackSpec:
     config_file: Path | None = None
     runtime: str = "python"
     description: str = ""
+    trust_pickle: bool = False
     created_on: dt.datetime = EARLIEST
 
 
@@ -115,6 +121,7 @@ def pack(
             f"{str(target)!r} exists already: give --force to replace it"
         )
     handler = sourcecode.resolve_handler(spec.handler)
+    spec = _opened(spec, handler)
     warnings = _check_files(spec, handler)
     main_files = [path for path in (handler.path, *_named_files(spec)) if path]
     members = sources.collect(main_files, spec.extra_files, skip=target)
@@ -163,26 +170,45 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     warnings: tuple[str, ...] = ()
     if spec.model_file is not None:
         warnings += sourcecode.check_model_file(spec.model_file)
-    if handler.path is None:
-        _check_loadable(spec)
+    _check_format(spec, handler)
     if spec.requirements_file is not None:
         warnings += requirements.check(spec.requirements_file)
     return warnings
 
 
-def _check_loadable(spec: PackSpec) -> None:
-    """Refuse what base_handler is known not to load."""
+def _opened(spec: PackSpec, handler: Handler) -> PackSpec:
+    """Return the spec of files that a saved model's directory stands for."""
+    directory = spec.serialized_file
+    if directory is None or not directory.is_dir():
+        return spec
+    opened = recognition.open_directory(directory, own_handler=handler.path is not None)
+    if opened is None:
+        return spec
+    weights, beside = opened
+    extra_files = (*spec.extra_files, *map(str, beside))
+    return dataclasses.replace(spec, serialized_file=weights, extra_files=extra_files)
+
+
+def _check_format(spec: PackSpec, handler: Handler) -> None:
+    """Refuse what is known not to load."""
     path = spec.serialized_file
     if path is None:
-        raise InvalidArgumentError(
-            "base_handler needs a saved model: give it with --serialized-file"
-        )
-    is_checkpoint = formats.serialized_format(path) is SerializedFormat.CHECKPOINT
-    if is_checkpoint and spec.model_file is None:
-        raise InvalidArgumentError(
-            f"{path.name} was written by torch.save, which base_handler loads only "
-            "into a class: give the class's file with --model-file, save TorchScript "
-            "instead, or give a handler of your own with --handler"
+        if handler.path is None:
+            raise InvalidArgumentError(
+                "base_handler needs a saved model: give it with --serialized-file"
+            )
+        return
+    evidence = Evidence(path)
+    known = recognition.recognize(evidence)
+    if known is not None:
+        known.check(
+            Wanted(
+                file_name=path.name,
+                evidence=evidence,
+                model_file=spec.model_file is not None,
+                own_handler=handler.path is not None,
+                trust_pickle=spec.trust_pickle,
+            )
         )
 
 
@@ -197,6 +223,7 @@ def _manifest(spec: PackSpec, handler: Handler) -> Manifest:
         config_file=_name(spec.config_file),
         runtime=spec.runtime,
         description=spec.description,
+        trust_pickle=spec.trust_pickle,
         archiver_version=f"homeport {homeport.__version__}",
         created_on=_in_range(spec.created_on).strftime(_CREATED_FORMAT),
     )

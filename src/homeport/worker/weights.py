@@ -1,8 +1,9 @@
-"""A model from the files of its archive, by the ending of the weights' file.
+"""A model from the files of its archive, by the content of the weights' file.
 
 With a model file (Python source) the weights are a state dict, alone or inside a
-checkpoint; without one they are TorchScript (.pt, .pth) or an exported program (.pt2).
-Weights are always read with `weights_only`: a pickle that runs code is refused.
+checkpoint, or safetensors; without one they are TorchScript, an exported program or an
+AOTInductor package. Weights are read with `weights_only`: a pickle that runs code is
+refused, unless the archive says that its author trusts it.
 """
 
 import importlib
@@ -15,9 +16,11 @@ from typing import Any, Final
 
 import torch
 
-from homeport.worker import handlers, loading
+from homeport.archive import manifest as archive_manifest
+from homeport.worker import handlers, loading, optional
 
 _TORCHSCRIPT_ENDINGS: Final = (".pt", ".pth", ".jit")
+_SAFETENSORS_ENDING: Final = ".safetensors"
 
 
 def load(
@@ -43,10 +46,15 @@ def load(
     if model_file:
         return load_eager(model_dir, model_file, serialized_file, device)
     path = model_dir / serialized_file
-    if path.suffix in _TORCHSCRIPT_ENDINGS:
-        return load_torchscript(path, device)
+    names = _zip_names(path)
+    if any("/data/aotinductor/" in name for name in names):
+        return load_compiled(path)
     if path.suffix == ".pt2":
         return load_exported(path, device)
+    if _is_torch_save(names) and _is_trusted(model_dir):
+        return load_pickled(path, device)
+    if path.suffix in _TORCHSCRIPT_ENDINGS:
+        return load_torchscript(path, device)
     raise loading.LoadRefusedError(
         f"no model can be loaded: the serializedFile is {serialized_file or 'nothing'}",
         "Pack TorchScript (.pt), an exported program (.pt2), or a state dict together "
@@ -67,7 +75,12 @@ def load_eager(
     model_class = _model_class(model_dir, model_file)
     if not serialized_file:
         return model_class().to(device).eval()
-    checkpoint = _read_weights(model_dir / serialized_file, device)
+    trusted = _is_trusted(model_dir)
+    checkpoint = _read_weights(
+        model_dir / serialized_file, device, weights_only=not trusted
+    )
+    if trusted and isinstance(checkpoint, torch.nn.Module):
+        return checkpoint.to(device).eval()
     state, arguments = _state_and_arguments(serialized_file, checkpoint)
     model = model_class(**arguments)
     try:
@@ -104,7 +117,8 @@ def load_torchscript(path: pathlib.Path, device: torch.device) -> torch.nn.Modul
             raise loading.LoadRefusedError(
                 f"{path.name} is no TorchScript: {_one_line(error)}",
                 "Save the model with torch.jit.script or torch.jit.trace, or pack the "
-                "state dict together with --model-file.",
+                "state dict together with --model-file; a whole pickled module loads "
+                "only if it was packed with --trust-pickle.",
             ) from error
     return model.eval()
 
@@ -124,6 +138,39 @@ def load_exported(path: pathlib.Path, device: torch.device) -> torch.nn.Module:
             "Save it with torch.export.save under this torch version.",
         ) from error
     return program.module().to(device)
+
+
+def load_compiled(path: pathlib.Path) -> Any:  # noqa: ANN401  # torch's callable
+    """Return the callable of an AOTInductor package, for the device it was made for.
+
+    Raises:
+        LoadRefusedError: It was compiled for another machine or torch.
+    """
+    try:
+        return torch._inductor.aoti_load_package(str(path))  # noqa: SLF001  # documented
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise loading.LoadRefusedError(
+            f"{path.name} is no AOTInductor package for torch {torch.__version__} and "
+            f"this machine: {_one_line(error)}",
+            "Compile it with torch._inductor.aoti_compile_and_package where the server "
+            "runs.",
+        ) from error
+
+
+def load_pickled(path: pathlib.Path, device: torch.device) -> torch.nn.Module:
+    """Return the module in a pickle that the archive's author trusts.
+
+    Raises:
+        LoadRefusedError: The pickle holds something else.
+    """
+    model = _read_weights(path, device, weights_only=False)
+    if not isinstance(model, torch.nn.Module):
+        raise loading.LoadRefusedError(
+            f"{path.name} holds a {type(model).__name__} and no module, so the model's "
+            "class is missing",
+            "Pack it together with --model-file.",
+        )
+    return model.eval()
 
 
 def _model_class(model_dir: pathlib.Path, model_file: str) -> type[torch.nn.Module]:
@@ -146,19 +193,69 @@ def _model_class(model_dir: pathlib.Path, model_file: str) -> type[torch.nn.Modu
     return classes[0]
 
 
-def _read_weights(path: pathlib.Path, device: torch.device) -> object:
+def _zip_names(path: pathlib.Path) -> list[str]:
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
+
+
+def _is_torch_save(names: list[str]) -> bool:
+    """Tell torch.save from TorchScript, which alone has `constants.pkl`."""
+    inner = {name.partition("/")[2] for name in names}
+    return "constants.pkl" not in inner
+
+
+def _is_trusted(model_dir: pathlib.Path) -> bool:
+    """Return whether the archive's author trusts its pickle."""
+    try:
+        text = (model_dir / archive_manifest.PATH).read_bytes()
+    except FileNotFoundError:
+        return False
+    return archive_manifest.parse(text).trust_pickle
+
+
+def _read_weights(
+    path: pathlib.Path, device: torch.device, *, weights_only: bool
+) -> object:
+    if path.suffix == _SAFETENSORS_ENDING:
+        return _read_safetensors(path, device)
+    try:
+        return torch.load(path, map_location=device, weights_only=weights_only)
     except pickle.UnpicklingError as error:
         raise loading.LoadRefusedError(
             f"{path.name} holds Python objects beside the weights ({_one_line(error)})",
             "Save model.state_dict() instead of the whole model: loading whole pickles "
-            "can run any code.",
+            "can run any code; if you made the file, pack it with --trust-pickle.",
+        ) from error
+    except (AttributeError, ImportError) as error:
+        raise loading.LoadRefusedError(
+            f"{path.name} needs a class that is not there: {_one_line(error)}",
+            "Add the module it was saved from to the archive with --extra-files, under "
+            "the name it had then.",
         ) from error
     except (RuntimeError, EOFError) as error:
         raise loading.LoadRefusedError(
             f"{path.name} cannot be read as weights: {_one_line(error)}",
             "Save it with torch.save(model.state_dict(), ...) and pack it again.",
+        ) from error
+
+
+def _read_safetensors(path: pathlib.Path, device: torch.device) -> object:
+    library = optional.module("safetensors")
+    if library is None:
+        raise loading.LoadRefusedError(
+            f"{path.name} is safetensors, and that package is not installed",
+            "Install homeport[safetensors] where the server runs.",
+        )
+    reader = importlib.import_module("safetensors.torch")
+    try:
+        return reader.load_file(path, device=str(device))
+    except library.SafetensorError as error:
+        raise loading.LoadRefusedError(
+            f"{path.name} cannot be read as safetensors: {_one_line(error)}",
+            "Save it with safetensors.torch.save_file and pack it again.",
         ) from error
 
 

@@ -36,6 +36,7 @@ _MANIFESTS = st.builds(
     description=st.text(),
     envelope=st.text(),
     source_vocab=st.text(),
+    trust_pickle=st.booleans(),
     kept=_UNKNOWN,
     kept_in_model=_UNKNOWN,
 )

@@ -84,6 +84,7 @@ def test_every_option_reaches_the_archive() -> None:
         "description": "reads digits",
         "envelope": "",
         "source_vocab": "",
+        "trust_pickle": False,
         "kept": {},
         "kept_in_model": {},
     }

@@ -1,8 +1,10 @@
 """Handlers are found as TorchServe finds them; a failure names its true cause."""
 
 import importlib
+import json
 import pathlib
 import sys
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -482,3 +484,48 @@ def test_a_state_dict_without_a_model_file_is_named_once(
     assert told.cause == "model.pt was written by torch.save and is no TorchScript"
     assert told.remedy.startswith("Pack it together with --model-file")
     assert told.traceback == ""
+
+
+def test_a_whole_module_loads_only_from_an_archive_that_trusts_it(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive(
+        "tiny_mlp", handler="base_handler", serializedFile="whole.pt"
+    )
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    torch.save(layer, model_dir / "whole.pt")
+    cpu = torch.device("cpu")
+
+    with pytest.raises(LoadRefusedError, match=r"whole\.pt is no TorchScript"):
+        weights.load(model_dir, "", "whole.pt", cpu)
+    manifest = model_dir / "MAR-INF/MANIFEST.json"
+    document = json.loads(manifest.read_text())
+    document["model"]["trustPickle"] = True
+    manifest.write_text(json.dumps(document))
+
+    assert weights.load(model_dir, "", "whole.pt", cpu)(torch.ones(2)).tolist() == [2]
+    torch.save([1], model_dir / "list.pt")
+    with pytest.raises(LoadRefusedError, match="holds a list and no module"):
+        weights.load(model_dir, "", "list.pt", cpu)
+
+
+def test_safetensors_need_their_package(
+    make_archive: MakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_dir = make_archive("tiny_mlp", handler="base_handler")
+    (model_dir / "w.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.syspath_prepend(str(model_dir))
+
+    with pytest.raises(LoadRefusedError, match=r"Install homeport\[safetensors\]"):
+        weights.load(model_dir, "model.py", "w.safetensors", torch.device("cpu"))
+
+
+def test_machine_code_of_another_machine_is_refused(tmp_path: pathlib.Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.pt2", "w") as archive:
+        archive.writestr("m/archive_format", "pt2")
+        archive.writestr("m/data/aotinductor/model/x.wrapper.so", "no code")
+
+    with pytest.raises(LoadRefusedError, match=r"m\.pt2 is no AOTInductor package"):
+        weights.load(tmp_path, "", "m.pt2", torch.device("cpu"))

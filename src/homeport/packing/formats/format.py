@@ -1,0 +1,84 @@
+"""What every format's module says of its format."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from homeport.errors import InvalidArgumentError
+from homeport.packing.formats.evidence import Evidence
+
+_NAMED: Final = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How a saved model is to be packed.
+
+    Attributes:
+        file_name: The saved model's, for messages.
+        evidence: The file.
+        model_file: Whether a file with the model's class comes along.
+        own_handler: Whether the author's handler loads it, and not base_handler.
+        trust_pickle: Whether the author lets loading it run code.
+    """
+
+    file_name: str
+    evidence: Evidence
+    model_file: bool
+    own_handler: bool
+    trust_pickle: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Format:
+    """A way to save a model.
+
+    Attributes:
+        name: As people call it.
+        recognizes: Tells whether a file is in this format, by its content.
+        check: Raises InvalidArgumentError if it cannot be packed as wanted.
+    """
+
+    name: str
+    recognizes: Callable[[Evidence], bool]
+    check: Callable[[Wanted], None]
+
+
+def accept(wanted: Wanted) -> None:
+    """Need nothing: base_handler loads the file alone."""
+    del wanted
+
+
+def need_class(what: str) -> Callable[[Wanted], None]:
+    """Return a check that refuses bare tensors where nobody brings the class."""
+
+    def check(wanted: Wanted) -> None:
+        if not (wanted.model_file or wanted.own_handler):
+            raise InvalidArgumentError(
+                f"{wanted.file_name} is {what}, which base_handler loads only into a "
+                "class: give the class's file with --model-file, save TorchScript "
+                "instead, or give a handler of your own with --handler"
+            )
+
+    return check
+
+
+def refuse_for_now(family: str) -> Callable[[Wanted], None]:
+    """Return a check for a format that only an own handler can load today."""
+
+    def check(wanted: Wanted) -> None:
+        if not wanted.own_handler:
+            raise InvalidArgumentError(
+                f"{wanted.file_name} is {family}, which base_handler does not load: "
+                "that comes in a later release, until then give a handler of your "
+                "own with --handler that loads it"
+            )
+
+    return check
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return the first few names as text."""
+    more = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
