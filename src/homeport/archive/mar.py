@@ -1,4 +1,4 @@
-"""Reading one `.mar`: a zip with a manifest, from anybody.
+"""Reading one `.mar` file: a zip with a manifest, from anybody.
 
 Archives are hostile input. `inspect` reads the directory and the manifest, `check`
 also every local header, `extract` takes the members out; each refuses before it
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from homeport.archive import extraction, layout, manifest, members
+from homeport.archive.inventory import Inventory
 from homeport.archive.manifest import Manifest
 from homeport.archive.members import DEFAULT_LIMITS, Limits, Member
 from homeport.errors import InvalidArgumentError, NotFoundError
@@ -30,36 +31,6 @@ __all__ = [
     "is_extracted",
     "looks_like_archive",
 ]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Inventory:
-    """What lies in an archive.
-
-    Attributes:
-        manifest: What the archive says of its model.
-        members: Its files, sorted by path, the manifest among them.
-        archive_bytes: The archive's own length.
-    """
-
-    manifest: Manifest
-    members: tuple[Member, ...]
-    archive_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All members together, uncompressed."""
-        return sum(member.size_bytes for member in self.members)
-
-    @property
-    def compressed_bytes(self) -> int:
-        """All members together, as they lie in the archive."""
-        return sum(member.compressed_bytes for member in self.members)
-
-    @property
-    def stored(self) -> bool:
-        """Whether no member is compressed."""
-        return all(member.stored for member in self.members)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,8 +125,8 @@ def _opened(source: Path | BinaryIO, limits: Limits) -> Iterator[_Opened]:
                 )
             found = members.check(entries, limits)
             declared = _read_manifest(archive)
-            _check_named_files(declared, {member.path for member in found})
             inventory = Inventory(declared, found, archive_bytes)
+            inventory.check_named_files()
             yield _Opened(file, archive, end, inventory)
 
 
@@ -213,19 +184,3 @@ def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
             f"{manifest.PATH} is damaged: copy the archive again"
         ) from error
     return manifest.parse(text)
-
-
-def _check_named_files(declared: Manifest, paths: set[str]) -> None:
-    for key, path in declared.files.items():
-        if path not in paths:
-            raise InvalidArgumentError(
-                f"{manifest.PATH}: {key} names {path!r:.120}, which is not in the "
-                "archive: pack the archive again with that file"
-            )
-    is_default = declared.handler.partition(":")[0] in manifest.DEFAULT_HANDLERS
-    if not is_default and f"{declared.handler_module}.py" not in paths:
-        raise InvalidArgumentError(
-            f"{manifest.PATH}: handler names {declared.handler!r:.120}, but "
-            f"'{declared.handler_module:.100}.py' is not in the archive: "
-            "pack the archive again with that file"
-        )

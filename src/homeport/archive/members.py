@@ -1,6 +1,6 @@
-"""The members of a zip directory, and what no archive's members may be.
+"""The members of an archive, and what no archive's members may be.
 
-Every check here reads the central directory alone; `layout` compares it with the
+Every check here reads names and sizes alone; for a zip, `layout` compares them with the
 local headers, `extraction` with the bytes.
 """
 
@@ -52,16 +52,17 @@ class Member:
     Attributes:
         path: Relative POSIX path.
         size_bytes: Uncompressed.
-        compressed_bytes: As it lies in the archive.
+        compressed_bytes: As it lies in the archive; its size where the archive is
+            compressed as a whole.
         stored: Whether its bytes lie in the archive as they are.
-        crc32: Of the uncompressed bytes.
+        crc32: Of the uncompressed bytes, None where the archive does not keep it.
     """
 
     path: str
     size_bytes: int
     compressed_bytes: int
     stored: bool
-    crc32: int
+    crc32: int | None
 
 
 def check(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> tuple[Member, ...]:
@@ -72,16 +73,12 @@ def check(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> tuple[Member, .
             share, a link or other special entry, encryption, a compression other than
             stored and deflated, or more members or bytes than `limits` allows.
     """
-    if len(entries) > limits.max_members:
-        raise InvalidArgumentError(
-            f"the archive has {len(entries)} members, the limit is "
-            f"{limits.max_members}: leave out what the model does not need"
-        )
+    check_count(len(entries), limits)
     for entry in entries:
-        _check_path(entry)
+        check_path(entry.orig_filename)  # zipfile cuts `filename` at a NUL
         _check_kind(entry)
         _check_coding(entry)
-    _check_collisions([entry.filename for entry in entries])
+    check_collisions([entry.filename for entry in entries])
     _check_sizes(entries, limits)
     return tuple(sorted(_member(entry) for entry in entries if not entry.is_dir()))
 
@@ -96,24 +93,54 @@ def _member(entry: zipfile.ZipInfo) -> Member:
     )
 
 
-def _check_path(entry: zipfile.ZipInfo) -> None:
-    path = entry.orig_filename  # zipfile cuts `filename` at a NUL
+def check_count(members: int, limits: Limits) -> None:
+    """Refuse more members than `limits` allows.
+
+    Raises:
+        InvalidArgumentError: There are more.
+    """
+    if members > limits.max_members:
+        raise InvalidArgumentError(
+            f"the archive has {members} members, the limit is "
+            f"{limits.max_members}: leave out what the model does not need"
+        )
+
+
+def check_total(total_bytes: int, limits: Limits) -> None:
+    """Refuse more bytes, uncompressed, than `limits` allows.
+
+    Raises:
+        InvalidArgumentError: There are more.
+    """
+    if total_bytes > limits.max_total_bytes:
+        raise InvalidArgumentError(
+            f"the archive unpacks to {total_bytes} bytes, the limit is "
+            f"{limits.max_total_bytes}: split the model or raise the limit"
+        )
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that may leave the directory, or that no file system takes.
+
+    Raises:
+        InvalidArgumentError: It is such a path.
+    """
     if _CONTROL_RE.search(path):
-        raise _refused(path, "has a control character in its name")
+        raise refused(path, "has a control character in its name")
     if "\\" in path:
-        raise _refused(path, "has a backslash in its name")
+        raise refused(path, "has a backslash in its name")
     if path.startswith("/") or _DRIVE_RE.match(path):
-        raise _refused(path, "is an absolute path")
+        raise refused(path, "is an absolute path")
     components = path.removesuffix("/").split("/")
     if ".." in components:
-        raise _refused(path, "points outside the archive with '..'")
+        raise refused(path, "points outside the archive with '..'")
     if "" in components or "." in components:
-        raise _refused(path, "has an empty or '.' part in its path")
+        raise refused(path, "has an empty or '.' part in its path")
     if len(components) > _MAX_DEPTH:
-        raise _refused(path, f"lies over {_MAX_DEPTH} directories deep")
+        raise refused(path, f"lies over {_MAX_DEPTH} directories deep")
     longest = max(len(component.encode()) for component in components)
     if longest > _MAX_COMPONENT_BYTES or len(path.encode()) > _MAX_PATH_BYTES:
-        raise _refused(
+        raise refused(
             path,
             f"has a name over {_MAX_COMPONENT_BYTES} bytes "
             f"or a path over {_MAX_PATH_BYTES}",
@@ -124,42 +151,49 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     allowed = (0, stat.S_IFDIR) if entry.is_dir() else (0, stat.S_IFREG)
     if kind not in allowed:
-        raise _refused(entry.filename, "is a link, device or other special entry")
+        raise refused(entry.filename, "is a link, device or other special entry")
     if entry.is_dir() and entry.file_size:
-        raise _refused(entry.filename, "is a directory that holds bytes")
+        raise refused(entry.filename, "is a directory that holds bytes")
 
 
 def _check_coding(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & _ENCRYPTED_FLAGS:
-        raise _refused(entry.filename, "is encrypted")
+        raise refused(entry.filename, "is encrypted")
     if entry.compress_type not in _READABLE or entry.flag_bits & _PATCHED_FLAG:
-        raise _refused(
+        raise refused(
             entry.filename,
             f"has compression method {entry.compress_type} "
             "where only stored and deflated can be read",
         )
     stored = entry.compress_type == zipfile.ZIP_STORED
     if stored and entry.compress_size != entry.file_size:
-        raise _refused(entry.filename, "is stored but declares two different sizes")
+        raise refused(entry.filename, "is stored but declares two different sizes")
 
 
-def _check_collisions(paths: Sequence[str]) -> None:
-    """Refuse paths that a file system, of whatever kind, would lay on each other."""
+def check_collisions(paths: Sequence[str]) -> None:
+    """Refuse paths that a file system, of whatever kind, would lay on each other.
+
+    Args:
+        paths: A directory's ends with a slash.
+
+    Raises:
+        InvalidArgumentError: Two are one path.
+    """
     seen: set[str] = set()
     files = {path for path in paths if not path.endswith("/")}
     spellings: dict[str, str] = {}
     for path in paths:
         if path in seen:
-            raise _refused(path, "is there twice")
+            raise refused(path, "is there twice")
         seen.add(path)
         for ancestor in _with_parents(path):
             folded = unicodedata.normalize("NFC", ancestor).casefold()
             other = spellings.setdefault(folded, ancestor)
             if other != ancestor:
-                raise _refused(path, f"differs from {other!r:.80} only by case")
+                raise refused(path, f"differs from {other!r:.80} only by case")
         for parent in _with_parents(path)[path in files :]:
             if parent in files:
-                raise _refused(parent, "is a file and a directory at once")
+                raise refused(parent, "is a file and a directory at once")
 
 
 def _with_parents(path: str) -> list[str]:
@@ -172,35 +206,33 @@ def _with_parents(path: str) -> list[str]:
 
 def _check_sizes(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     total_bytes = sum(entry.file_size for entry in entries)
-    if total_bytes > limits.max_total_bytes:
-        raise InvalidArgumentError(
-            f"the archive unpacks to {total_bytes} bytes, the limit is "
-            f"{limits.max_total_bytes}: split the model or raise the limit"
-        )
+    check_total(total_bytes, limits)
     for entry in entries:
-        if _is_bomb(entry.file_size, entry.compress_size, limits):
-            raise _refused(
+        if is_bomb(entry.file_size, entry.compress_size, limits):
+            raise refused(
                 entry.filename,
                 f"unpacks to {entry.file_size} bytes, over {limits.max_ratio} times "
                 "its compressed size",
                 remedy="store it uncompressed",
             )
     compressed_bytes = sum(entry.compress_size for entry in entries)
-    if _is_bomb(total_bytes, compressed_bytes, limits):
+    if is_bomb(total_bytes, compressed_bytes, limits):
         raise InvalidArgumentError(
             f"the archive unpacks to {total_bytes} bytes, over {limits.max_ratio} "
             "times its compressed size: store its members uncompressed"
         )
 
 
-def _is_bomb(size_bytes: int, compressed_bytes: int, limits: Limits) -> bool:
+def is_bomb(size_bytes: int, compressed_bytes: int, limits: Limits) -> bool:
+    """Tell whether so few bytes unpack to so many that it cannot be a model."""
     return (
         size_bytes > limits.ratio_free_bytes
         and size_bytes > limits.max_ratio * compressed_bytes
     )
 
 
-def _refused(
+def refused(
     path: str, problem: str, *, remedy: str = "pack the archive again"
 ) -> InvalidArgumentError:
+    """Return the error for one member."""
     return InvalidArgumentError(f"archive member {path!r:.120} {problem}: {remedy}")

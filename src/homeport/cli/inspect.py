@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from homeport.archive import mar
+from homeport.archive import reading
+from homeport.archive.inventory import Inventory
 from homeport.archive.manifest import Manifest
-from homeport.archive.mar import Inventory
 
 _EPILOG: Final = """\b
 Examples:
@@ -24,12 +24,12 @@ Examples:
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def inspect(*, archive: Path, as_json: bool) -> None:
-    """Show the manifest and the files of ARCHIVE, a .mar.
+    """Show the manifest and the files of ARCHIVE: a .mar, a .tar.gz or a folder.
 
     The archive is checked as an upload would be: a broken or dangerous one is refused
     with the reason.
     """
-    inventory = mar.check(archive)
+    inventory = reading.check(archive)
     if as_json:
         click.echo(_as_json(inventory))
         return
@@ -78,6 +78,6 @@ def _member_table(inventory: Inventory) -> Table:
             f"{member.size_bytes:,}",
             f"{member.compressed_bytes:,}",
             "stored" if member.stored else "deflated",
-            f"{member.crc32:08x}",
+            "" if member.crc32 is None else f"{member.crc32:08x}",
         )
     return table

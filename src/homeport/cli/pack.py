@@ -1,13 +1,15 @@
-"""`homeport pack`: model, handler and what they need become one `.mar`."""
+"""`homeport pack`: model, handler and what they need become one archive."""
 
 import contextlib
 import hashlib
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 from rich.console import Console
@@ -22,6 +24,7 @@ from rich.progress import (
 from homeport.archive import manifest
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
+from homeport.packing.containers import ArchiveFormat
 from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
 from homeport.packing.pack import Packed, PackSpec
@@ -31,7 +34,8 @@ _EPILOG: Final = """\b
 Examples:
   homeport pack -s model.pt
   homeport pack --model-name digits -s model.pt --handler handler.py \\
-      -r requirements.txt --extra-files index_to_name.json,my_package
+      -r requirements.txt --extra-files index_to_name.json,my_package \\
+      --keep-directories
   homeport pack -s checkpoint.pth --model-file model.py --handler handler.py
 """
 
@@ -59,7 +63,12 @@ Examples:
     "--extra-files",
     multiple=True,
     help="Files, directories and patterns, separated by commas; may be repeated. "
-    "A directory keeps its name and layout; 'directory/*' lies flat.",
+    "A directory's content lies in the archive's root.",
+)
+@click.option(
+    "--keep-directories",
+    is_flag=True,
+    help="An extra directory keeps its name, as a package needs it.",
 )
 @click.option(
     "-r",
@@ -79,6 +88,14 @@ Examples:
     default=Path(),
     show_default="the current folder",
     help="Folder for the archive, made if missing.",
+)
+@click.option(
+    "--archive-format",
+    type=click.Choice([one.value for one in ArchiveFormat]),
+    default=ArchiveFormat.DEFAULT.value,
+    show_default=True,
+    help="default and zip-store: a .mar; tgz: a .tar.gz; no-archive: a folder. "
+    "Nothing is compressed in any of them.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace an archive that is there.")
 @click.option(
@@ -101,15 +118,17 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     model_file: Path | None,
     handler: str | None,
     extra_files: tuple[str, ...],
+    keep_directories: bool,
     requirements_file: Path | None,
     config_file: Path | None,
     export_path: Path,
+    archive_format: str,
     force: bool,
     runtime: str,
     description: str,
     trust_pickle: bool,
 ) -> None:
-    """Make a .mar archive from a model and what it needs.
+    """Make a model archive, a .mar, from a model and what it needs.
 
     The same files always give the same archive, byte for byte; SOURCE_DATE_EPOCH sets
     the date in it. Nothing of the model is run.
@@ -121,6 +140,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         serialized_file=serialized_file,
         model_file=model_file,
         extra_files=_split(extra_files),
+        keep_directories=keep_directories,
         requirements_file=requirements_file,
         config_file=config_file,
         runtime=runtime,
@@ -128,8 +148,14 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         trust_pickle=trust_pickle,
         created_on=packing.source_date(os.environ),
     )
-    with _progress() as on_progress:
-        packed = packing.pack(spec, export_path, force=force, on_progress=on_progress)
+    with _ending_on_sigterm(), _progress() as on_progress:
+        packed = packing.pack(
+            spec,
+            export_path,
+            archive_format=ArchiveFormat(archive_format),
+            force=force,
+            on_progress=on_progress,
+        )
     _report(packed)
 
 
@@ -157,6 +183,23 @@ def _default_handler(serialized_file: Path | None) -> str:
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:
     parts = (part.strip() for value in values for part in value.split(","))
     return tuple(part for part in parts if part)
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, with what it wrote removed."""
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -190,9 +233,11 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 def _report(packed: Packed) -> None:
     for warning in packed.warnings:
         click.echo(f"warning: {warning}", err=True)
-    with packed.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     click.echo(f"archive  {packed.path}")
     click.echo(f"size     {packed.size_bytes:,} bytes")
-    click.echo(f"sha256   {digest}")
-    click.echo(f"\nNext:    homeport deploy {shlex.quote(str(packed.path))}")
+    if packed.path.is_file():
+        with packed.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        click.echo(f"sha256   {digest}")
+    verb = "deploy" if packed.path.suffix == ".mar" else "inspect"
+    click.echo(f"\nNext:    homeport {verb} {shlex.quote(str(packed.path))}")

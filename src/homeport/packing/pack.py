@@ -1,25 +1,17 @@
-"""Writing one `.mar`: a stored zip, the same bytes for the same files for ever."""
+"""Packing one model: its files are checked, collected, and written into an archive."""
 
-import contextlib
 import dataclasses
 import datetime as dt
-import os
-import secrets
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import homeport
-from homeport.archive import manifest, mar
+from homeport.archive import manifest, reading
 from homeport.archive.manifest import Manifest
-from homeport.errors import (
-    AlreadyExistsError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-    PermissionDeniedError,
-)
-from homeport.packing import requirements, sourcecode, sources
+from homeport.errors import InvalidArgumentError
+from homeport.packing import containers, publishing, requirements, sourcecode, sources
+from homeport.packing.containers import ArchiveFormat, Contents
 from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
 from homeport.packing.formats.format import Wanted
@@ -29,9 +21,6 @@ from homeport.packing.sourcecode import Handler
 EARLIEST: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 LATEST: Final = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
 
-_CHUNK_BYTES: Final = 1 << 18
-_MEMBER_MODE: Final = 0o100644 << 16
-_UNIX: Final = 3  # APPNOTE 4.4.2: who wrote the modes
 _CREATED_FORMAT: Final = "%d/%m/%Y %H:%M:%S"
 
 
@@ -47,6 +36,8 @@ class PackSpec:
             lie in the archive's root; None only if the handler needs none.
         model_file: Python source of the model's class, for a state dict.
         extra_files: Paths and patterns; see `sources.collect` for what they become.
+        keep_directories: An extra directory keeps its own name, instead of its content
+            lying in the archive's root.
         requirements_file: pip requirements: names and versions alone.
         config_file: The model's configuration, YAML.
         runtime: "python" or "python3".
@@ -64,6 +55,7 @@ class PackSpec:
     serialized_file: Path | None = None
     model_file: Path | None = None
     extra_files: tuple[str, ...] = ()
+    keep_directories: bool = False
     requirements_file: Path | None = None
     config_file: Path | None = None
     runtime: str = "python"
@@ -91,18 +83,20 @@ def pack(
     spec: PackSpec,
     output: Path,
     *,
+    archive_format: ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Packed:
-    """Write `<model_name>.mar` into the folder `output`, which is made if missing.
+    """Write the archive into the folder `output`, which is made if missing.
 
-    Members are stored, not deflated, with their sizes and CRCs in front, so that
-    readers which stream from the front (TorchServe's) can read it. The archive appears
-    in one step; a failure leaves nothing. Memory stays constant.
+    It is called `<model_name>.mar`, or as its format has it. Members are stored, not
+    deflated. The archive appears in one step; a failure leaves nothing. Memory stays
+    constant.
 
     Args:
         spec: What goes into it.
         output: The folder for the archive.
+        archive_format: How it is kept.
         force: Replace an archive that is there already.
         on_progress: Called with the bytes written and the bytes to write in all.
 
@@ -115,22 +109,22 @@ def pack(
             should be.
     """
     manifest.check_model_name(spec.model_name)
-    target = output / f"{spec.model_name}.mar"
-    if target.exists() and not force:
-        raise AlreadyExistsError(
-            f"{str(target)!r} exists already: give --force to replace it"
-        )
+    target = output / archive_format.file_name(spec.model_name)
+    publishing.check_target(target, force=force)
     handler = sourcecode.resolve_handler(spec.handler)
     spec = _opened(spec, handler)
     warnings = _check_files(spec, handler)
-    main_files = [path for path in (handler.path, *_named_files(spec)) if path]
-    members = sources.collect(main_files, spec.extra_files, skip=target)
-    declared = _manifest(spec, handler)
-    with _appearing_at(target) as temporary:
-        with temporary.open("xb") as file:
-            _write(file, declared, members, _in_range(spec.created_on), on_progress)
+    contents = Contents(
+        model_name=spec.model_name,
+        manifest=manifest.serialize(_manifest(spec, handler)),
+        members=_members(spec, handler, target),
+        date=_in_range(spec.created_on),
+        on_progress=on_progress,
+    )
+    with publishing.appearing_at(target) as temporary:
+        containers.write(archive_format, contents, temporary)
         # Our own reader has the last word: what it refuses is never published.
-        size_bytes = mar.check(temporary).archive_bytes
+        size_bytes = reading.check(temporary).archive_bytes
     return Packed(target, size_bytes, warnings)
 
 
@@ -161,6 +155,16 @@ def _named_files(spec: PackSpec) -> tuple[Path | None, ...]:
     )
 
 
+def _members(spec: PackSpec, handler: Handler, target: Path) -> Mapping[str, Path]:
+    main_files = [path for path in (handler.path, *_named_files(spec)) if path]
+    return sources.collect(
+        main_files,
+        spec.extra_files,
+        keep_directories=spec.keep_directories,
+        skip=target,
+    )
+
+
 def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     """Return the warnings about the files the manifest names."""
     roles = ("serialized file", "model file", "requirements file", "config file")
@@ -170,6 +174,8 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     warnings: tuple[str, ...] = ()
     if spec.model_file is not None:
         warnings += sourcecode.check_model_file(spec.model_file)
+    if not spec.keep_directories:
+        warnings += sources.flattened_packages(spec.extra_files)
     _check_format(spec, handler)
     if spec.requirements_file is not None:
         warnings += requirements.check(spec.requirements_file)
@@ -235,74 +241,3 @@ def _name(path: Path | None) -> str:
 
 def _in_range(date: dt.datetime) -> dt.datetime:
     return max(EARLIEST, min(LATEST, date.astimezone(dt.UTC)))
-
-
-@contextlib.contextmanager
-def _appearing_at(target: Path) -> Iterator[Path]:
-    """Yield a free path beside `target` that becomes it at the end, or nothing."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(target)
-    except PermissionError as error:
-        raise PermissionDeniedError(
-            f"cannot write to {str(target.parent)!r}: choose another --export-path"
-        ) from error
-    except OSError as error:
-        raise FailedPreconditionError(
-            f"cannot write {str(target)!r} ({error.strerror}): make room there or "
-            "choose another --export-path"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def _write(
-    file: BinaryIO,
-    declared: Manifest,
-    members: Mapping[str, Path],
-    date: dt.datetime,
-    on_progress: Callable[[int, int], None] | None,
-) -> None:
-    total_bytes = sum(path.stat().st_size for path in members.values())
-    written_bytes = 0
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(manifest.PATH, date), manifest.serialize(declared))
-        for archive_path, source in members.items():
-            entry = _entry(archive_path, date)
-            for chunk_bytes in _copy(source, archive, entry, buffer):
-                written_bytes += chunk_bytes
-                if on_progress is not None:
-                    on_progress(written_bytes, total_bytes)
-
-
-def _entry(archive_path: str, date: dt.datetime) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(archive_path, date.timetuple()[:6])
-    entry.create_system = _UNIX
-    entry.external_attr = _MEMBER_MODE
-    return entry
-
-
-def _copy(
-    source: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, buffer: memoryview
-) -> Iterator[int]:
-    """Write one member, yielding the length of each chunk.
-
-    One pass: zipfile sums the CRC while it writes and then sets it into the header in
-    front, so what is summed is what was written.
-    """
-    with source.open("rb", buffering=0) as file:
-        entry.file_size = os.fstat(file.fileno()).st_size  # decides for zip64
-        left_bytes = entry.file_size
-        with archive.open(entry, "w") as member:
-            while left_bytes and (chunk_bytes := file.readinto(buffer[:left_bytes])):
-                member.write(buffer[:chunk_bytes])
-                left_bytes -= chunk_bytes
-                yield chunk_bytes
-        if left_bytes or file.read(1):
-            raise InvalidArgumentError(
-                f"{str(source)!r} changed while it was being packed: pack it again"
-            )

@@ -38,20 +38,25 @@ def check_file(path: Path, role: str) -> None:
 
 
 def collect(
-    main_files: Iterable[Path], extra_files: Iterable[str], *, skip: Path
+    main_files: Iterable[Path],
+    extra_files: Iterable[str],
+    *,
+    keep_directories: bool = False,
+    skip: Path,
 ) -> dict[str, Path]:
     """Return the source of every path in the archive, sorted by path.
 
     `main_files`, and extra files given one by one or by a pattern, lie in the
-    archive's root. An extra directory keeps its own name and everything below it, so
-    that packages stay importable; torch-model-archiver instead empties a directory's
-    top level into the root. Give `directory/*` for that flat layout. Hidden
-    directories and `__pycache__` are left out, as there.
+    archive's root. An extra directory's content lies there too, with the layout it has
+    below, as torch-model-archiver does it; with `keep_directories` the directory keeps
+    its own name, so that a package stays importable. Hidden directories and
+    `__pycache__` are left out either way.
 
     Args:
         main_files: Files that the manifest names.
         extra_files: Paths or patterns (`*`, `?`, `[...]`, `**`).
-        skip: A file never to be packed: the archive itself.
+        keep_directories: As above.
+        skip: What is never to be packed: the archive itself, file or folder.
 
     Raises:
         NotFoundError: A path does not exist or a pattern matches nothing.
@@ -61,9 +66,9 @@ def collect(
     found: dict[str, Path] = {}
     spellings: dict[str, str] = {}
     skipped = skip.resolve()
-    for archive_path, source in _pairs(main_files, extra_files):
+    for archive_path, source in _pairs(main_files, extra_files, keep_directories):
         resolved = source.resolve()
-        if resolved == skipped:
+        if skipped in (resolved, *resolved.parents):
             continue
         _check_source(source, archive_path)
         spelling = spellings.setdefault(archive_path.casefold(), archive_path)
@@ -79,15 +84,29 @@ def collect(
     return dict(sorted(found.items()))
 
 
+def flattened_packages(extra_files: Iterable[str]) -> tuple[str, ...]:
+    """Return a warning for each extra directory that is a package and lies flat."""
+    packages = (Path(text) for text in extra_files)
+    return tuple(
+        f"{path} is a package, and its files lie in the archive's root, so that it "
+        f"cannot be imported as {path.resolve().name}: give --keep-directories"
+        for path in packages
+        if (path / "__init__.py").is_file()
+    )
+
+
 def _pairs(
-    main_files: Iterable[Path], extra_files: Iterable[str]
+    main_files: Iterable[Path],
+    extra_files: Iterable[str],
+    keep_directories: bool,  # noqa: FBT001  # handed on
 ) -> Iterator[tuple[str, Path]]:
     for path in main_files:
         yield path.name, path
     for pattern in extra_files:
         for path in _matches(pattern):
             if path.is_dir():
-                yield from _walk(path)
+                root_name = path.resolve().name if keep_directories else ""
+                yield from _walk(path, root_name)
             else:
                 yield path.name, path
 
@@ -104,8 +123,7 @@ def _matches(pattern: str) -> list[Path]:
     return kept
 
 
-def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
-    root_name = directory.resolve().name
+def _walk(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
     for folder, directories, names in os.walk(directory):
         directories[:] = sorted(name for name in directories if not _is_skipped(name))
         for name in directories:
@@ -117,7 +135,7 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
                 )
         below = Path(folder).relative_to(directory)
         for name in sorted(names):
-            yield (root_name / below / name).as_posix(), Path(folder) / name
+            yield (Path(root_name) / below / name).as_posix(), Path(folder) / name
 
 
 def _is_skipped(name: str) -> bool:

@@ -176,6 +176,7 @@ def test_a_directory_keeps_its_layout_and_a_pattern_lies_flat(
         model_name="m",
         handler=str(handler),
         extra_files=(str(package), str(flat / "*"), str(handler)),
+        keep_directories=True,
     )
 
     assert _paths(pack(spec, tmp_path).path) == [
@@ -301,7 +302,7 @@ def test_names_that_differ_only_by_case_are_refused(
             {"extra_files": ("*.none",)}, NotFoundError, "match no file", id="pattern"
         ),
         pytest.param(
-            {"extra_files": ("MAR-INF",)},
+            {"extra_files": ("MAR-INF",), "keep_directories": True},
             InvalidArgumentError,
             "MAR-INF",
             id="reserved",
