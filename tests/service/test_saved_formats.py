@@ -19,6 +19,7 @@ from homeport.worker.replica import Replica, ReplicaLoadError, ReplicaSpec
 DEADLINE_S = 60.0
 pytestmark = [
     pytest.mark.service,
+    pytest.mark.timeout(400),  # the C++ compiler, on a busy machine
     # torch 2.13 deprecates parts of itself while it exports and compiles.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -1,0 +1,165 @@
+"""`homeport.pack(...)`: an archive from Python, of a model object or a saved model."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from homeport.archive import manifest
+from homeport.errors import InvalidArgumentError
+from homeport.packing import pack as packing
+from homeport.packing.containers import ArchiveFormat
+from homeport.packing.pack import Packed, PackSpec
+
+if TYPE_CHECKING:
+    from homeport.packing.torchmodels import How
+
+StrPath = str | os.PathLike[str]
+
+
+class Options(TypedDict, total=False):
+    """What `homeport pack` takes besides, under the same names.
+
+    Attributes:
+        how: "trace", "script", "export" or "state_dict", for a model object. By
+            default it is traced with the sample, and scripted without one.
+        model_file: Python source of the model's class, for weights without it.
+        version: The model's version, any text.
+        extra_files: Paths and patterns.
+        keep_directories: An extra directory keeps its own name.
+        requirements_file: Names and versions.
+        config_file: The model's configuration, YAML.
+        archive_format: "default", "tgz", "no-archive" or "zip-store".
+        runtime: "python" or "python3".
+        description: For people.
+        trust_pickle: A whole pickled module may be packed.
+        force: Replace an archive that is there.
+    """
+
+    how: "How | None"
+    model_file: StrPath | None
+    version: str
+    extra_files: Iterable[StrPath]
+    keep_directories: bool
+    requirements_file: StrPath | None
+    config_file: StrPath | None
+    archive_format: str
+    runtime: str
+    description: str
+    trust_pickle: bool
+    force: bool
+
+
+def pack(
+    model: object,
+    *,
+    name: str | None = None,
+    handler: StrPath = "base_handler",
+    sample: object = None,
+    output: StrPath = ".",
+    **options: Unpack[Options],
+) -> Packed:
+    """Write a model archive and return where it is.
+
+    Args:
+        model: A torch.nn.Module, TorchScript or an exported program; or the path of a
+            saved model, which is packed as the command line does.
+        name: The model's; by default that of the saved file, or of the model's class.
+        handler: A path to a .py file, `path.py:function`, or base_handler.
+        sample: One batch that the model takes: a tensor, or a tuple of one for each
+            argument. It is needed to trace or export.
+        output: The folder for the archive, made if missing.
+        **options: See `Options`.
+
+    Raises:
+        InvalidArgumentError: The model or an option cannot be packed.
+        NotFoundError: A file does not exist.
+        AlreadyExistsError: The archive is there and `force` is not given.
+        PermissionDeniedError: The folder cannot be written to.
+        FailedPreconditionError: The disk is full.
+    """
+    how = options.pop("how", None)
+    if isinstance(model, str | os.PathLike):
+        if sample is not None or how is not None:
+            raise InvalidArgumentError(
+                f"{os.fspath(model)!r} is saved already: leave out sample and how, or "
+                "give the model itself"
+            )
+        path = Path(model)
+        return _pack(path, name or path.stem, str(handler), Path(output), options)
+    _check_how(how)
+    with tempfile.TemporaryDirectory(prefix="homeport-pack-") as directory:
+        saved, model_file = _save(model, how, sample, Path(directory), options)
+        if model_file is not None:
+            options.setdefault("model_file", model_file)
+        named = name or type(model).__name__
+        return _pack(saved, named, str(handler), Path(output), options)
+
+
+def _save(
+    model: object,
+    how: "How | None",
+    sample: object,
+    directory: Path,
+    options: Options,
+) -> tuple[Path, Path | None]:
+    if "torch" not in sys.modules:
+        raise InvalidArgumentError(
+            f"{type(model).__name__} is no model that can be packed: give a "
+            "torch.nn.Module or the path of a saved model"
+        )
+    # Deferred: whoever packs files needs no torch, whoever has a module imported it.
+    from homeport.packing import torchmodels  # noqa: PLC0415
+
+    has_source = options.get("model_file") is not None
+    return torchmodels.save(model, how, sample, directory, find_source=not has_source)
+
+
+def _check_how(how: object) -> None:
+    known = (None, "trace", "script", "export", "state_dict")
+    if how not in known:
+        raise InvalidArgumentError(
+            f"how is {how!r:.40}: give 'trace', 'script', 'export' or 'state_dict'"
+        )
+
+
+def _pack(
+    saved: Path, name: str, handler: str, output: Path, options: Options
+) -> Packed:
+    spec = PackSpec(
+        model_name=name,
+        handler=handler,
+        serialized_file=saved,
+        version=options.get("version", manifest.DEFAULT_VERSION),
+        model_file=_path(options.get("model_file")),
+        extra_files=tuple(os.fspath(path) for path in options.get("extra_files", ())),
+        keep_directories=options.get("keep_directories", False),
+        requirements_file=_path(options.get("requirements_file")),
+        config_file=_path(options.get("config_file")),
+        runtime=options.get("runtime", "python"),
+        description=options.get("description", ""),
+        trust_pickle=options.get("trust_pickle", False),
+        created_on=packing.source_date(os.environ),
+    )
+    return packing.pack(
+        spec,
+        output,
+        archive_format=_format(options.get("archive_format", "default")),
+        force=options.get("force", False),
+    )
+
+
+def _path(given: StrPath | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _format(name: str) -> ArchiveFormat:
+    try:
+        return ArchiveFormat(name)
+    except ValueError as error:
+        known = ", ".join(one.value for one in ArchiveFormat)
+        raise InvalidArgumentError(
+            f"archive_format is {name!r:.40}: give one of {known}"
+        ) from error

@@ -1,0 +1,202 @@
+"""`homeport.pack` packs what a notebook holds; importing homeport imports no torch."""
+
+import pathlib
+import subprocess
+import sys
+import types
+from typing import Any
+
+import pytest
+import torch
+
+import homeport
+from homeport.archive import mar, reading
+from homeport.errors import InvalidArgumentError
+from homeport.worker import weights
+
+NET = """import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+SAMPLE = torch.tensor([[1.0, 2.0]])
+BATCH = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture
+def net_module(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> types.ModuleType:
+    """A module of the author's, training_net.py, with a class Net."""
+    (tmp_path / "training_net.py").write_text(NET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "training_net", raising=False)
+    return __import__("training_net")
+
+
+def loaded(archive: pathlib.Path, directory: pathlib.Path) -> Any:
+    declared = mar.extract(archive, directory).manifest
+    return weights.load(
+        directory, declared.model_file, declared.serialized_file, torch.device("cpu")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "serialized_file"),
+    [
+        pytest.param({"sample": SAMPLE}, "model.pt", id="traced with a sample"),
+        pytest.param({"sample": [[1.0, 2.0]]}, "model.pt", id="a sample of lists"),
+        pytest.param({}, "model.pt", id="scripted without one"),
+        pytest.param({"how": "export", "sample": SAMPLE}, "model.pt2", id="exported"),
+        pytest.param({"how": "state_dict"}, "model.pth", id="state dict"),
+    ],
+)
+def test_a_module_is_saved_and_packed(
+    options: Any,
+    serialized_file: str,
+    net_module: types.ModuleType,
+    tmp_path: pathlib.Path,
+) -> None:
+    model = net_module.Net().train()
+
+    packed = homeport.pack(model, output=tmp_path / "store", **options)
+
+    assert packed.path == tmp_path / "store" / "Net.mar"
+    assert mar.check(packed.path).manifest.serialized_file == serialized_file
+    assert model.training
+    answer = loaded(packed.path, tmp_path / "out")(BATCH)
+    assert torch.allclose(answer, model(BATCH))
+
+
+def test_script_and_program_objects_are_packed_as_they_are(
+    tmp_path: pathlib.Path,
+) -> None:
+    layer = torch.nn.Linear(2, 1).eval()
+    program = torch.export.export(layer, (SAMPLE,))
+
+    script = homeport.pack(torch.jit.script(layer), name="s", output=tmp_path)
+    exported = homeport.pack(program, name="e", output=tmp_path)
+
+    for packed in (script, exported):
+        answer = loaded(packed.path, tmp_path / packed.path.stem)(SAMPLE)
+        assert torch.allclose(answer, layer(SAMPLE))
+
+
+def test_a_path_is_packed_as_the_command_line_does(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "handler.py").write_text("def handle(data, context): ...\n")
+    (tmp_path / "weights.bin").write_bytes(b"w")
+    (tmp_path / "labels.txt").write_text("a")
+
+    packed = homeport.pack(
+        str(tmp_path / "weights.bin"),
+        handler=tmp_path / "handler.py",
+        output=tmp_path,
+        version="7",
+        extra_files=[tmp_path / "labels.txt"],
+        archive_format="tgz",
+    )
+
+    inventory = reading.check(packed.path)
+    assert packed.path.name == "weights.tar.gz"
+    assert inventory.manifest.version == "7"
+    assert "labels.txt" in {member.path for member in inventory.members}
+
+
+class InThisTest(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> object:
+        return {"kind": eval("x"), "shape": x.shape}  # noqa: S307  # no compiler takes it
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "problem"),
+    [
+        pytest.param(object(), {}, "object is no torch.nn.Module", id="no model"),
+        pytest.param(
+            torch.nn.Linear(2, 1), {"how": "pickle"}, "how is 'pickle'", id="how"
+        ),
+        pytest.param(
+            torch.nn.Linear(2, 1), {"how": "trace"}, "give sample=", id="no sample"
+        ),
+        pytest.param(
+            torch.nn.Linear(2, 1),
+            {"sample": object()},
+            "the sample is no tensor",
+            id="a sample that is none",
+        ),
+        pytest.param(
+            torch.nn.Linear(2, 1),
+            {"sample": torch.zeros(1, 5)},
+            "cannot be traced",
+            id="a sample of another shape",
+        ),
+        pytest.param(
+            torch.nn.Linear(2, 1),
+            {"sample": torch.zeros(1, 5), "how": "export"},
+            "cannot be exported",
+            id="exporting with another shape",
+        ),
+        pytest.param(InThisTest(), {}, "cannot be scripted", id="not scriptable"),
+        pytest.param("saved.pt", {"sample": SAMPLE}, "is saved already", id="a path"),
+        pytest.param(
+            torch.nn.Linear(2, 1),
+            {"sample": SAMPLE, "archive_format": "rar"},
+            "archive_format is 'rar'",
+            id="format",
+        ),
+    ],
+)
+def test_what_cannot_be_packed_is_told(
+    model: object, options: Any, problem: str, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        homeport.pack(model, output=tmp_path / "store", **options)
+
+    assert problem in caught.value.message
+    assert not list(tmp_path.glob("store/*"))
+
+
+def test_a_class_of_the_session_needs_its_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InThisTest, "__module__", "__main__")
+    (tmp_path / "net.py").write_text(NET)
+
+    with pytest.raises(InvalidArgumentError, match="is defined in this session"):
+        homeport.pack(InThisTest(), how="state_dict", output=tmp_path)
+    packed = homeport.pack(
+        InThisTest(), how="state_dict", output=tmp_path, model_file=tmp_path / "net.py"
+    )
+
+    assert mar.check(packed.path).manifest.model_file == "net.py"
+
+
+def test_importing_homeport_imports_nothing_else() -> None:
+    code = (
+        "import sys, homeport\n"
+        "print(sorted(n for n in sys.modules if n.startswith('homeport')))\n"
+        "homeport.pack\n"
+        "print('torch' in sys.modules, hasattr(homeport, 'unpack'))\n"
+        "try: homeport.pack(3)\n"
+        "except Exception as error: print(error)\n"
+    )
+
+    result = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout == (
+        "['homeport']\n"
+        "False False\n"
+        "int is no model that can be packed: give a torch.nn.Module or the path of a "
+        "saved model\n"
+    )
