@@ -4,12 +4,14 @@ Every server logs as it does by default, to a file of its own.
 """
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -57,10 +59,12 @@ class Homeport:
 
     Attributes:
         home: Directory of its own.
+        batch_size: Put into the archive's model-config.yaml; None leaves it out.
     """
 
     home: pathlib.Path
     name: str = "homeport"
+    batch_size: int | None = None
     _address: str = ""
     _server: processes.Server | None = None
     _urls: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -96,9 +100,28 @@ class Homeport:
             "POST",
             f"{self._address}/upload/storage/v1/b/bench/o"
             f"?uploadType=media&name={_folder(archive)}/model.mar",
-            archive.mar.read_bytes(),
+            self._content(archive),
             content_type="application/octet-stream",
         )
+
+    def _content(self, archive: Archive) -> bytes:
+        """Return the archive, with a model-config.yaml if one is wanted."""
+        if self.batch_size is None:
+            return archive.mar.read_bytes()
+        packed = io.BytesIO()
+        with (
+            zipfile.ZipFile(archive.mar) as original,
+            zipfile.ZipFile(packed, "w") as configured,
+        ):
+            for member in original.namelist():
+                content = original.read(member)
+                if member == "MAR-INF/MANIFEST.json":
+                    manifest = json.loads(content)
+                    manifest["model"]["configFile"] = "model-config.yaml"
+                    content = json.dumps(manifest).encode()
+                configured.writestr(member, content)
+            configured.writestr("model-config.yaml", f"batchSize: {self.batch_size}\n")
+        return packed.getvalue()
 
     def deploy(self, archive: Archive, workers: int) -> str:
         version = self._register(archive)
@@ -340,6 +363,7 @@ class FastApi:
 
 NAMES = (
     "homeport",
+    "homeport-batched",
     "torchserve",
     "torchserve-batched",
     "fastapi",
@@ -370,6 +394,8 @@ def choose_versioned(
 
 def _make(name: str, home: pathlib.Path, environment: Environment) -> Peer:
     match name:
+        case "homeport-batched":
+            return Homeport(home, name, batch_size=8)
         case "torchserve-batched":
             return TorchServe(
                 name, home, environment, batch_size=8, max_batch_delay_ms=10
