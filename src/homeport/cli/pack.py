@@ -71,6 +71,16 @@ Examples:
     help="An extra directory keeps its name, as a package needs it.",
 )
 @click.option(
+    "--tokenizer",
+    type=click.Path(path_type=Path),
+    help="A custom tokenizer: its file, or the directory its save_pretrained wrote.",
+)
+@click.option(
+    "--tokenizer-name",
+    default="",
+    help="What the tokenizer is called in the archive. Default: its own name.",
+)
+@click.option(
     "-r",
     "--requirements-file",
     type=click.Path(path_type=Path),
@@ -119,6 +129,8 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     handler: str | None,
     extra_files: tuple[str, ...],
     keep_directories: bool,
+    tokenizer: Path | None,
+    tokenizer_name: str,
     requirements_file: Path | None,
     config_file: Path | None,
     export_path: Path,
@@ -141,6 +153,8 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         model_file=model_file,
         extra_files=_split(extra_files),
         keep_directories=keep_directories,
+        tokenizer=tokenizer,
+        tokenizer_name=tokenizer_name,
         requirements_file=requirements_file,
         config_file=config_file,
         runtime=runtime,

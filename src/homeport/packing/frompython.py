@@ -29,6 +29,8 @@ class Options(TypedDict, total=False):
         version: The model's version, any text.
         extra_files: Paths and patterns.
         keep_directories: An extra directory keeps its own name.
+        tokenizer: A custom tokenizer's file, or the directory it was saved to.
+        tokenizer_name: What it is called in the archive; its own name by default.
         requirements_file: Names and versions.
         config_file: The model's configuration, YAML.
         archive_format: "default", "tgz", "no-archive" or "zip-store".
@@ -43,6 +45,8 @@ class Options(TypedDict, total=False):
     version: str
     extra_files: Iterable[StrPath]
     keep_directories: bool
+    tokenizer: StrPath | None
+    tokenizer_name: str
     requirements_file: StrPath | None
     config_file: StrPath | None
     archive_format: str
@@ -136,6 +140,8 @@ def _pack(
         model_file=_path(options.get("model_file")),
         extra_files=tuple(os.fspath(path) for path in options.get("extra_files", ())),
         keep_directories=options.get("keep_directories", False),
+        tokenizer=_path(options.get("tokenizer")),
+        tokenizer_name=options.get("tokenizer_name", ""),
         requirements_file=_path(options.get("requirements_file")),
         config_file=_path(options.get("config_file")),
         runtime=options.get("runtime", "python"),

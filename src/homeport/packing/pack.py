@@ -10,7 +10,14 @@ import homeport
 from homeport.archive import manifest, reading
 from homeport.archive.manifest import Manifest
 from homeport.errors import InvalidArgumentError
-from homeport.packing import containers, publishing, requirements, sourcecode, sources
+from homeport.packing import (
+    containers,
+    publishing,
+    requirements,
+    sourcecode,
+    sources,
+    tokenizers,
+)
 from homeport.packing.containers import ArchiveFormat, Contents
 from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
@@ -38,6 +45,9 @@ class PackSpec:
         extra_files: Paths and patterns; see `sources.collect` for what they become.
         keep_directories: An extra directory keeps its own name, instead of its content
             lying in the archive's root.
+        tokenizer: A custom tokenizer: a file, or the directory its save_pretrained
+            wrote.
+        tokenizer_name: What it is called in the archive's root; "" keeps its own name.
         requirements_file: pip requirements: names and versions alone.
         config_file: The model's configuration, YAML.
         runtime: "python" or "python3".
@@ -56,6 +66,8 @@ class PackSpec:
     model_file: Path | None = None
     extra_files: tuple[str, ...] = ()
     keep_directories: bool = False
+    tokenizer: Path | None = None
+    tokenizer_name: str = ""
     requirements_file: Path | None = None
     config_file: Path | None = None
     runtime: str = "python"
@@ -160,6 +172,7 @@ def _members(spec: PackSpec, handler: Handler, target: Path) -> Mapping[str, Pat
     return sources.collect(
         main_files,
         spec.extra_files,
+        named=tokenizers.members(spec.tokenizer, spec.tokenizer_name),
         keep_directories=spec.keep_directories,
         skip=target,
     )

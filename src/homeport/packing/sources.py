@@ -2,14 +2,16 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from homeport.errors import InvalidArgumentError, NotFoundError
 
 _SKIPPED_DIRECTORIES: Final = frozenset({"__pycache__", "__MACOSX"})
 _RESERVED_DIRECTORY: Final = "mar-inf"
+_NONE: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
 def check_file(path: Path, role: str) -> None:
@@ -41,6 +43,7 @@ def collect(
     main_files: Iterable[Path],
     extra_files: Iterable[str],
     *,
+    named: Mapping[str, Path] = _NONE,
     keep_directories: bool = False,
     skip: Path,
 ) -> dict[str, Path]:
@@ -55,6 +58,7 @@ def collect(
     Args:
         main_files: Files that the manifest names.
         extra_files: Paths or patterns (`*`, `?`, `[...]`, `**`).
+        named: Sources by the path they have in the archive, whatever they are called.
         keep_directories: As above.
         skip: What is never to be packed: the archive itself, file or folder.
 
@@ -66,7 +70,8 @@ def collect(
     found: dict[str, Path] = {}
     spellings: dict[str, str] = {}
     skipped = skip.resolve()
-    for archive_path, source in _pairs(main_files, extra_files, keep_directories):
+    pairs = _pairs(main_files, extra_files, keep_directories)
+    for archive_path, source in (*pairs, *named.items()):
         resolved = source.resolve()
         if skipped in (resolved, *resolved.parents):
             continue
@@ -95,6 +100,26 @@ def flattened_packages(extra_files: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def walk(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
+    """Yield each file below a directory with its path under `root_name`.
+
+    Raises:
+        InvalidArgumentError: A link to a directory.
+    """
+    for folder, directories, names in os.walk(directory):
+        directories[:] = sorted(name for name in directories if not _is_skipped(name))
+        for name in directories:
+            link = Path(folder) / name
+            if link.is_symlink():
+                raise InvalidArgumentError(
+                    f"{str(link)!r} is a link to a directory: "
+                    "give the directory itself with --extra-files"
+                )
+        below = Path(folder).relative_to(directory)
+        for name in sorted(names):
+            yield (Path(root_name) / below / name).as_posix(), Path(folder) / name
+
+
 def _pairs(
     main_files: Iterable[Path],
     extra_files: Iterable[str],
@@ -106,7 +131,7 @@ def _pairs(
         for path in _matches(pattern):
             if path.is_dir():
                 root_name = path.resolve().name if keep_directories else ""
-                yield from _walk(path, root_name)
+                yield from walk(path, root_name)
             else:
                 yield path.name, path
 
@@ -121,21 +146,6 @@ def _matches(pattern: str) -> list[Path]:
     if not kept:
         raise NotFoundError(f"extra files {pattern!r} match no file: check the pattern")
     return kept
-
-
-def _walk(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
-    for folder, directories, names in os.walk(directory):
-        directories[:] = sorted(name for name in directories if not _is_skipped(name))
-        for name in directories:
-            link = Path(folder) / name
-            if link.is_symlink():
-                raise InvalidArgumentError(
-                    f"{str(link)!r} is a link to a directory: "
-                    "give the directory itself with --extra-files"
-                )
-        below = Path(folder).relative_to(directory)
-        for name in sorted(names):
-            yield (Path(root_name) / below / name).as_posix(), Path(folder) / name
 
 
 def _is_skipped(name: str) -> bool:
