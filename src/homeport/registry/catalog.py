@@ -9,7 +9,7 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from homeport.metadata import endpoint_rows, model_rows
+from homeport.metadata import endpoint_rows, model_rows, version_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
@@ -74,8 +74,8 @@ class Catalog:
             return self._pager.page(
                 request,
                 _MODEL_ORDER,
-                lambda page: model_rows.list_models(transaction, parent, page),
-                model_rows.model_position,
+                lambda page: version_rows.list_models(transaction, parent, page),
+                version_rows.model_position,
             )
 
     def list_versions(
@@ -92,8 +92,8 @@ class Catalog:
             return self._pager.page(
                 request,
                 _VERSION_ORDER,
-                lambda page: model_rows.list_versions(transaction, name, page),
-                model_rows.version_position,
+                lambda page: version_rows.list_versions(transaction, name, page),
+                version_rows.version_position,
             )
 
     def merge_aliases(self, name: ModelName, changes: tuple[str, ...]) -> ModelVersion:
@@ -184,22 +184,24 @@ def resolve(transaction: Transaction, name: ModelName) -> ModelVersion:
     Raises:
         NotFoundError: No such model, version or alias.
     """
-    _require_model(transaction, name)
-    if is_version_id(name.version):
-        versioned = name if _may_be_stored(name.version) else None
-    else:
-        alias = name.version or DEFAULT_ALIAS
-        versioned = model_rows.resolve_alias(transaction, name, alias)
-    version = (
-        None if versioned is None else model_rows.get_version(transaction, versioned)
-    )
+    version = _find(transaction, name)
     if version is None:
+        _require_model(transaction, name)
         kind = "version" if is_version_id(name.version) else "version alias"
         raise NotFoundError(
             f"model {name.unversioned} has no {kind} {name.version!r}",
             resource=str(name),
         )
     return version
+
+
+def _find(transaction: Transaction, name: ModelName) -> ModelVersion | None:
+    if not is_version_id(name.version):
+        alias = name.version or DEFAULT_ALIAS
+        return version_rows.get_aliased(transaction, name, alias)
+    if not _may_be_stored(name.version):
+        return None
+    return version_rows.get(transaction, name)
 
 
 def _may_be_stored(version_id: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import InvalidArgumentError
-from homeport.metadata import model_rows, tables
+from homeport.metadata import model_rows, tables, version_rows
 from homeport.metadata.database import Transaction
 from homeport.registry.paging import PageRequest
 from homeport.resources.listing import ListQuery
@@ -248,8 +248,8 @@ def _pages(
         found, token = rooms.pager.page(
             page(order_by=order_by, token=token, size=size),
             ORDER_FIELDS,
-            lambda wanted: model_rows.list_models(transaction, PARENT, wanted),
-            model_rows.model_position,
+            lambda wanted: version_rows.list_models(transaction, PARENT, wanted),
+            version_rows.model_position,
         )
         assert len(found) <= size
         yield found

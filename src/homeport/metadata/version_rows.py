@@ -1,0 +1,283 @@
+"""Versions as the API shows them, each with its model's fields: one, or a page."""
+
+import collections
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from homeport.metadata import artifact_rows, listing_sql
+from homeport.metadata.database import Transaction
+from homeport.metadata.tables import (
+    model_labels,
+    model_versions,
+    models,
+    version_aliases,
+    version_labels,
+)
+from homeport.resources.listing import OrderBy
+from homeport.resources.model import (
+    ContainerSpec,
+    EnvironmentVariable,
+    ModelVersion,
+)
+from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
+
+MODEL_FIELDS: Final = listing_sql.Fields(
+    columns={
+        "model": models.c.model_id,
+        "display_name": models.c.display_name,
+        "create_time": models.c.create_time,
+        "update_time": models.c.update_time,
+    },
+    labels=lambda key: _merged_label(key),  # noqa: PLW0108  # defined below
+    key=models.c.model_id,
+)
+VERSION_FIELDS: Final = listing_sql.Fields(
+    columns={
+        "version_id": model_versions.c.version_id,
+        "create_time": model_versions.c.create_time,
+        "update_time": model_versions.c.update_time,
+    },
+    labels=lambda key: _merged_label(key),  # noqa: PLW0108  # defined below
+    key=model_versions.c.version_id,
+)
+
+
+def _same(one: sa.Table, other: sa.Table, *columns: str) -> sa.ColumnElement[bool]:
+    names = ("project", "location", "model_id", *columns)
+    return sa.and_(*(one.c[name] == other.c[name] for name in names))
+
+
+# Statements are built once: building one takes longer than running it.
+_VERSIONS: Final = sa.select(
+    model_versions,
+    models.c.display_name,
+    models.c.description.label("model_description"),
+    models.c.etag,
+    models.c.create_time.label("model_create_time"),
+    models.c.update_time.label("model_update_time"),
+).join_from(model_versions, models, _same(models, model_versions))
+_OF_MODEL: Final = (
+    models.c.project == sa.bindparam("project"),
+    models.c.location == sa.bindparam("location"),
+    models.c.model_id == sa.bindparam("model_id"),
+)
+_BY_ID: Final = _VERSIONS.where(
+    *_OF_MODEL, model_versions.c.version_id == sa.bindparam("version_id")
+)
+_ALIASED: Final = _VERSIONS.join(
+    version_aliases, _same(version_aliases, model_versions, "version_id")
+)
+_BY_ALIAS: Final = _ALIASED.where(
+    *_OF_MODEL, version_aliases.c.alias == sa.bindparam("alias")
+)
+_DEFAULTS: Final = _ALIASED.where(version_aliases.c.alias == DEFAULT_ALIAS)
+
+
+def _of_models(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        table.c.project == sa.bindparam("project"),
+        table.c.location == sa.bindparam("location"),
+        table.c.model_id.in_(sa.bindparam("model_ids", expanding=True)),
+    )
+
+
+# What versions have several of. A model's labels come before its versions', which
+# lie over them, and with the version id 0, which no version has.
+_EXTRAS: Final = sa.union_all(
+    sa.select(
+        sa.literal_column("0").label("part"),
+        model_labels.c.model_id,
+        sa.literal_column("0").label("version_id"),
+        model_labels.c.key,
+        model_labels.c.value,
+    ).where(_of_models(model_labels)),
+    sa.select(
+        sa.literal_column("1"),
+        version_labels.c.model_id,
+        version_labels.c.version_id,
+        version_labels.c.key,
+        version_labels.c.value,
+    ).where(
+        _of_models(version_labels),
+        version_labels.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+    ),
+    sa.select(
+        sa.literal_column("2"),
+        version_aliases.c.model_id,
+        version_aliases.c.version_id,
+        version_aliases.c.alias,
+        sa.literal_column("''"),
+    ).where(
+        _of_models(version_aliases),
+        version_aliases.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+    ),
+)
+_LABELS_OF_MODEL, _LABELS_OF_VERSION, _ALIASES = range(3)
+
+
+def get(transaction: Transaction, name: ModelName) -> ModelVersion | None:
+    """Return the version with this id, None if there is none."""
+    return _one(transaction, _BY_ID, name, version_id=int(name.version))
+
+
+def get_aliased(
+    transaction: Transaction, name: ModelName, alias: str
+) -> ModelVersion | None:
+    """Return the version of the model that carries `alias`, None if none does."""
+    return _one(transaction, _BY_ALIAS, name, alias=alias)
+
+
+def list_models(
+    transaction: Transaction, parent: Parent, page: listing_sql.Page
+) -> list[ModelVersion]:
+    """Return one page of models, each as its default version."""
+    query = _DEFAULTS.where(
+        models.c.project == parent.project, models.c.location == parent.location
+    )
+    return _read(transaction, parent, listing_sql.paged(query, MODEL_FIELDS, page))
+
+
+def list_versions(
+    transaction: Transaction, name: ModelName, page: listing_sql.Page
+) -> list[ModelVersion]:
+    """Return one page of a model's versions."""
+    query = _VERSIONS.where(
+        models.c.project == name.parent.project,
+        models.c.location == name.parent.location,
+        models.c.model_id == name.model,
+    )
+    return _read(
+        transaction, name.parent, listing_sql.paged(query, VERSION_FIELDS, page)
+    )
+
+
+def model_position(
+    version: ModelVersion, order_by: Sequence[OrderBy]
+) -> tuple[str | int, ...]:
+    """Return where a model stands in a listing, for the page token after it."""
+    values: dict[str, str | dt.datetime] = {
+        "display_name": version.display_name,
+        "create_time": version.create_time,
+        "update_time": version.update_time,
+    }
+    return listing_sql.position(values, order_by, version.name.model)
+
+
+def version_position(
+    version: ModelVersion, order_by: Sequence[OrderBy]
+) -> tuple[str | int, ...]:
+    """Return where a version stands in a listing, for the page token after it."""
+    values = {
+        "create_time": version.version_create_time,
+        "update_time": version.version_update_time,
+    }
+    return listing_sql.position(values, order_by, int(version.name.version))
+
+
+def _one(
+    transaction: Transaction,
+    statement: sa.Select[Any],
+    name: ModelName,
+    **which: str | int,
+) -> ModelVersion | None:
+    parent = name.parent
+    key = {
+        "project": parent.project,
+        "location": parent.location,
+        "model_id": name.model,
+    }
+    found = _read(transaction, parent, statement, {**key, **which})
+    return found[0] if found else None
+
+
+def _read(
+    transaction: Transaction,
+    parent: Parent,
+    query: sa.Select[Any],
+    parameters: Mapping[str, str | int] | None = None,
+) -> list[ModelVersion]:
+    """Return the versions of a query's rows, all of one parent, in few queries."""
+    rows = transaction.execute(query, parameters or {}).all()
+    if not rows:
+        return []
+    extras = _extras(transaction, parent, rows)
+    digests = {row.artifact_digest for row in rows if row.artifact_digest}
+    artifacts = artifact_rows.get_all(transaction, digests)
+    versions = []
+    for row in rows:
+        of_model = extras[row.model_id, 0]
+        own = extras[row.model_id, row.version_id]
+        versions.append(
+            ModelVersion(
+                name=ModelName(parent, row.model_id, str(row.version_id)),
+                display_name=row.display_name,
+                description=row.model_description,
+                version_description=row.description,
+                aliases=tuple(sorted(own[_ALIASES])),
+                # On a key that both levels have, the version's wins.
+                labels={**of_model[_LABELS_OF_MODEL], **own[_LABELS_OF_VERSION]},
+                artifact_uri=row.artifact_uri,
+                artifact=artifacts.get(row.artifact_digest),
+                container=_container(row.container),
+                kept=row.kept,
+                create_time=row.model_create_time,
+                update_time=row.model_update_time,
+                version_create_time=row.create_time,
+                version_update_time=row.update_time,
+                etag=row.etag,
+            )
+        )
+    return versions
+
+
+_Extras = Mapping[tuple[str, int], tuple[dict[str, str], ...]]
+
+
+def _extras(
+    transaction: Transaction, parent: Parent, rows: Sequence[sa.Row[Any]]
+) -> _Extras:
+    """Return labels of models, labels of versions and aliases, by model and version."""
+    found = transaction.execute(
+        _EXTRAS,
+        {
+            "project": parent.project,
+            "location": parent.location,
+            "model_ids": sorted({row.model_id for row in rows}),
+            "version_ids": sorted({row.version_id for row in rows}),
+        },
+    )
+    extras: dict[tuple[str, int], tuple[dict[str, str], ...]] = collections.defaultdict(
+        lambda: ({}, {}, {})
+    )
+    for part, model_id, version_id, key, value in found:
+        extras[model_id, version_id][part][key] = value
+    return extras
+
+
+def _merged_label(key: str) -> sa.ColumnElement[Any]:
+    own = sa.select(version_labels.c.value).where(
+        _same(version_labels, model_versions, "version_id"),
+        version_labels.c.key == key,
+    )
+    inherited = sa.select(model_labels.c.value).where(
+        _same(model_labels, model_versions), model_labels.c.key == key
+    )
+    # Directly in the query whose rows they look at: in a select of their own they
+    # would look at all versions there are.
+    return sa.func.coalesce(own.scalar_subquery(), inherited.scalar_subquery())
+
+
+def _container(stored: Mapping[str, Any] | None) -> ContainerSpec | None:
+    if stored is None:
+        return None
+    tuples = ("command", "args", "ports", "grpc_ports")
+    return ContainerSpec(
+        **{
+            **stored,
+            **{field: tuple(stored[field]) for field in tuples},
+            "env": tuple(EnvironmentVariable(**pair) for pair in stored["env"]),
+        }
+    )
