@@ -53,9 +53,23 @@ class LoadFailure:
     traceback: str
 
 
-def explain(error: Exception, model_dir: pathlib.Path) -> LoadFailure:
-    """Return the failure that `error`, raised while the model loaded, stands for."""
-    cause, remedy = _cause_and_remedy(error, model_dir)
+def explain(
+    error: Exception, model_dir: pathlib.Path, doing: str = "loading the model"
+) -> LoadFailure:
+    """Return the failure that `error`, raised by the author's code, stands for.
+
+    An ImportError behind it, which that code took for something else, is named.
+
+    Args:
+        error: What was raised.
+        model_dir: The archive.
+        doing: What was going on, for an error that did not come from the archive's
+            own files.
+    """
+    masked = _masked_import_error(error)
+    cause, remedy = _cause_and_remedy(masked or error, model_dir, doing)
+    if masked is not None:
+        cause = f"{cause}; what it was taken for: {_where(error, model_dir, doing)}"
     return LoadFailure(
         cause=places.without_server_paths(cause, model_dir),
         remedy=places.without_server_paths(remedy, model_dir),
@@ -89,7 +103,25 @@ def _is_ours(filename: str) -> bool:
     return filename.startswith((_OURS, "<frozen "))
 
 
-def _cause_and_remedy(error: Exception, model_dir: pathlib.Path) -> tuple[str, str]:
+def _masked_import_error(error: Exception) -> ImportError | None:
+    """Return the first ImportError behind `error`, None if that is one itself."""
+    seen: set[int] = set()
+    found: ImportError | None = None
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, ImportError):
+            if link is error:
+                return None
+            found = link
+        # Also after `raise ... from None`, which is how it is hidden.
+        link = link.__cause__ or link.__context__
+    return found
+
+
+def _cause_and_remedy(
+    error: Exception, model_dir: pathlib.Path, doing: str
+) -> tuple[str, str]:
     match error:
         case LoadRefusedError():
             return error.cause, error.remedy
@@ -101,16 +133,16 @@ def _cause_and_remedy(error: Exception, model_dir: pathlib.Path) -> tuple[str, s
             # The manifest or the configuration, which we read.
             return error.message, "Then deploy it again."
         case ModuleNotFoundError(name=str() as name) if name:
-            return _where(error, model_dir), _missing_module(name, model_dir)
+            return _where(error, model_dir, doing), _missing_module(name, model_dir)
         case FileNotFoundError():
             return (
-                _where(error, model_dir),
+                _where(error, model_dir, doing),
                 "Pack the file with --extra-files and open it relative to "
                 'context.system_properties["model_dir"].',
             )
         case _:
             return (
-                _where(error, model_dir),
+                _where(error, model_dir, doing),
                 "Correct the code and pack the archive again.",
             )
 
@@ -142,7 +174,7 @@ def _is_in_archive(top: str, model_dir: pathlib.Path) -> bool:
     return (model_dir / f"{top}.py").is_file() or (model_dir / top).is_dir()
 
 
-def _where(error: Exception, model_dir: pathlib.Path) -> str:
+def _where(error: Exception, model_dir: pathlib.Path, doing: str) -> str:
     """Return `handler.py line 3 raised ValueError: text`."""
     text = " ".join(str(error).split())
     raised = f"raised {type(error).__name__}" + (f": {text}" if text else "")
@@ -150,7 +182,7 @@ def _where(error: Exception, model_dir: pathlib.Path) -> str:
     if frame is None:
         if isinstance(error, SyntaxError) and error.filename:
             return f"{pathlib.PurePath(error.filename).name} {raised}"
-        return f"loading the model {raised}"
+        return f"{doing} {raised}"
     return f"{pathlib.PurePath(frame.filename).name} line {frame.lineno} {raised}"
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("child_imports")
 def load(model_dir: pathlib.Path) -> EntryPoint:
     archive = handler.open_archive(model_dir)
     handler.enter(model_dir)
-    return handler.load(archive, handler.make_context(archive, None))
+    return handler.find(archive)(handler.make_context(archive, None))
 
 
 def failure(model_dir: pathlib.Path) -> loading.LoadFailure:
@@ -440,6 +440,44 @@ def test_a_named_entry_point_that_is_none_is_refused(
     assert told.cause == (
         f"the manifest names the handler own.py:{named} and own.py has no function "
         f"{named}"
+    )
+
+
+@pytest.mark.parametrize("ending", ["", " from error", " from None"])
+def test_an_import_error_that_was_taken_for_something_else_is_named(
+    make_archive: MakeArchive, ending: str
+) -> None:
+    model_dir = make_archive("masked", handler="masked.py")
+    (model_dir / "masked.py").write_text(
+        "try:\n"
+        "    import no_such_package_anywhere\n"
+        "except ImportError as error:\n"
+        f"    raise RuntimeError('no handler here'){ending}\n"
+    )
+
+    told = failure(model_dir)
+
+    assert told.cause == (
+        "masked.py line 2 raised ModuleNotFoundError: No module named "
+        "'no_such_package_anywhere'; what it was taken for: "
+        "masked.py line 4 raised RuntimeError: no handler here"
+    )
+    assert "list no_such_package_anywhere in the archive's requirements" in told.remedy
+
+
+def test_an_import_error_that_a_fallback_failed_after_stays_second(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive("fallback", handler="fallback.py")
+    (model_dir / "fallback.py").write_text(
+        "try:\n    import no_such_package_anywhere\n"
+        "except ImportError:\n    import nor_this_one\n"
+    )
+
+    told = failure(model_dir)
+
+    assert told.cause == (
+        "fallback.py line 4 raised ModuleNotFoundError: No module named 'nor_this_one'"
     )
 
 
