@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from homeport.errors import Code, HandlerError, HomeportError
-from homeport.worker import places, predictions
+from homeport.worker import examination, places, predictions
 from homeport.worker.context import Context
 from homeport.worker.envelopes import Envelope, JsonEnvelope
+from homeport.worker.examination import Examination, Steps
 from homeport.worker.handler import EntryPoint
 from homeport.worker.handlers import PredictionException
 from homeport.worker.protocol import Reply
@@ -40,6 +41,9 @@ class Predictor(Protocol):
 
     def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
         """Return one reply for each body, in order; never raises an Exception."""
+
+    def examine(self, bodies: Sequence[bytes]) -> Examination:
+        """Return what one call with all of them comes to; never raises an Exception."""
 
 
 class HandlerPredictor:
@@ -75,28 +79,37 @@ class HandlerPredictor:
                 return replies
         return [self._predict_one(body) for body in bodies]
 
+    def examine(self, bodies: Sequence[bytes]) -> Examination:
+        """Return what one call with all of them comes to."""
+        steps = Steps(self._read, self._call, self._reply)
+        return examination.run(steps, bodies, self._model_dir)
+
     def _predict_one(self, body: bytes) -> Reply:
         try:
-            rows = self._envelope.rows(body)
-            return self._call(rows, [len(rows)])[0]
+            (results,) = self._call(self._read([body]))
+            return self._reply(0, results)
         except Exception as error:  # noqa: BLE001  # the edge of the author's code
             return reply_for(error, self._model_dir)
 
     def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
         """Return the replies of one combined call, None if it has to be split."""
         try:
-            parts = [self._envelope.rows(body) for body in bodies]
-            rows = [row for part in parts for row in part]
-            return self._call(rows, [len(part) for part in parts])
+            outputs = self._call(self._read(bodies))
+            return [self._reply(index, part) for index, part in enumerate(outputs)]
         except Exception as error:  # noqa: BLE001  # each request is tried by itself
             _LOG.debug("a batch of %d failed: %s", len(bodies), type(error).__name__)
             return None
 
-    def _call(self, rows: list[Any], counts: list[int]) -> list[Reply]:
+    def _read(self, bodies: Sequence[bytes]) -> list[list[Any]]:
+        return [self._envelope.rows(body) for body in bodies]
+
+    def _call(self, parts: list[list[Any]]) -> list[list[Any]]:
+        """Return the results of each request, from one call with the rows of all."""
         self._calls += 1
         self._context.begin_call(
-            [f"{self._calls}-{index}" for index in range(len(counts))]
+            [f"{self._calls}-{index}" for index in range(len(parts))]
         )
+        rows = [row for part in parts for row in part]
         expected, unit = len(rows), self._envelope.unit
         results = self._entry_point(rows, self._context)
         if not isinstance(results, list):
@@ -106,11 +119,11 @@ class HandlerPredictor:
             )
         if len(results) != expected:
             raise count_error("handler", len(results), expected, unit)
-        replies, start = [], 0
-        for index, count in enumerate(counts):
-            replies.append(self._reply(index, results[start : start + count]))
-            start += count
-        return replies
+        outputs, start = [], 0
+        for part in parts:
+            outputs.append(results[start : start + len(part)])
+            start += len(part)
+        return outputs
 
     def _reply(self, index: int, results: list[Any]) -> Reply:
         status, phrase = self._context.get_response_status(index)

@@ -15,6 +15,8 @@ import resource
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from homeport.worker import calls, envelopes, handler, loading, loop, protocol
@@ -69,15 +71,21 @@ def _serve(link: Link) -> int:
         )
     wanted = protocol.decode_json(order.payload)
     model_dir = pathlib.Path(wanted["model_dir"])
+    began = time.perf_counter()
     try:
-        archive, predictor = _load(model_dir, wanted["gpu_id"])
+        archive, initialise = _import(model_dir, wanted["gpu_id"])
+        import_s = time.perf_counter() - began
+        link.send(protocol.encode_json(Kind.IMPORTED, {"import_s": import_s}))
+        predictor = initialise()
     except Exception as error:  # noqa: BLE001  # whatever the author's code raises
         failure = loading.explain(error, model_dir)
         sys.stderr.write(failure.traceback)
         link.send(protocol.encode_json(Kind.LOAD_FAILED, dataclasses.asdict(failure)))
         link.next_frame()  # until the parent has read it and hangs up
         return 1
-    link.send(protocol.encode_json(Kind.LOADED, _report(archive)))
+    load_s = time.perf_counter() - began - import_s
+    _use_one_thread()
+    link.send(protocol.encode_json(Kind.LOADED, _report(archive) | {"load_s": load_s}))
     # What was loaded stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -93,24 +101,27 @@ def _make_loop(
     return RequestLoop(link, predictor, settings.policy, flush_after_s=0.0)
 
 
-def _load(
+def _import(
     model_dir: pathlib.Path, gpu_id: int | None
-) -> tuple[Archive, calls.Predictor]:
+) -> tuple[Archive, Callable[[], calls.Predictor]]:
+    """Return the archive, and what loads its model, all code imported."""
     archive = handler.open_archive(model_dir, os.environ)
     for note in archive.config.notes:
         _LOG.info("%s", note)
     handler.enter(model_dir)
     context = handler.make_context(archive, gpu_id)
     if handler.names_default(archive, handler.BASE_HANDLER):
-        predictor = _load_base(context, model_dir)
-    else:
-        predictor = calls.HandlerPredictor(
-            handler.load(archive, context), context, _envelope(archive)
-        )
+        return archive, _import_base(context, model_dir)
+    initialise, envelope = handler.find(archive), _envelope(archive)
+    return archive, lambda: calls.HandlerPredictor(
+        initialise(context), context, envelope
+    )
+
+
+def _use_one_thread() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
-    return archive, predictor
 
 
 def _envelope(archive: Archive) -> envelopes.Envelope:
@@ -120,15 +131,20 @@ def _envelope(archive: Archive) -> envelopes.Envelope:
     return envelopes.make(archive.config.envelope)
 
 
-def _load_base(context: Context, model_dir: pathlib.Path) -> calls.Predictor:
+def _import_base(
+    context: Context, model_dir: pathlib.Path
+) -> Callable[[], calls.Predictor]:
     # Deferred: these import torch, which an author's own handler may not need.
     from homeport.worker import basehandler, tensorcalls  # noqa: PLC0415
 
-    base = basehandler.BaseHandler()
-    base.initialize(context)
-    if base.device is None:
-        raise RuntimeError("initialize() set no device")
-    return tensorcalls.TensorPredictor(base.model, base.device, model_dir)
+    def load() -> calls.Predictor:
+        base = basehandler.BaseHandler()
+        base.initialize(context)
+        if base.device is None:
+            raise RuntimeError("initialize() set no device")
+        return tensorcalls.TensorPredictor(base.model, base.device, model_dir)
+
+    return load
 
 
 def _report(archive: Archive) -> dict[str, Any]:

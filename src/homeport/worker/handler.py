@@ -5,6 +5,7 @@ handler that does not exist.
 """
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -25,6 +26,7 @@ BASE_HANDLER: Final = "base_handler"
 _NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
 IMAGE_CLASSIFIER: Final = "image_classifier"
 EntryPoint = Callable[[Any, Context], Any]
+Initialise = Callable[[Context], EntryPoint]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,34 +100,36 @@ def names_default(archive: Archive, name: str) -> bool:
     )
 
 
-def load(archive: Archive, context: Context) -> EntryPoint:
-    """Return the entry point of the author's handler, initialised.
+def find(archive: Archive) -> Initialise:
+    """Import the author's handler, and return what initialises it: its entry point.
 
     Raises:
         LoadRefusedError: There is no such file, or no entry point in it.
         Exception: Whatever the author's code raises.
     """
     if names_default(archive, IMAGE_CLASSIFIER):
-        return _load_image_classifier(context)
+        # Deferred: it imports torch and Pillow, which other handlers may not need.
+        from homeport.worker import visionhandler  # noqa: PLC0415
+
+        return functools.partial(_initialise_class, visionhandler.ImageClassifier)
     module = _import(archive)
     found = _entry(module, archive.manifest)
     if found is not None and not isinstance(found, type):
-        # TorchServe initialises a module-level handler by calling it without data.
-        found(None, context)
-        entry_point: EntryPoint = found
-        return entry_point
-    handler = (found or _handler_class(module, archive.manifest.handler))()
+        return functools.partial(_initialise_function, found)
+    found = found or _handler_class(module, archive.manifest.handler)
+    return functools.partial(_initialise_class, found)
+
+
+def _initialise_function(entry_point: EntryPoint, context: Context) -> EntryPoint:
+    # TorchServe initialises a module-level handler by calling it without data.
+    entry_point(None, context)
+    return entry_point
+
+
+def _initialise_class(handler_class: Any, context: Context) -> EntryPoint:  # noqa: ANN401
+    handler = handler_class()
     handler.initialize(context)
     return handler.handle  # type: ignore[no-any-return]  # the author's own
-
-
-def _load_image_classifier(context: Context) -> EntryPoint:
-    # Deferred: it imports torch and Pillow, which other handlers may not need.
-    from homeport.worker import visionhandler  # noqa: PLC0415
-
-    classifier = visionhandler.ImageClassifier()
-    classifier.initialize(context)
-    return classifier.handle
 
 
 def _entry(module: types.ModuleType, manifest: Manifest) -> Any:  # noqa: ANN401

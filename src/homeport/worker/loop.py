@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Final
 
-from homeport.worker import batching, protocol
+from homeport.worker import batching, examination, protocol
 from homeport.worker.batching import BatchPolicy
 from homeport.worker.calls import Predictor
 from homeport.worker.protocol import HEADER, Decoder, Frame, Kind, ProtocolError
@@ -20,6 +20,7 @@ _FLUSH_AFTER_S: Final = 0.002
 # Looking a member up in its enum costs as much as packing a header.
 _PREDICT: Final = int(Kind.PREDICT)
 _REPLY: Final = int(Kind.REPLY)
+_EXAMINE: Final = int(Kind.EXAMINE)
 
 
 class ParentGoneError(Exception):
@@ -133,6 +134,9 @@ class RequestLoop:
         if not self._link.waiting():
             self._flush()
         first = self._link.next_frame()
+        if first.kind == _EXAMINE:
+            self._examine(first)
+            return [], False
         if _is_shutdown(first):
             return [], True
         batch = [first]
@@ -161,6 +165,11 @@ class RequestLoop:
             self._replies.append(_encode(frame.id, reply))
         if time.monotonic() - self._flushed_at >= self._flush_after_s:
             self._flush()
+
+    def _examine(self, frame: Frame) -> None:
+        wanted = protocol.decode_json(frame.payload)
+        bodies = [body.encode() for body in wanted["bodies"]]
+        self._link.send(examination.encode(self._predictor.examine(bodies)))
 
     def _flush(self) -> None:
         if self._replies:

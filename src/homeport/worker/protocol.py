@@ -13,18 +13,23 @@ bytes, little-endian, and a payload::
 request's in PREDICT and REPLY, chosen by the parent, and 0 elsewhere::
 
     child                                parent
-      HELLO {"protocol": 1}        ->
+      HELLO {"protocol": 2}        ->
                                    <-      LOAD {"model_dir": ..., "gpu_id": ...}
+      IMPORTED {"import_s": ...}   ->
       LOADED {...}                 ->
-        or LOAD_FAILED {...}
+        or LOAD_FAILED {...}, also without IMPORTED
                                    <-      PREDICT, the body of a :predict request
       REPLY, a JSON array          ->
         or, status > 0, a message
+                                   <-      EXAMINE {"bodies": [...]}
+      EXAMINED {...}               ->
                                    <-      SHUTDOWN
 
-Payloads are JSON, but PREDICT's (the client's bytes, unparsed) and the UTF-8 message
-of a REPLY with a status. There is no pickle. Whoever changes a frame's meaning raises
-`PROTOCOL_VERSION`: a parent refuses a child of another version at HELLO.
+EXAMINE asks for one call with all of its bodies, and is sent while no request is
+without its reply. Payloads are JSON, but PREDICT's (the client's bytes, unparsed) and
+the UTF-8 message of a REPLY with a status. There is no pickle. Whoever changes a
+frame's meaning raises `PROTOCOL_VERSION`: a parent refuses a child of another version
+at HELLO.
 """
 
 import dataclasses
@@ -35,7 +40,7 @@ from typing import Any, Final, NamedTuple
 
 from homeport.errors import Code, HomeportError
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 HEADER: Final = struct.Struct("<IBBHQ")
 HEADER_BYTES: Final = 16
 MAX_PAYLOAD_BYTES: Final = 256 * 1024 * 1024
@@ -52,6 +57,9 @@ class Kind(enum.IntEnum):
     PREDICT = 5
     REPLY = 6
     SHUTDOWN = 7
+    IMPORTED = 8
+    EXAMINE = 9
+    EXAMINED = 13
 
 
 class ProtocolError(HomeportError):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from homeport.errors import Code, HomeportError, UnavailableError
-from homeport.worker import link, process, protocol
+from homeport.worker import examination, link, process, protocol
+from homeport.worker.examination import Examination
 from homeport.worker.link import ReplicaLink
 from homeport.worker.process import WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
@@ -55,6 +56,8 @@ class LoadReport:
         response_timeout_s: The longest one call may take, None for no limit of its own.
         handler: As the manifest names it.
         response_timeout_source: Where that limit was set, for people.
+        import_s: What importing the handler took, in the process that had started.
+        load_s: What initialising it took after that.
     """
 
     pid: int
@@ -63,6 +66,8 @@ class LoadReport:
     response_timeout_s: float | None
     handler: str
     response_timeout_source: str = ""
+    import_s: float = 0.0
+    load_s: float = 0.0
 
 
 class ReplicaLoadError(HomeportError):
@@ -101,6 +106,7 @@ class Replica:
         self._process: WorkerProcess | None = None
         self._link: ReplicaLink | None = None
         self._report: LoadReport | None = None
+        self._examined: asyncio.Future[Examination] | None = None
         self._stopping = False
 
     @classmethod
@@ -110,6 +116,7 @@ class Replica:
         *,
         on_log: Callable[[Sequence[str]], None],
         on_room: Callable[[], None] = lambda: None,
+        on_imported: Callable[[], None] = lambda: None,
     ) -> Self:
         """Start a worker and return it with its model loaded.
 
@@ -120,6 +127,7 @@ class Replica:
             on_log: Called with the lines that the worker prints, each at most 8 KiB
                 long, as they come.
             on_room: Called after replies have come, when further requests may be sent.
+            on_imported: Called when the handler is imported, before it is initialised.
 
         Raises:
             ReplicaLoadError: The archive's code or files did not load.
@@ -130,7 +138,7 @@ class Replica:
         replica = cls(on_room)
         try:
             async with asyncio.timeout(spec.load_timeout_s):
-                await replica._load(spec, on_log)
+                await replica._load(spec, on_log, on_imported)
         except TimeoutError as error:
             await replica._give_up("did not load in time")
             raise UnavailableError(
@@ -182,6 +190,24 @@ class Replica:
         """
         return self._connection.predict(body, reply)
 
+    def examine(self, bodies: Sequence[bytes]) -> asyncio.Future[Examination]:
+        """Have one call made with all of `bodies`; the future says what it came to.
+
+        For a replica that nobody else asks anything meanwhile. It fails with
+        UnavailableError when the process ends before.
+
+        Args:
+            bodies: Of :predict requests, at least one, UTF-8.
+        """
+        if self.outstanding or (self._examined and not self._examined.done()):
+            raise RuntimeError("the replica has other work")
+        self._examined = asyncio.get_running_loop().create_future()
+        if self.closed.done():
+            self._fail_examination(self.closed.result())
+        texts = [body.decode() for body in bodies]
+        self._connection.send(protocol.encode_json(Kind.EXAMINE, {"bodies": texts}))
+        return self._examined
+
     def kill(self, reason: str) -> None:
         """End the process and all it started at once, by SIGKILL."""
         if self._process is not None:
@@ -213,7 +239,10 @@ class Replica:
         return self._link
 
     async def _load(
-        self, spec: ReplicaSpec, on_log: Callable[[Sequence[str]], None]
+        self,
+        spec: ReplicaSpec,
+        on_log: Callable[[Sequence[str]], None],
+        on_imported: Callable[[], None],
     ) -> None:
         ours, childs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003  # the standard library's signature
@@ -234,7 +263,14 @@ class Replica:
         protocol.check_hello(await self._next_control())
         order = {"model_dir": str(spec.model_dir.absolute()), "gpu_id": spec.gpu_id}
         self._link.send(protocol.encode_json(Kind.LOAD, order))
-        self._report = _read_report(await self._next_control(), self._process.pid)
+        imported, frame = {"import_s": 0.0}, await self._next_control()
+        if frame.kind == Kind.IMPORTED:
+            on_imported()
+            imported, frame = (
+                protocol.decode_json(frame.payload),
+                await self._next_control(),
+            )
+        self._report = _read_report(frame, self._process.pid, imported)
 
     async def _next_control(self) -> Frame:
         frame = await self._control.get()
@@ -253,8 +289,12 @@ class Replica:
             await asyncio.wait({self.closed})
 
     def _on_control(self, frame: Frame) -> None:
-        # A worker that has loaded has nothing more to say; one that says too much
-        # is not listened to.
+        if frame.kind == Kind.EXAMINED:
+            if self._examined is not None and not self._examined.done():
+                self._examined.set_result(examination.decode(frame.payload))
+            return
+        # A worker that has loaded has nothing more to say unasked; one that says too
+        # much is not listened to.
         if self._report is None and not self._control.full():
             self._control.put_nowait(frame)
 
@@ -270,6 +310,12 @@ class Replica:
         if self._link is not None:
             self._link.finish(self._how_it_ended(reason))
 
+    def _fail_examination(self, reason: str) -> None:
+        if self._examined is not None and not self._examined.done():
+            self._examined.set_exception(
+                UnavailableError(f"the worker process {reason} during the prediction")
+            )
+
     def _set_lost(self) -> None:
         if not self.lost.done():
             self.lost.set_result(None)
@@ -283,13 +329,14 @@ class Replica:
         reason = self._how_it_ended(reason)
         if self._link is not None:
             self._link.close(reason)
+        self._fail_examination(reason)
         self._set_lost()
         self.closed.set_result(reason)
         if not self._control.full():
             self._control.put_nowait(None)
 
 
-def _read_report(frame: Frame, pid: int) -> LoadReport:
+def _read_report(frame: Frame, pid: int, imported: Mapping[str, Any]) -> LoadReport:
     """Return what the worker said when it had loaded.
 
     Raises:
@@ -314,6 +361,8 @@ def _read_report(frame: Frame, pid: int) -> LoadReport:
             response_timeout_s=said["response_timeout_s"],
             handler=str(said["handler"]),
             response_timeout_source=str(said["response_timeout_source"]),
+            import_s=float(imported["import_s"]),
+            load_s=float(said["load_s"]),
         )
     except KeyError as error:
         raise protocol.ProtocolError(

@@ -7,8 +7,16 @@ from typing import Any, Final
 
 import torch
 
-from homeport.errors import HandlerError
-from homeport.worker import basehandler, calls, optional, predictions, tensors
+from homeport.errors import HandlerError, InvalidArgumentError
+from homeport.worker import (
+    basehandler,
+    calls,
+    examination,
+    optional,
+    predictions,
+    tensors,
+)
+from homeport.worker.examination import Examination, Steps
 from homeport.worker.protocol import Reply
 
 # What torch says of a model of floats that is given integers.
@@ -52,6 +60,11 @@ class TensorPredictor:
                 return replies
         return [self._predict_one(body) for body in bodies]
 
+    def examine(self, bodies: Sequence[bytes]) -> Examination:
+        """Return what one forward with all of them comes to."""
+        steps = Steps(self._read_all, self._forward_all, self._reply)
+        return examination.run(steps, bodies, self._model_dir)
+
     def _predict_one(self, body: bytes) -> Reply:
         try:
             batch = self._read(body)
@@ -62,17 +75,31 @@ class TensorPredictor:
     def _predict_together(self, bodies: Sequence[bytes]) -> list[Reply] | None:
         """Return the replies of one forward, None if it has to be split."""
         try:
-            parts = [self._read(body) for body in bodies]
-            first = parts[0]
-            for part in parts:
-                # cat would promote: a request's result must not depend on its company.
-                if part.dtype != first.dtype or part.shape[1:] != first.shape[1:]:
-                    return None
-            output = self._forward(torch.cat(parts))
-            split = torch.split(output, [len(part) for part in parts])
-            return [Reply(0, self._render(rows)) for rows in split]
+            outputs = self._forward_all(self._read_all(bodies))
+            return [self._reply(index, rows) for index, rows in enumerate(outputs)]
         except Exception:  # noqa: BLE001  # each request is tried by itself
             return None
+
+    def _read_all(self, bodies: Sequence[bytes]) -> list[torch.Tensor]:
+        parts = [self._read(body) for body in bodies]
+        first = parts[0]
+        for part in parts:
+            # cat would promote: a request's result must not depend on its company.
+            if part.dtype != first.dtype or part.shape[1:] != first.shape[1:]:
+                raise InvalidArgumentError(
+                    f"instances of shape {tuple(first.shape[1:])} and "
+                    f"{tuple(part.shape[1:])}, or of two types, are never put into one "
+                    "call: give instances of one shape and type"
+                )
+        return parts
+
+    def _forward_all(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        output = self._forward(torch.cat(parts))
+        return list(torch.split(output, [len(part) for part in parts]))
+
+    def _reply(self, index: int, output: torch.Tensor) -> Reply:
+        del index
+        return Reply(0, self._render(output))
 
     def _forward(self, batch: torch.Tensor) -> torch.Tensor:
         if not self._on_cpu:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from homeport.worker import loop, protocol
+from homeport.worker import examination, loop, protocol
 from homeport.worker.batching import BatchPolicy
+from homeport.worker.examination import Examination, Step
 from homeport.worker.protocol import Decoder, Frame, Kind, ProtocolError, Reply
 
 
@@ -25,6 +26,10 @@ class Echo:
         self.calls.append(list(bodies))
         self._on_call()
         return [Reply(0, body) for body in bodies]
+
+    def examine(self, bodies: Sequence[bytes]) -> Examination:
+        self.calls.append(list(bodies))
+        return Examination(predictions=tuple(body.decode() for body in bodies))
 
 
 @pytest.fixture
@@ -143,7 +148,7 @@ def test_a_reply_over_the_limit_fails_its_request_alone(
     monkeypatch.setattr(protocol, "MAX_PAYLOAD_BYTES", 200)
     parent.sendall(request(1) + SHUTDOWN)
 
-    class TooMuch:
+    class TooMuch(Echo):
         def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
             return [Reply(0, bytes(201)) for _ in bodies]
 
@@ -152,6 +157,43 @@ def test_a_reply_over_the_limit_fails_its_request_alone(
     (reply,) = read_all(parent, 1)
     assert (reply.id, reply.status) == (1, 13)
     assert b"over the limit" in reply.payload
+
+
+def examine(*bodies: str) -> bytes:
+    return protocol.encode_json(Kind.EXAMINE, {"bodies": bodies})
+
+
+def test_an_examination_is_one_call_whatever_the_batch_size(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    parent.sendall(request(1) + examine("a", "b") + request(2) + SHUTDOWN)
+    echo = Echo()
+
+    loop.RequestLoop(loop.Link(child), echo, BatchPolicy()).run()
+
+    assert echo.calls == [[b"r1"], [b"a", b"b"], [b"r2"]]
+    (examined,) = [f for f in read_all(parent, 3) if f.kind == Kind.EXAMINED]
+    assert examination.decode(examined.payload).predictions == ("a", "b")
+
+
+def test_an_examination_over_the_limit_fails_by_itself(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, child = sockets
+    parent.sendall(examine("x" * 400) + SHUTDOWN)
+    monkeypatch.setattr(protocol, "MAX_PAYLOAD_BYTES", 500)
+
+    class TooMuch(Echo):
+        def examine(self, bodies: Sequence[bytes]) -> Examination:
+            return Examination(predictions=tuple("x" * 501 for _ in bodies))
+
+    loop.RequestLoop(loop.Link(child), TooMuch(), BatchPolicy()).run()
+
+    (frame,) = read_all(parent, 1)
+    examined = examination.decode(frame.payload)
+    assert examined.failed_in is Step.RESULT
+    assert "over the limit of 500" in examined.cause
 
 
 def test_a_link_of_a_high_descriptor_waits_for_company(

@@ -170,7 +170,7 @@ def test_authors_subclass_the_handlers_by_torchserves_names(
     archive = handler.open_archive(model_dir)
     context = handler.make_context(archive, None)
 
-    entry_point = handler.load(archive, context)
+    entry_point = handler.find(archive)(context)
 
     (prediction,) = entry_point([pictures.png(PICTURE)], context)
     assert prediction == {"0": pytest.approx(1 / 3)}
@@ -189,7 +189,7 @@ def test_without_pillow_the_load_says_what_to_install(
     monkeypatch.setattr(sys, "meta_path", [_WithoutPillow(), *sys.meta_path])
 
     with pytest.raises(loading.LoadRefusedError, match="Pillow") as caught:
-        handler.load(archive, context)
+        handler.find(archive)(context)
 
     assert "Install pillow (the extra homeport[vision])" in caught.value.remedy
 
