@@ -6,7 +6,6 @@ Every server logs as it does by default, to a file of its own.
 import dataclasses
 import io
 import json
-import os
 import pathlib
 import shutil
 import sys
@@ -18,11 +17,14 @@ from typing import Protocol
 import processes
 from environment import Environment
 from models import Archive
+from torchserve import TorchServe
 
 PROJECT = "projects/bench/locations/us-central1"
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.2-4:latest"
 OPERATION_S = 120.0
 POLL_S = 0.01
+# The request and the answer of the others: {"instances"}, {"predictions"}.
+ENVELOPE = {"service_envelope": "json"}
 
 
 class Peer(Protocol):
@@ -215,56 +217,24 @@ def _folder(archive: Archive) -> str:
 
 
 @dataclasses.dataclass(slots=True)
-class TorchServe:
+class TorchServePeer:
     """TorchServe 0.12 at its defaults, or with its dynamic batching.
 
     Attributes:
         name: Tells its settings apart in the tables.
-        home: Directory of its own; short, for it holds Unix sockets.
-        environment: Where it is installed.
+        server: The server itself, which speaks the json envelope.
         batch_size: Most requests in one call of the handler.
         max_batch_delay_ms: How long the first of them waits for the others.
     """
 
     name: str
-    home: pathlib.Path
-    environment: Environment
+    server: TorchServe
     batch_size: int | None = None
     max_batch_delay_ms: int | None = None
-    _inference: str = ""
-    _management: str = ""
-    _server: processes.Server | None = None
     _urls: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def start(self, archives: Sequence[Archive], workers: int) -> None:
-        if shutil.which("java") is None:
-            raise SystemExit("java is missing: TorchServe needs Java 17")
-        # Two instances on one machine meet at the pid file and the sockets in
-        # TMPDIR, at the gRPC ports and at the numbers of their workers.
-        for folder in ("store", "tmp", "logs"):
-            (self.home / folder).mkdir(parents=True)
-        config = self.home / "config.properties"
-        config.write_text(self._configure())
-        self._server = processes.start(
-            [
-                self.environment.executable("torchserve"),
-                *("--start", "--foreground"),
-                *("--model-store", str(self.home / "store")),
-                *("--ts-config", str(config)),
-            ],
-            self.home,
-            {
-                "TMPDIR": str(self.home / "tmp"),
-                "LOG_LOCATION": str(self.home / "logs"),
-                "METRICS_LOCATION": str(self.home / "logs"),
-                # One compute thread in a worker, as in the other servers: with
-                # torch's own choice two workers fight for the cores.
-                "OMP_NUM_THREADS": "1",
-                # The workers are started with the first python on the path.
-                "PATH": f"{self.environment.root / 'bin'}:{os.environ['PATH']}",
-            },
-        )
-        self._server.wait_until_ready(f"{self._inference}/ping")
+        self.server.start()
         for archive in archives:
             self.put(archive)
             self._urls[archive.model] = self.deploy(archive, workers)
@@ -272,48 +242,25 @@ class TorchServe:
     def url(self, model: str) -> str:
         return self._urls[model]
 
-    def _configure(self) -> str:
-        inference, management, metrics, grpc, grpc_management, workers = (
-            processes.free_ports(6)
-        )
-        self._inference = f"http://127.0.0.1:{inference}"
-        self._management = f"http://127.0.0.1:{management}"
-        settings = {
-            "inference_address": self._inference,
-            "management_address": self._management,
-            "metrics_address": f"http://127.0.0.1:{metrics}",
-            "grpc_inference_port": grpc,
-            "grpc_management_port": grpc_management,
-            "initial_worker_port": workers,
-            # The request and the answer of the others: {"instances"}, {"predictions"}.
-            "service_envelope": "json",
-            "enable_model_api": "true",
-            "disable_token_authorization": "true",
-            # Else a Python process starts every minute, also in others' windows.
-            "disable_system_metrics": "true",
-        }
-        return "".join(f"{key}={value}\n" for key, value in settings.items())
-
     def put(self, archive: Archive) -> None:
-        shutil.copy(archive.mar, self.home / "store")
+        shutil.copy(archive.mar, self.server.store)
 
     def deploy(self, archive: Archive, workers: int) -> str:
-        query = f"url={archive.mar.name}&initial_workers={workers}&synchronous=true"
-        if self.batch_size is not None:
-            query += f"&batch_size={self.batch_size}"
-        if self.max_batch_delay_ms is not None:
-            query += f"&max_batch_delay={self.max_batch_delay_ms}"
-        processes.request("POST", f"{self._management}/models?{query}")
-        return f"{self._inference}/predictions/{archive.model}/{archive.version}"
+        options = {
+            "initial_workers": workers,
+            "batch_size": self.batch_size,
+            "max_batch_delay": self.max_batch_delay_ms,
+        }
+        given = {key: value for key, value in options.items() if value is not None}
+        self.server.register(archive.mar.name, **given)
+        address = self.server.inference
+        return f"{address}/predictions/{archive.model}/{archive.version}"
 
     def retire(self, archive: Archive) -> None:
-        processes.request(
-            "DELETE", f"{self._management}/models/{archive.model}/{archive.version}"
-        )
+        self.server.unregister(archive.model, str(archive.version))
 
     def end(self) -> None:
-        if self._server is not None:
-            self._server.end()
+        self.server.end()
 
 
 @dataclasses.dataclass(slots=True)
@@ -397,9 +344,8 @@ def _make(name: str, home: pathlib.Path, environment: Environment) -> Peer:
         case "homeport-batched":
             return Homeport(home, name, batch_size=8)
         case "torchserve-batched":
-            return TorchServe(
-                name, home, environment, batch_size=8, max_batch_delay_ms=10
-            )
+            server = TorchServe(home, environment, ENVELOPE)
+            return TorchServePeer(name, server, batch_size=8, max_batch_delay_ms=10)
         case "fastapi":
             return FastApi(name, "/threads", home, environment)
         case "fastapi-async":
@@ -415,6 +361,6 @@ def _make_versioned(
         case "homeport":
             return Homeport(home)
         case "torchserve":
-            return TorchServe(name, home, environment)
+            return TorchServePeer(name, TorchServe(home, environment, ENVELOPE))
         case _:
             raise SystemExit(f"no peer {name!r} here; there are {', '.join(NAMES)}")
