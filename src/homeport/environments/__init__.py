@@ -1,0 +1,1 @@
+"""Locks, and the Python environments that are built from them with uv."""

@@ -1,0 +1,92 @@
+"""The folder of one environment: whose turn it is, whether it is whole, its end."""
+
+import contextlib
+import csv
+import fcntl
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from homeport.errors import DeadlineExceededError
+
+_POLL_S: Final = 0.1
+_WRITE_BITS: Final = 0o222
+_DIRECTORY_MODE: Final = 0o555
+
+
+@contextlib.contextmanager
+def owned(path: pathlib.Path, timeout_s: float) -> Iterator[int]:
+    """Yield `path` as an open file that nobody else, thread or process, has locked.
+
+    The file goes afterwards.
+
+    Raises:
+        DeadlineExceededError: Somebody else had it for `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while (owner := _try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise DeadlineExceededError(
+                "the environment is being built by somebody else, who did not end "
+                f"within {timeout_s:g} s: see what that build waits for"
+            )
+        time.sleep(_POLL_S)
+    try:
+        yield owner
+    finally:
+        # While it is held: who waits for this very file sees that it is gone.
+        path.unlink(missing_ok=True)
+        os.close(owner)
+
+
+def _try_lock(path: pathlib.Path) -> int | None:
+    """Return the file, open and locked; None while somebody else has it."""
+    owner = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(owner), path.stat()):
+            return owner
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(owner)
+        raise
+    os.close(owner)
+    return None
+
+
+def is_whole(directory: pathlib.Path) -> bool:
+    """Tell whether every file has the size that its package says.
+
+    It has not after a loss of power, for one. About 0.1 s for 10,000 files.
+    """
+    try:
+        for record in directory.glob("lib/python*/site-packages/*.dist-info/RECORD"):
+            packages = record.parents[1]
+            with record.open(encoding="utf-8", newline="") as file:
+                for path, _, size in csv.reader(file):
+                    if size and (packages / path).stat().st_size != int(size):
+                        return False
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def protect(directory: pathlib.Path) -> None:
+    """Make it read-only, with all that is in it."""
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            path = pathlib.Path(folder) / name
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~_WRITE_BITS)
+        pathlib.Path(folder).chmod(_DIRECTORY_MODE)
+
+
+def discard(directory: pathlib.Path) -> None:
+    """Remove it, read-only as it may be; none is fine."""
+    for folder, _, _ in os.walk(directory):
+        pathlib.Path(folder).chmod(0o700)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,218 @@
+"""Resolving requirements to a lock: which package, at which version, with which hash.
+
+Nothing is installed and nothing of a package is run, unless building is allowed.
+"""
+
+import dataclasses
+import pathlib
+import re
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from homeport.archive import lockfile
+from homeport.archive.lockfile import PATH, Lock, Pin, parse
+from homeport.environments import explanation, uvtool
+from homeport.environments.explanation import ConflictError
+from homeport.errors import (
+    FailedPreconditionError,
+    HomeportError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+
+__all__ = [
+    "PATH",
+    "WORKER_WISHES",
+    "ConflictError",
+    "Lock",
+    "Pin",
+    "check_target",
+    "parse",
+    "resolve",
+]
+
+WORKER_WISHES: Final = ("numpy>=1.26", "orjson>=3.10", "pysimdjson>=7.0", "pyyaml>=6")
+"""What makes our worker faster; it does without where they do not fit."""
+
+_TIMEOUT_S: Final = 300.0
+_COMMENT_RE: Final = re.compile(r"(?:^|\s)#.*")
+_HASH_RE: Final = re.compile(r"\s--hash[= ]\S+")
+
+
+def resolve(
+    requirements: Sequence[str],
+    *,
+    if_they_fit: Sequence[str] = (),
+    allow_build: bool = False,
+    timeout_s: float = _TIMEOUT_S,
+    on_line: Callable[[str], None] = lambda _line: None,
+) -> Lock:
+    """Return the lock for this Python and platform.
+
+    Args:
+        requirements: Lines of a requirements file: names, versions, markers.
+        if_they_fit: Those that are added where they change nothing of the others.
+        allow_build: Whether packages without a wheel may be built, which runs their
+            code.
+        timeout_s: For each question to the index.
+        on_line: Receives what uv prints.
+
+    Raises:
+        InvalidArgumentError: A line is no requirement, or says where to fetch from.
+        ConflictError: Two requirements cannot both be had; the pair is named.
+        NotFoundError: The index has no such package or version.
+        FailedPreconditionError: No wheel for this Python, or there is no uv.
+        UnavailableError: The index does not answer.
+        DeadlineExceededError: It took longer than `timeout_s`.
+    """
+    wanted = [bare for line in requirements if (bare := _bare(line))]
+    for line in wanted:
+        _check(line)
+    terms = () if allow_build else ("--only-binary", ":all:")
+    question = _Question(terms, timeout_s, on_line)
+    pins = question.ask(wanted, ()) if wanted else ()
+    pins = _join(question, wanted, if_they_fit, pins)
+    return lockfile.make(_python(), sysconfig.get_platform(), pins)
+
+
+def check_target(lock: Lock) -> None:
+    """Refuse a lock that was not made for this Python and platform.
+
+    Raises:
+        FailedPreconditionError: It was made for another.
+    """
+    ours = (_python(), sysconfig.get_platform())
+    if (lock.python, lock.platform) != ours:
+        raise FailedPreconditionError(
+            f"the archive's lock is for Python {lock.python} on {lock.platform}, and "
+            f"this is Python {ours[0]} on {ours[1]}: pack the archive again here, or "
+            "run Homeport with that Python"
+        )
+
+
+def target() -> str:
+    """Return what locks are made for, for people."""
+    return f"Python {_python()} on {sysconfig.get_platform()}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Question:
+    """The terms on which uv is asked, several times."""
+
+    terms: tuple[str, ...]
+    timeout_s: float
+    on_line: Callable[[str], None]
+
+    def ask(self, wanted: Sequence[str], fixed: Sequence[Pin]) -> tuple[Pin, ...]:
+        """Return what `wanted` needs, with those packages at those versions."""
+        with tempfile.TemporaryDirectory(prefix="homeport-lock-") as folder:
+            place = pathlib.Path(folder)
+            _write(place / "requirements.in", wanted)
+            _write(place / "fixed.txt", [f"{pin.name}=={pin.version}" for pin in fixed])
+            outcome = uvtool.run(
+                (
+                    *("pip", "compile", "requirements.in", "--quiet"),
+                    *("--constraints", "fixed.txt"),
+                    *("--format", "pylock.toml", "--output-file", "pylock.toml"),
+                    *("--python", sys.executable),
+                    *self.terms,
+                ),
+                directory=place,
+                timeout_s=self.timeout_s,
+                on_line=self.on_line,
+            )
+            if outcome.status != 0:
+                raise explanation.explain(outcome, target())
+            return _read_pins((place / "pylock.toml").read_text(encoding="utf-8"))
+
+
+def _join(
+    question: _Question,
+    wanted: Sequence[str],
+    wishes: Sequence[str],
+    pins: tuple[Pin, ...],
+) -> tuple[Pin, ...]:
+    """Return the pins with as many of the wishes as fit: all, else one by one."""
+    if not wishes:
+        return pins
+    try:
+        return question.ask([*wanted, *wishes], pins)
+    except (FailedPreconditionError, NotFoundError):
+        pass
+    for wish in wishes:
+        try:
+            pins = question.ask([*wanted, *_lines(pins), wish], pins)
+        except (FailedPreconditionError, NotFoundError):
+            continue
+    return pins
+
+
+def _lines(pins: Sequence[Pin]) -> list[str]:
+    return [f"{pin.name}=={pin.version}" for pin in pins]
+
+
+def _read_pins(text: str) -> tuple[Pin, ...]:
+    packages: list[dict[str, Any]] = tomllib.loads(text).get("packages", [])
+    return tuple(sorted(_read_pin(package) for package in packages))
+
+
+def _read_pin(package: dict[str, Any]) -> Pin:
+    # A wheel, or where it was allowed and there is none, the source.
+    files = package.get("wheels") or [package["sdist"]]
+    hashes = (
+        ()
+        if any(map(_is_local, files))
+        else tuple(sorted({file["hashes"]["sha256"] for file in files}))
+    )
+    return Pin(
+        canonicalize_name(package["name"]),
+        # Behind the + is a build that no public index has.
+        package["version"].partition("+")[0],
+        hashes,
+    )
+
+
+def _is_local(file: dict[str, Any]) -> bool:
+    return "path" in file or file.get("url", "").startswith("file:")
+
+
+def _bare(line: str) -> str:
+    return _HASH_RE.sub("", _COMMENT_RE.sub("", line)).strip()
+
+
+def _check(line: str) -> None:
+    """Refuse what is more than a name and versions, without repeating it.
+
+    Raises:
+        InvalidArgumentError: It is.
+    """
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement as error:
+        raise _refused(line, "is no name of a package with versions") from error
+    if requirement.url:
+        raise _refused(line, "says where to fetch from")
+
+
+def _refused(line: str, why: str) -> HomeportError:
+    name = re.match(r"[\w.-]{0,40}", line)
+    shown = name[0] if name else ""
+    return InvalidArgumentError(
+        f"the requirement that begins with {shown!r} {why}: "
+        "write a name and a version, as in numpy==2.1.0"
+    )
+
+
+def _write(path: pathlib.Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,0 +1,246 @@
+"""An environment is built once, whole or not at all, and found again."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+import wheels
+from homeport.environments import lock
+from homeport.environments.build import Environment, Environments
+from homeport.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    NotFoundError,
+    UnavailableError,
+)
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "environments"
+
+
+@pytest.fixture
+def alpha(packages: pathlib.Path) -> lock.Lock:
+    """The lock of one package."""
+    wheels.make(packages, "alpha", "1.0", source="def boom():\n    raise OSError\n")
+    return lock.resolve(["alpha"])
+
+
+def output_of(environment: Environment, code: str) -> str:
+    done = subprocess.run(  # noqa: S603  # an interpreter of our own making
+        [environment.python, "-c", code], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def names_in(directory: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was never met"
+        time.sleep(0.01)
+
+
+def test_an_environment_has_the_locked_packages_and_nothing_of_ours(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    built = Environments(directory).build(alpha)
+
+    assert not built.was_there
+    packages = f"lib/python{alpha.python}/site-packages"
+    assert output_of(built, "import alpha; print(alpha.__file__)") == str(
+        directory / alpha.digest / packages / "alpha.py"
+    )
+    assert (
+        output_of(
+            built, "import importlib.util; print(importlib.util.find_spec('homeport'))"
+        )
+        == "None"
+    )
+    assert names_in(directory) == [alpha.digest]
+
+
+def test_it_is_compiled_and_its_code_knows_where_it_lies_in_the_end(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    built = Environments(directory).build(alpha)
+
+    code = "import alpha; print(alpha.__cached__, alpha.boom.__code__.co_filename)"
+    compiled, source = output_of(built, code).split()
+    assert pathlib.Path(compiled).is_file()
+    assert source == str(pathlib.Path(compiled).parents[1] / "alpha.py")
+
+
+def test_the_second_time_it_is_there(directory: pathlib.Path, alpha: lock.Lock) -> None:
+    environments = Environments(directory)
+    assert environments.find(alpha) is None
+    built = environments.build(alpha)
+    os.utime(directory / alpha.digest, (0, 0))
+
+    again = Environments(directory).build(alpha)
+
+    assert again == Environment(built.python, alpha.digest, was_there=True)
+    assert environments.find(alpha) == again
+    assert (directory / alpha.digest).stat().st_mtime > 0
+
+
+def test_nothing_in_it_is_writable(directory: pathlib.Path, alpha: lock.Lock) -> None:
+    Environments(directory).build(alpha)
+
+    writable = [
+        path
+        for path in (directory / alpha.digest).rglob("*")
+        if not path.is_symlink() and path.stat().st_mode & 0o222
+    ]
+    assert writable == []
+
+
+def test_many_at_once_build_it_one_time(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        # Each with an Environments of its own, as in processes of their own.
+        built = list(
+            threads.map(lambda _: Environments(directory).build(alpha), range(8))
+        )
+
+    assert [one.was_there for one in built].count(False) == 1
+    assert names_in(directory) == [alpha.digest]
+
+
+def test_a_lock_that_cannot_be_installed_leaves_nothing(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    gone = lock.parse(alpha.text.partition("alpha")[0] + "alpha==7.0\n")
+    changed = lock.parse(
+        f"{alpha.text.partition('alpha')[0]}alpha==1.0 --hash=sha256:{'0' * 64}\n"
+    )
+
+    with pytest.raises(NotFoundError, match=r"there is no alpha==7\.0"):
+        Environments(directory).build(gone)
+    with pytest.raises(DataLossError, match=r"alpha==1\.0 is not the file that was"):
+        Environments(directory).build(changed)
+
+    assert names_in(directory) == []
+
+
+def test_a_lock_for_another_python_is_refused_before_anything_is_made(
+    directory: pathlib.Path,
+) -> None:
+    other = lock.parse("# python: 3.9\n# platform: linux-x86_64\nidna==3.10\n")
+
+    with pytest.raises(FailedPreconditionError, match=r"lock is for Python 3\.9"):
+        Environments(directory).build(other)
+
+    assert not directory.exists()
+
+
+def test_a_build_that_is_stopped_leaves_nothing(
+    directory: pathlib.Path, alpha: lock.Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments = Environments(directory)
+    begun = threading.Event()
+    with wheels.silent() as url, concurrent.futures.ThreadPoolExecutor(1) as threads:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", url)
+        building = threads.submit(environments.build, alpha, lambda _line: begun.set())
+        assert begun.wait(DEADLINE_S)
+
+        environments.stop()
+
+        with pytest.raises(UnavailableError, match="the server is stopping"):
+            building.result(DEADLINE_S)
+    assert names_in(directory) == []
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    with wheels.silent() as url:
+        script = (
+            "import pathlib, sys\n"
+            "from homeport.environments import build, lock\n"
+            "build.Environments(pathlib.Path(sys.argv[1]))"
+            ".build(lock.parse(sys.argv[2]), print)\n"
+        )
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter
+            [sys.executable, "-u", "-c", script, str(directory), alpha.text],
+            env={**os.environ, "UV_DEFAULT_INDEX": url, "UV_HTTP_TIMEOUT": "3"},
+            stdout=subprocess.PIPE,
+        )
+        staging = directory / f".staging.{alpha.digest}"
+        wait_until((staging / "requirements.txt").exists)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        left = names_in(directory)
+
+    built = Environments(directory).build(alpha)
+
+    assert left == [f".lock.{alpha.digest}", f".staging.{alpha.digest}"]
+    assert not built.was_there
+    assert names_in(directory) == [alpha.digest]
+
+
+def test_an_environment_that_lost_bytes_is_built_anew(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    built = Environments(directory).build(alpha)
+    module = pathlib.Path(output_of(built, "import alpha; print(alpha.__file__)"))
+    module.chmod(0o600)
+    module.write_text("")
+
+    again = Environments(directory).build(alpha)
+
+    assert not again.was_there
+    assert "boom" in output_of(again, "import alpha; print(dir(alpha))")
+
+
+def test_one_whose_interpreter_is_gone_is_built_anew(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    environments = Environments(directory)
+    built = environments.build(alpha)
+    built.python.parent.chmod(0o700)
+    built.python.unlink()
+    built.python.symlink_to("/nonexistent/python")
+
+    assert environments.find(alpha) is None
+    assert not environments.build(alpha).was_there
+    assert output_of(built, "print(1)") == "1"
+
+
+def test_a_removed_environment_is_gone(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    environments = Environments(directory)
+    environments.build(alpha)
+
+    environments.remove(alpha.digest)
+    environments.remove(alpha.digest)
+
+    assert names_in(directory) == []
+
+
+def test_progress_is_told_without_places(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    lines: list[str] = []
+
+    Environments(directory).build(alpha, lines.append)
+
+    assert lines[0] == "building an environment of 1 packages"
+    assert " + alpha==1.0" in lines
+    assert str(directory) not in "".join(lines)
