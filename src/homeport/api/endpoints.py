@@ -46,9 +46,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         )
         name = EndpointName.parse(operation.result["endpoint"])
         made = await asyncio.to_thread(endpoints.get, name)
-        return requests.answer(
-            translate.operation_json(operation, translate.endpoint_message(made))
-        )
+        return requests.told(request, operation, translate.endpoint_message(made))
 
     @routes.get(_PARENT + "/endpoints")
     async def list_endpoints(request: Request, project: str, location: str) -> Response:
@@ -73,10 +71,12 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         return requests.answer(translate.endpoint_message(updated))
 
     @routes.delete(_ENDPOINT)
-    async def delete_endpoint(project: str, location: str, endpoint: str) -> Response:
+    async def delete_endpoint(
+        request: Request, project: str, location: str, endpoint: str
+    ) -> Response:
         name = _name(project, location, endpoint)
         operation = await asyncio.to_thread(endpoints.delete, name)
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
 
 def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
@@ -101,7 +101,7 @@ def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
             warnings=translate.no_effect(message),
         )
         operation = await asyncio.to_thread(endpoints.deploy, name, spec)
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
     @routes.post(_ENDPOINT + ":undeployModel")
     async def undeploy_model(
@@ -114,7 +114,7 @@ def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
             message.deployed_model_id,
             message.traffic_split,
         )
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
 
 def _list_endpoints(

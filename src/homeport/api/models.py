@@ -66,7 +66,7 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
             translate.version_spec(message.model),
             translate.upload_warnings(message),
         )
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
     @routes.post(_MODEL + ":mergeVersionAliases")
     async def merge_version_aliases(
@@ -81,16 +81,20 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
         return requests.answer(translate.model_message(version, versioned=True))
 
     @routes.delete(_MODEL + ":deleteVersion")
-    async def delete_model_version(project: str, location: str, model: str) -> Response:
+    async def delete_model_version(
+        request: Request, project: str, location: str, model: str
+    ) -> Response:
         name = _name(project, location, model)
         operation = await asyncio.to_thread(catalog.delete_version, name)
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
     @routes.delete(_MODEL)
-    async def delete_model(project: str, location: str, model: str) -> Response:
+    async def delete_model(
+        request: Request, project: str, location: str, model: str
+    ) -> Response:
         name = _name(project, location, model)
         operation = await asyncio.to_thread(catalog.delete_model, name)
-        return requests.answer(translate.operation_json(operation))
+        return requests.told(request, operation)
 
 
 def _list_models(catalog: Catalog, parent: Parent, page: PageRequest) -> Response:

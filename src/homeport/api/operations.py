@@ -28,25 +28,21 @@ def router(operations: Operations, endpoints: Endpoints) -> APIRouter:
     async def get_operation(request: Request) -> Response:
         name = _name(request)
         found = await asyncio.to_thread(operations.get, name)
-        return await asyncio.to_thread(_answer, endpoints, found)
+        made = await asyncio.to_thread(_made, endpoints, found)
+        return requests.told(request, found, made)
 
     async def wait_operation(request: Request) -> Response:
         name = _name(request)
         timeout_s = _timeout_s(requests.query_value(request, "timeout"))
         found = await operations.wait(name, timeout_s)
-        return await asyncio.to_thread(_answer, endpoints, found)
+        made = await asyncio.to_thread(_made, endpoints, found)
+        return requests.told(request, found, made)
 
     for parent in _PARENTS:
         path = parent + "/operations/{operation}"
         routes.add_api_route(path + ":wait", wait_operation, methods=["POST"])
         routes.add_api_route(path, get_operation, methods=["GET"])
     return routes
-
-
-def _answer(endpoints: Endpoints, operation: Operation) -> Response:
-    return requests.answer(
-        translate.operation_json(operation, _made(endpoints, operation))
-    )
 
 
 def _made(

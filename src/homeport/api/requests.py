@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import Request, Response
 
-from homeport.edge import codec, scalars
+from homeport.edge import codec, messages, scalars, translate_operations
 from homeport.errors import InvalidArgumentError
 from homeport.registry.paging import PageRequest
 from homeport.resources.listing import ListQuery
+from homeport.resources.operation import Operation
 
 _M = TypeVar("_M", bound=codec.Message)
 
@@ -56,3 +57,20 @@ def answer(document: codec.Message | Mapping[str, Any]) -> Response:
     """Return the response that carries a message or ready-made JSON."""
     fields = codec.encode(document) if isinstance(document, codec.Message) else document
     return Response(orjson.dumps(fields), media_type="application/json; charset=UTF-8")
+
+
+def told(
+    request: Request,
+    operation: Operation,
+    made: messages.EndpointMessage | messages.DeployedModelMessage | None = None,
+) -> Response:
+    """Return the response that tells an operation, in the request's API version.
+
+    Args:
+        request: What is answered.
+        operation: The operation.
+        made: What a create or a deploy made, as it is now; None if it is gone.
+    """
+    # The SDK polls under /ui, whichever version it asked.
+    version = "v1beta1" if request.url.path.startswith("/v1beta1/") else "v1"
+    return answer(translate_operations.to_json(operation, made, version=version))

@@ -1,9 +1,8 @@
 """Between the messages of the wire and the values of `resources`."""
 
 from collections.abc import Iterable
-from typing import Any, Final
 
-from homeport.edge import codec, scalars
+from homeport.edge import codec
 from homeport.edge.messages import (
     DedicatedResourcesMessage,
     DeployedModelMessage,
@@ -25,17 +24,6 @@ from homeport.resources.model import (
     VersionSpec,
 )
 from homeport.resources.names import ModelName, Parent
-from homeport.resources.operation import Operation, OperationKind
-
-_TYPE_PREFIX: Final = "type.googleapis.com/"
-_V1: Final = f"{_TYPE_PREFIX}google.cloud.aiplatform.v1."
-_EMPTY: Final = {"@type": f"{_TYPE_PREFIX}google.protobuf.Empty"}
-# DeleteModel, DeleteModelVersion and DeleteEndpoint share one metadata message.
-_METADATA_TYPES: Final = {
-    OperationKind.DELETE_MODEL: "Delete",
-    OperationKind.DELETE_MODEL_VERSION: "Delete",
-    OperationKind.DELETE_ENDPOINT: "Delete",
-}
 
 
 def version_spec(message: ModelMessage) -> VersionSpec:
@@ -149,73 +137,6 @@ def deployed_model_message(deployed: DeployedModel) -> DeployedModelMessage:
         dedicated_resources=None if shared else _dedicated(deployed.resources),
         **deployed.kept,
     )
-
-
-def operation_json(
-    operation: Operation,
-    made: EndpointMessage | DeployedModelMessage | None = None,
-) -> dict[str, Any]:
-    """Return an operation as clients read it.
-
-    Args:
-        operation: The operation.
-        made: What a create or a deploy made, as it is now; None if it is gone.
-    """
-    metadata_type = _METADATA_TYPES.get(operation.kind, operation.kind.value)
-    generic: dict[str, Any] = {
-        "createTime": scalars.write_timestamp(operation.create_time),
-        "updateTime": scalars.write_timestamp(operation.update_time),
-    }
-    if operation.warnings:
-        # What was accepted without effect, as google.rpc.Status (code 12).
-        generic["partialFailures"] = [
-            {"code": 12, "message": warning} for warning in operation.warnings
-        ]
-    told: dict[str, Any] = {
-        "name": str(operation.name),
-        "metadata": {
-            "@type": f"{_V1}{metadata_type}OperationMetadata",
-            "genericMetadata": generic,
-        },
-    }
-    if operation.done:
-        told["done"] = True
-        if operation.failure is not None:
-            failure = operation.failure
-            told["error"] = {"code": int(failure.code), "message": failure.message}
-        else:
-            told["response"] = _response(operation, made)
-    return told
-
-
-def _response(
-    operation: Operation, made: EndpointMessage | DeployedModelMessage | None
-) -> dict[str, Any]:
-    result = operation.result
-    match operation.kind:
-        case OperationKind.UPLOAD_MODEL:
-            return {
-                "@type": f"{_V1}UploadModelResponse",
-                "model": result["model"],
-                "modelVersionId": result["model_version_id"],
-            }
-        case OperationKind.CREATE_ENDPOINT:
-            endpoint = made or EndpointMessage(name=result["endpoint"])
-            return {"@type": f"{_V1}Endpoint", **codec.encode(endpoint)}
-        case OperationKind.DEPLOY_MODEL:
-            deployed = made or DeployedModelMessage(id=result["deployed_model"])
-            return {
-                "@type": f"{_V1}DeployModelResponse",
-                "deployedModel": codec.encode(deployed),
-            }
-        case OperationKind.UNDEPLOY_MODEL:
-            return {"@type": f"{_V1}UndeployModelResponse"}
-        case (
-            OperationKind.DELETE_MODEL
-            | OperationKind.DELETE_MODEL_VERSION
-            | OperationKind.DELETE_ENDPOINT
-        ):
-            return dict(_EMPTY)
 
 
 def no_effect(message: codec.Message) -> tuple[str, ...]:

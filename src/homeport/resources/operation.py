@@ -13,6 +13,8 @@ class OperationKind(enum.StrEnum):
     """The method that promised; the value is its name in the API."""
 
     UPLOAD_MODEL = "UploadModel"
+    COPY_MODEL = "CopyModel"
+    EXPORT_MODEL = "ExportModel"
     DELETE_MODEL = "DeleteModel"
     DELETE_MODEL_VERSION = "DeleteModelVersion"
     CREATE_ENDPOINT = "CreateEndpoint"
