@@ -1,15 +1,15 @@
-"""ModelService over REST: upload, get, list, aliases, delete."""
+"""ModelService over REST: upload, get, list, update, aliases, delete."""
 
 import asyncio
 
 from fastapi import APIRouter, Request, Response
 
 from homeport.api import requests
-from homeport.edge import messages, translate
+from homeport.edge import masks, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.catalog import Catalog
-from homeport.registry.paging import PageRequest
 from homeport.registry.upload import Target, Uploads
+from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName, Parent
 
 _PARENT = "/projects/{project}/locations/{location}"
@@ -29,7 +29,8 @@ def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
     async def list_models(request: Request, project: str, location: str) -> Response:
         parent = _parent(project, location)
         page = requests.page_request(request, "ListModels", str(parent))
-        return await asyncio.to_thread(_list_models, catalog, parent, page)
+        found = await asyncio.to_thread(catalog.list_models, parent, page)
+        return _page(found, requests.query_value(request, "read_mask"), versioned=False)
 
     @routes.get(_MODEL + ":listVersions")
     async def list_versions(
@@ -37,7 +38,15 @@ def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
     ) -> Response:
         name = _name(project, location, model)
         page = requests.page_request(request, "ListModelVersions", str(name))
-        return await asyncio.to_thread(_list_versions, catalog, name, page)
+        found = await asyncio.to_thread(catalog.list_versions, name, page)
+        return _page(found, requests.query_value(request, "read_mask"), versioned=True)
+
+    @routes.get(_MODEL + ":listCheckpoints")
+    async def list_checkpoints(project: str, location: str, model: str) -> Response:
+        name = _name(project, location, model)
+        # Only tuning makes checkpoints, and nothing is tuned here.
+        await asyncio.to_thread(catalog.get, name)
+        return requests.answer({})
 
     @routes.get(_MODEL)
     async def get_model(project: str, location: str, model: str) -> Response:
@@ -68,6 +77,18 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
         )
         return requests.told(request, operation)
 
+    @routes.patch(_MODEL)
+    async def update_model(
+        request: Request, project: str, location: str, model: str
+    ) -> Response:
+        name = _name(project, location, model.removesuffix("@-"))
+        message = await requests.read(request, messages.ModelMessage)
+        mask = requests.query_value(request, "update_mask")
+        patch = translate.model_patch(message, mask, versioned=bool(name.version))
+        updated = await asyncio.to_thread(catalog.update, name, patch)
+        versioned = bool(name.version)
+        return requests.answer(translate.model_message(updated, versioned=versioned))
+
     @routes.post(_MODEL + ":mergeVersionAliases")
     async def merge_version_aliases(
         request: Request, project: str, location: str, model: str
@@ -97,17 +118,12 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
         return requests.told(request, operation)
 
 
-def _list_models(catalog: Catalog, parent: Parent, page: PageRequest) -> Response:
-    versions, token = catalog.list_models(parent, page)
-    shown = tuple(translate.model_message(one, versioned=False) for one in versions)
-    return requests.answer(
-        messages.ListModelsResponse(models=shown, next_page_token=token)
-    )
-
-
-def _list_versions(catalog: Catalog, name: ModelName, page: PageRequest) -> Response:
-    versions, token = catalog.list_versions(name, page)
-    shown = tuple(translate.model_message(one, versioned=True) for one in versions)
+def _page(
+    found: tuple[list[ModelVersion], str], read_mask: str, *, versioned: bool
+) -> Response:
+    versions, token = found
+    whole = (translate.model_message(one, versioned=versioned) for one in versions)
+    shown = masks.shown(messages.ModelMessage, whole, read_mask)
     return requests.answer(
         messages.ListModelsResponse(models=shown, next_page_token=token)
     )

@@ -74,6 +74,19 @@ class ModelContainerSpec(Message):
     liveness_probe: Kept = None
 
 
+class ExportFormat(Message):
+    """A form in which a version can be exported."""
+
+    id: str = ""
+    exportable_contents: tuple[str, ...] = ()
+
+
+class OriginalModelInfo(Message):
+    """What a version is a copy of."""
+
+    model: str = ""
+
+
 class ModelMessage(Message):
     """A model, as one of its versions."""
 
@@ -105,9 +118,9 @@ class ModelMessage(Message):
     base_model_source: Kept = None
     default_checkpoint_id: Kept = None
     data_stats: Kept = None
-    supported_export_formats: OutputOnly[tuple[str, ...]] = ()
+    supported_export_formats: OutputOnly[tuple[ExportFormat, ...]] = ()
     training_pipeline: OutputOnly[str] = ""
-    original_model_info: OutputOnly[str] = ""
+    original_model_info: OutputOnly[OriginalModelInfo | None] = None
     metadata_artifact: OutputOnly[str] = ""
     satisfies_pzs: OutputOnly[str] = ""
     satisfies_pzi: OutputOnly[str] = ""

@@ -1,16 +1,20 @@
 """Between the messages of the wire and the values of `resources`."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from homeport.edge import codec
 from homeport.edge.messages import (
     DedicatedResourcesMessage,
     DeployedModelMessage,
+    DeployedModelRef,
     EndpointMessage,
     EnvVar,
+    ExportFormat,
     MachineSpec,
     ModelContainerSpec,
     ModelMessage,
+    OriginalModelInfo,
     Port,
     UploadModelRequest,
 )
@@ -20,10 +24,17 @@ from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpo
 from homeport.resources.model import (
     ContainerSpec,
     EnvironmentVariable,
+    ModelPatch,
     ModelVersion,
     VersionSpec,
 )
 from homeport.resources.names import ModelName, Parent
+
+_MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
+# Model.ExportFormat.id (aiplatform v1): uploaded by the user, exported as it came.
+_EXPORT_FORMAT: Final = ExportFormat(
+    id="custom-trained", exportable_contents=("ARTIFACT",)
+)
 
 
 def version_spec(message: ModelMessage) -> VersionSpec:
@@ -67,10 +78,59 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
         supported_output_storage_formats=("jsonl",),
         create_time=version.create_time,
         update_time=version.update_time,
+        deployed_models=tuple(
+            DeployedModelRef(endpoint=str(endpoint), deployed_model_id=deployed_id)
+            for endpoint, deployed_id in version.deployed_models
+        ),
+        supported_export_formats=() if version.artifact is None else (_EXPORT_FORMAT,),
+        original_model_info=(
+            OriginalModelInfo(model=str(version.copied_from))
+            if version.copied_from
+            else None
+        ),
         etag=version.etag,
         labels=version.labels,
         **version.kept,
     )
+
+
+def model_patch(message: ModelMessage, mask: str, *, versioned: bool) -> ModelPatch:
+    """Return the fields that an update's mask names.
+
+    Args:
+        message: What they shall be.
+        mask: In camelCase or snake_case; "*" means all that can be updated, and ""
+            those that are set (AIP-134). `labels.KEY` means one label.
+        versioned: Whether a version is updated, not the model itself.
+
+    Raises:
+        InvalidArgumentError: It names a field that is not there, or cannot change.
+    """
+    level = ("version_description", "labels") if versioned else _MODEL_UPDATABLE
+    paths = set(codec.parse_field_mask(mask))
+    if not paths:
+        paths = {name for name in level if getattr(message, name)}
+    if "*" in paths:
+        paths = set(level)
+    of_labels = {path for path in paths if path.startswith("labels.")}
+    keys = {path.removeprefix("labels.").strip("`") for path in of_labels}
+    fields = paths - of_labels
+    _check_updatable(fields)
+    given = {name: getattr(message, name) for name in fields}
+    changes = {key: message.labels.get(key) for key in keys}
+    return ModelPatch(**given, label_changes=changes, etag=message.etag)
+
+
+def _check_updatable(fields: set[str]) -> None:
+    updatable = (*_MODEL_UPDATABLE, "version_description")
+    wrong = sorted(fields - set(updatable))
+    if wrong:
+        known = wrong[0] in ModelMessage.model_fields
+        problem = "cannot be changed after the upload" if known else "is no field of it"
+        raise InvalidArgumentError(
+            f"update_mask names {wrong[0]}, which {problem}: a model's "
+            f"{', '.join(updatable)} can be updated"
+        )
 
 
 def model_name(text: str, parent: Parent) -> ModelName:

@@ -12,7 +12,7 @@ from homeport.metadata.tables import (
     version_aliases,
     version_labels,
 )
-from homeport.resources.model import VersionSpec
+from homeport.resources.model import VersionSpec, next_etag
 from homeport.resources.names import ModelName
 
 
@@ -76,9 +76,24 @@ def insert_version(
 
 
 def touch(
-    transaction: Transaction, name: ModelName, etag: str, now: dt.datetime
+    transaction: Transaction,
+    name: ModelName,
+    tag: str,
+    now: dt.datetime,
+    *,
+    updated: bool = False,
 ) -> None:
-    """Give the model a new etag and update time."""
+    """Give the model a new etag and update time.
+
+    Args:
+        transaction: Where.
+        name: The model, or any version of it.
+        tag: Never used before.
+        now: The time of the write.
+        updated: Whether it replaced fields that a patch can replace.
+    """
+    current = transaction.scalar(sa.select(models.c.etag).where(of_model(models, name)))
+    etag = next_etag(current or "", tag, updated=updated)
     transaction.execute(
         models.update().where(of_model(models, name)).values(etag=etag, update_time=now)
     )

@@ -10,19 +10,21 @@ import sqlalchemy as sa
 from homeport.metadata import artifact_rows, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
+    deployed_models,
     model_labels,
     model_versions,
     models,
     version_aliases,
     version_labels,
 )
+from homeport.resources.endpoint import DeployState
 from homeport.resources.listing import OrderBy
 from homeport.resources.model import (
     ContainerSpec,
     EnvironmentVariable,
     ModelVersion,
 )
-from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
+from homeport.resources.names import DEFAULT_ALIAS, EndpointName, ModelName, Parent
 
 MODEL_FIELDS: Final = listing_sql.Fields(
     columns={
@@ -114,8 +116,27 @@ _EXTRAS: Final = sa.union_all(
         _of_models(version_aliases),
         version_aliases.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
     ),
+    sa.select(
+        sa.literal_column("3"),
+        deployed_models.c.model_id,
+        deployed_models.c.version_id,
+        deployed_models.c.id,
+        # The endpoint's full name: it may be of another project.
+        sa.literal_column("'projects/'")
+        + deployed_models.c.project
+        + sa.literal_column("'/locations/'")
+        + deployed_models.c.location
+        + sa.literal_column("'/endpoints/'")
+        + deployed_models.c.endpoint_id,
+    ).where(
+        deployed_models.c.model_project == sa.bindparam("project"),
+        deployed_models.c.model_location == sa.bindparam("location"),
+        deployed_models.c.model_id.in_(sa.bindparam("model_ids", expanding=True)),
+        deployed_models.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+        deployed_models.c.state != DeployState.DEPLOYING.value,
+    ),
 )
-_LABELS_OF_MODEL, _LABELS_OF_VERSION, _ALIASES = range(3)
+_LABELS_OF_MODEL, _LABELS_OF_VERSION, _ALIASES, _DEPLOYED = range(4)
 
 
 def get(transaction: Transaction, name: ModelName) -> ModelVersion | None:
@@ -228,6 +249,10 @@ def _read(
                 version_create_time=row.create_time,
                 version_update_time=row.update_time,
                 etag=row.etag,
+                deployed_models=tuple(
+                    (EndpointName.parse(endpoint), deployed_id)
+                    for deployed_id, endpoint in sorted(own[_DEPLOYED].items())
+                ),
             )
         )
     return versions
@@ -239,7 +264,7 @@ _Extras = Mapping[tuple[str, int], tuple[dict[str, str], ...]]
 def _extras(
     transaction: Transaction, parent: Parent, rows: Sequence[sa.Row[Any]]
 ) -> _Extras:
-    """Return labels of models, labels of versions and aliases, by model and version."""
+    """Return what models and versions have several of, by model and version."""
     found = transaction.execute(
         _EXTRAS,
         {
@@ -250,7 +275,7 @@ def _extras(
         },
     )
     extras: dict[tuple[str, int], tuple[dict[str, str], ...]] = collections.defaultdict(
-        lambda: ({}, {}, {})
+        lambda: ({}, {}, {}, {})
     )
     for part, model_id, version_id, key, value in found:
         extras[model_id, version_id][part][key] = value

@@ -1,4 +1,4 @@
-"""The catalog: models and versions, found, listed, aliased and deleted."""
+"""The catalog: models and versions, found, listed, updated, aliased and deleted."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from homeport.errors import (
 )
 from homeport.metadata import endpoint_rows, model_rows, version_rows
 from homeport.metadata.database import Database, Transaction
+from homeport.registry import model_updates
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
-from homeport.resources.model import ModelVersion
+from homeport.resources.model import ModelPatch, ModelVersion
 from homeport.resources.names import (
     DEFAULT_ALIAS,
     ModelName,
@@ -119,6 +120,28 @@ class Catalog:
                 model_rows.remove_alias(transaction, version.name, alias)
             model_rows.touch(transaction, name, self._new_id(), self._now())
             return resolve(transaction, name)
+
+    def update(self, name: ModelName, patch: ModelPatch) -> ModelVersion:
+        """Replace fields of a version, or of the model itself; return it as it stands.
+
+        Args:
+            name: A version by id or alias, or the model.
+            patch: What to replace, of that level.
+
+        Raises:
+            NotFoundError: No such model, version or alias.
+            AbortedError: Somebody changed it since the etag was read.
+            FailedPreconditionError: A field of the other level.
+            InvalidArgumentError: A name or label breaks its rules.
+        """
+        model_updates.check(name, patch)
+        now = self._now()
+        with self._database.transaction() as transaction:
+            found = resolve(transaction, name)
+            target = found.name if name.version else name
+            model_updates.apply(transaction, target, found.etag, patch, now)
+            model_rows.touch(transaction, target, self._new_id(), now, updated=True)
+            return resolve(transaction, target)
 
     def delete_version(self, name: ModelName) -> Operation:
         """Delete one version that is not the default, not the last, not deployed.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError
-from homeport.resources.names import ModelName
+from homeport.resources.names import EndpointName, ModelName
 
 MAX_DISPLAY_NAME = 128  # UTF-8 characters; aiplatform v1 model.proto
 MAX_LABEL = 64  # code points, for keys and values alike
@@ -106,6 +106,8 @@ class ModelVersion:
         version_create_time: UTC.
         version_update_time: UTC.
         etag: Changes with every write to model or version.
+        deployed_models: Where it serves, each as endpoint and deployed-model id.
+        copied_from: The version it is a copy of, None if it was uploaded.
     """
 
     name: ModelName
@@ -123,6 +125,8 @@ class ModelVersion:
     version_create_time: dt.datetime
     version_update_time: dt.datetime
     etag: str
+    deployed_models: tuple[tuple[EndpointName, str], ...] = ()
+    copied_from: ModelName | None = None
 
 
 def check_display_name(display_name: str) -> None:
@@ -182,3 +186,45 @@ class VersionSpec:
     artifact_uri: str = ""
     container: ContainerSpec | None = None
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelPatch:
+    """Fields of a model, or of a version, to be replaced; None leaves one alone.
+
+    Attributes:
+        display_name: Of the model.
+        description: Of the model.
+        version_description: Of the version.
+        labels: All labels of that level.
+        label_changes: Single labels of that level; None takes one away.
+        etag: The one read before, "" to overwrite whatever is there.
+    """
+
+    display_name: str | None = None
+    description: str | None = None
+    version_description: str | None = None
+    labels: Mapping[str, str] | None = None
+    label_changes: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    etag: str = ""
+
+
+def next_etag(current: str, tag: str, *, updated: bool) -> str:
+    """Return the etag after a write.
+
+    It has two parts: the last update, and the last write of any kind. An update can
+    overwrite an earlier update only, never an alias or a new version, so the first
+    part alone decides whether an etag is stale.
+
+    Args:
+        current: The one before, "" at first.
+        tag: Never used before, without a hyphen.
+        updated: Whether the write replaced fields that a patch can replace.
+    """
+    update = tag if updated or not current else current.partition("-")[0]
+    return f"{update}-{tag}"
+
+
+def is_stale(read: str, current: str) -> bool:
+    """Tell whether fields were replaced after this etag was read."""
+    return read.partition("-")[0] != current.partition("-")[0]

@@ -4,6 +4,7 @@ import pytest
 
 from homeport.errors import (
     FailedPreconditionError,
+    HomeportError,
     InvalidArgumentError,
     NotFoundError,
 )
@@ -17,7 +18,7 @@ from homeport.resources.endpoint import (
     Endpoint,
 )
 from homeport.resources.listing import ListQuery
-from homeport.resources.model import VersionSpec
+from homeport.resources.model import ModelPatch, VersionSpec
 from homeport.resources.names import EndpointName, ModelName, OperationName
 from homeport.resources.operation import OperationKind
 from rooms import PARENT, T0, Rooms, page
@@ -306,3 +307,51 @@ def test_labels_of_a_version_are_its_own(rooms: Rooms) -> None:
     name = rooms.insert("m", VersionSpec("m", labels={"env": "prod"}))
 
     assert rooms.catalog.get(name).labels == {"env": "prod"}
+
+
+def test_a_version_knows_where_it_serves(rooms: Rooms, model: ModelName) -> None:
+    _deploy(rooms, model.at(2), DeployState.DEPLOYED)
+
+    assert rooms.catalog.get(model.at(2)).deployed_models == (
+        (EndpointName(PARENT, "e"), "7"),
+    )
+    assert rooms.catalog.get(model).deployed_models == ()
+
+
+def test_a_version_that_is_being_deployed_does_not_serve_yet(
+    rooms: Rooms, model: ModelName
+) -> None:
+    _deploy(rooms, model.at(2), DeployState.DEPLOYING)
+
+    assert rooms.catalog.get(model.at(2)).deployed_models == ()
+
+
+def test_an_update_of_a_version_changes_its_time(
+    rooms: Rooms, model: ModelName
+) -> None:
+    before = rooms.catalog.get(model.at(2))
+    rooms.clock.advance(minutes=1)
+
+    after = rooms.catalog.update(model.at("beta"), ModelPatch(version_description="b"))
+
+    assert after.name == model.at(2)
+    assert after.version_description == "b"
+    assert after.version_update_time == rooms.clock.now()
+    assert after.version_create_time == before.version_create_time
+    assert rooms.catalog.get(model).version_update_time == before.version_update_time
+
+
+def test_a_refused_update_changes_nothing(rooms: Rooms, model: ModelName) -> None:
+    before = rooms.catalog.get(model)
+
+    for patch in (
+        ModelPatch(display_name=" ", description="new"),
+        ModelPatch(description="new", labels={"UPPER": "case"}),
+        ModelPatch(description="new", label_changes={"key": "Upper"}),
+        ModelPatch(description="new", version_description="both"),
+        ModelPatch(description="new", etag="stale"),
+    ):
+        with pytest.raises(HomeportError):
+            rooms.catalog.update(model, patch)
+
+    assert rooms.catalog.get(model) == before
