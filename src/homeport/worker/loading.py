@@ -8,20 +8,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
-from homeport.worker import places
+from homeport.worker import distributions, places
 
 _OURS: Final = str(pathlib.Path(__file__).parent)
-# Where the name imported is not the name installed.
-_DISTRIBUTIONS: Final = {
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "yaml": "pyyaml",
-}
 
 
 class LoadRefusedError(FailedPreconditionError):
@@ -157,12 +146,12 @@ def _missing_module(name: str, model_dir: pathlib.Path) -> str:
         )
     if top != name and _is_in_archive(top, model_dir):
         return f"Add the file of {name} to the archive with --extra-files."
-    package = _DISTRIBUTIONS.get(top, top)
+    package = distributions.advise(name)
     listing = (
         f"list {package} in the archive's requirements and install it where the "
         "server runs"
     )
-    if top in _DISTRIBUTIONS:
+    if distributions.is_renamed(name):
         return f"Please {listing}."
     return (
         f"If {top} is a package, {listing}; if {top}.py is a file of yours, add it to "
