@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, assert_never
 
-from homeport.archive import manifest
 from homeport.errors import InvalidArgumentError
 from homeport.packing.storedgzip import StoredGzip
 
@@ -47,14 +46,15 @@ class Contents:
 
     Attributes:
         model_name: Of a tar's one folder.
-        manifest: MANIFEST.json's text.
+        documents: What was made for the archive, by path; written first, in this order,
+            the manifest in front.
         members: The source of each path.
         date: What every member carries, in UTC, from 1980 to 2107.
         on_progress: Called with the bytes written and the bytes to write in all.
     """
 
     model_name: str
-    manifest: bytes
+    documents: Mapping[str, bytes]
     members: Mapping[str, Path]
     date: dt.datetime
     on_progress: Callable[[int, int], None] | None = None
@@ -86,7 +86,8 @@ def _write_zip(contents: Contents, path: Path) -> None:
     """
     copying = _Copying(contents)
     with path.open("xb") as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(_zip_entry(manifest.PATH, contents.date), contents.manifest)
+        for archive_path, text in contents.documents.items():
+            archive.writestr(_zip_entry(archive_path, contents.date), text)
         for archive_path, source in contents.members.items():
             entry = _zip_entry(archive_path, contents.date)
             entry.file_size = source.stat().st_size  # decides for zip64
@@ -106,9 +107,10 @@ def _write_tgz(contents: Contents, path: Path) -> None:
     copying = _Copying(contents)
     with path.open("xb") as file:
         packed = StoredGzip(file, int(contents.date.timestamp()))
-        packed.write(_tar_header(contents, manifest.PATH, len(contents.manifest)))
-        packed.write(contents.manifest)
-        packed.write(_tar_padding(len(contents.manifest)))
+        for archive_path, text in contents.documents.items():
+            packed.write(_tar_header(contents, archive_path, len(text)))
+            packed.write(text)
+            packed.write(_tar_padding(len(text)))
         for archive_path, source in contents.members.items():
             size_bytes = source.stat().st_size
             packed.write(_tar_header(contents, archive_path, size_bytes))
@@ -133,9 +135,10 @@ def _tar_padding(size_bytes: int) -> bytes:
 
 def _write_folder(contents: Contents, path: Path) -> None:
     copying = _Copying(contents)
-    declared = path / manifest.PATH
-    declared.parent.mkdir(parents=True)
-    declared.write_bytes(contents.manifest)
+    for archive_path, text in contents.documents.items():
+        document = path / archive_path
+        document.parent.mkdir(parents=True, exist_ok=True)
+        document.write_bytes(text)
     for archive_path, source in contents.members.items():
         target = path / archive_path
         target.parent.mkdir(parents=True, exist_ok=True)

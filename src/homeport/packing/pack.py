@@ -128,7 +128,7 @@ def pack(
     warnings = _check_files(spec, handler)
     contents = Contents(
         model_name=spec.model_name,
-        manifest=manifest.serialize(_manifest(spec, handler)),
+        documents={manifest.PATH: manifest.serialize(_manifest(spec, handler))},
         members=_members(spec, handler, target),
         date=_in_range(spec.created_on),
         on_progress=on_progress,
@@ -200,7 +200,7 @@ def _opened(spec: PackSpec, handler: Handler) -> PackSpec:
     directory = spec.serialized_file
     if directory is None or not directory.is_dir():
         return spec
-    opened = recognition.open_directory(directory, own_handler=handler.path is not None)
+    opened = recognition.open_directory(directory, default_handler=_default(handler))
     if opened is None:
         return spec
     weights, beside = opened
@@ -214,7 +214,7 @@ def _check_format(spec: PackSpec, handler: Handler) -> None:
     if path is None:
         if handler.path is None:
             raise InvalidArgumentError(
-                "base_handler needs a saved model: give it with --serialized-file"
+                f"{handler.name} needs a saved model: give it with --serialized-file"
             )
         return
     evidence = Evidence(path)
@@ -225,10 +225,14 @@ def _check_format(spec: PackSpec, handler: Handler) -> None:
                 file_name=path.name,
                 evidence=evidence,
                 model_file=spec.model_file is not None,
-                own_handler=handler.path is not None,
+                default_handler=_default(handler),
                 trust_pickle=spec.trust_pickle,
             )
         )
+
+
+def _default(handler: Handler) -> str:
+    return handler.name if handler.path is None else ""
 
 
 def _manifest(spec: PackSpec, handler: Handler) -> Manifest:

@@ -93,9 +93,9 @@ def check_model_file(path: Path) -> tuple[str, ...]:
     if len(names) == 1:
         return ()
     return (
-        f"{path.name} defines {len(names)} classes ({', '.join(names)}): base_handler "
-        "takes a model file with exactly one, move the others into a module given "
-        "with --extra-files",
+        f"{path.name} defines {len(names)} classes ({', '.join(names)}): a "
+        "default handler takes a model file with exactly one, move the others into a "
+        "module that it imports",
     )
 
 

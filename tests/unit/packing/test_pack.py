@@ -361,6 +361,17 @@ def test_what_cannot_be_packed_is_told(
     assert not list((tmp_path).glob("store/*"))
 
 
+@pytest.mark.parametrize("named", ["base_handler", "image_classifier"])
+def test_the_default_handler_that_was_named_is_told(named: str, tmp_path: Path) -> None:
+    state = _torch_zip(tmp_path / "state.pth", "data.pkl")
+    nothing = PackSpec(model_name="m", handler=named)
+    no_class = PackSpec(model_name="m", handler=named, serialized_file=state)
+
+    for spec in (nothing, no_class):
+        with pytest.raises(InvalidArgumentError, match=rf"\b{named} (needs|loads)"):
+            pack(spec, tmp_path / "store")
+
+
 def test_base_handler_serves_a_checkpoint_with_its_class(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("class Net: ...\n\n\nclass Block: ...\n")
     spec = PackSpec(

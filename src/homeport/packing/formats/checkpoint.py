@@ -27,7 +27,7 @@ def _check_checkpoint(wanted: Wanted) -> None:
     need_class("a checkpoint written by torch.save")(wanted)
     found = wanted.evidence.torch_pickle
     foreign = found.foreign if found is not None else ()
-    if foreign and not (wanted.own_handler or wanted.trust_pickle):
+    if foreign and wanted.default_handler and not wanted.trust_pickle:
         raise InvalidArgumentError(
             f"{wanted.file_name} holds Python objects beside the weights "
             f"({listed(foreign)}), and loading them can run any code: save the state "

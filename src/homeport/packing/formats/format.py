@@ -18,14 +18,14 @@ class Wanted:
         file_name: The saved model's, for messages.
         evidence: The file.
         model_file: Whether a file with the model's class comes along.
-        own_handler: Whether the author's handler loads it, and not base_handler.
+        default_handler: Which handler of ours loads it, "" if the author's own does.
         trust_pickle: Whether the author lets loading it run code.
     """
 
     file_name: str
     evidence: Evidence
     model_file: bool
-    own_handler: bool
+    default_handler: str
     trust_pickle: bool
 
 
@@ -45,7 +45,7 @@ class Format:
 
 
 def accept(wanted: Wanted) -> None:
-    """Need nothing: base_handler loads the file alone."""
+    """Need nothing: a default handler loads the file alone."""
     del wanted
 
 
@@ -53,11 +53,11 @@ def need_class(what: str) -> Callable[[Wanted], None]:
     """Return a check that refuses bare tensors where nobody brings the class."""
 
     def check(wanted: Wanted) -> None:
-        if not (wanted.model_file or wanted.own_handler):
+        if wanted.default_handler and not wanted.model_file:
             raise InvalidArgumentError(
-                f"{wanted.file_name} is {what}, which base_handler loads only into a "
-                "class: give the class's file with --model-file, save TorchScript "
-                "instead, or give a handler of your own with --handler"
+                f"{wanted.file_name} is {what}, which {wanted.default_handler} loads "
+                "only into a class: give the class's file with --model-file, save "
+                "TorchScript instead, or give a handler of your own with --handler"
             )
 
     return check
@@ -67,11 +67,11 @@ def refuse_for_now(family: str) -> Callable[[Wanted], None]:
     """Return a check for a format that only an own handler can load today."""
 
     def check(wanted: Wanted) -> None:
-        if not wanted.own_handler:
+        if wanted.default_handler:
             raise InvalidArgumentError(
-                f"{wanted.file_name} is {family}, which base_handler does not load: "
-                "that comes in a later release, until then give a handler of your "
-                "own with --handler that loads it"
+                f"{wanted.file_name} is {family}, which {wanted.default_handler} does "
+                "not load: that comes in a later release, until then give a handler of "
+                "your own with --handler that loads it"
             )
 
     return check

@@ -24,7 +24,7 @@ def recognizes(directory: Path) -> bool:
     return (directory / _CONFIG).is_file() and _weights(directory) is not None
 
 
-def expand(directory: Path, *, own_handler: bool) -> tuple[Path, tuple[Path, ...]]:
+def expand(directory: Path, *, default_handler: str) -> tuple[Path, tuple[Path, ...]]:
     """Return the weights, or the index of their parts, and the files beside them.
 
     Hidden files and folders, and folders of other checkpoints, are left out.
@@ -38,10 +38,10 @@ def expand(directory: Path, *, own_handler: bool) -> tuple[Path, tuple[Path, ...
             f"{directory.name} holds none of {', '.join(_WEIGHTS)}: save the model "
             "with save_pretrained"
         )
-    if not own_handler:
+    if default_handler:
         raise InvalidArgumentError(
-            f"{directory.name} is a Hugging Face directory, which base_handler does "
-            "not load: give a handler of your own with --handler that calls "
+            f"{directory.name} is a Hugging Face directory, which {default_handler} "
+            "does not load: give a handler of your own with --handler that calls "
             "from_pretrained on the model directory"
         )
     beside = (

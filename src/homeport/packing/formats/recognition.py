@@ -46,7 +46,7 @@ def recognize(evidence: Evidence) -> Format | None:
 
 
 def open_directory(
-    directory: Path, *, own_handler: bool
+    directory: Path, *, default_handler: str
 ) -> tuple[Path, tuple[Path, ...]] | None:
     """Return the weights of a saved model that is a directory, and what lies beside.
 
@@ -62,5 +62,5 @@ def open_directory(
             "and a handler of your own that loads it"
         )
     if huggingface.recognizes(directory):
-        return huggingface.expand(directory, own_handler=own_handler)
+        return huggingface.expand(directory, default_handler=default_handler)
     return None
