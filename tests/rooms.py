@@ -6,8 +6,9 @@ import io
 import itertools
 import pathlib
 import time
+import types
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database
@@ -38,13 +39,19 @@ _MANIFEST = (
 )
 
 
-def archive(handler: bytes = b"def handle(data, context): ...\n") -> bytes:
-    """Return the bytes of the smallest `.mar`."""
+def archive(
+    handler: bytes = b"def handle(data, context): ...\n",
+    *,
+    manifest: bytes = _MANIFEST,
+    files: Mapping[str, bytes] = types.MappingProxyType({}),
+) -> bytes:
+    """Return the bytes of a small `.mar`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for path, content in (
-            ("MAR-INF/MANIFEST.json", _MANIFEST),
+            ("MAR-INF/MANIFEST.json", manifest),
             ("handler.py", handler),
+            *files.items(),
         ):
             file.writestr(zipfile.ZipInfo(path), content)
     return buffer.getvalue()
@@ -113,10 +120,11 @@ class Rooms:
         *,
         parent_model: ModelName | None = None,
         model_id: str = "",
+        warnings: tuple[str, ...] = (),
     ) -> Operation:
         """Upload a version and return the ended operation."""
         target = Target(PARENT, parent_model, model_id)
-        return self.wait(self.uploads.upload(target, spec))
+        return self.wait(self.uploads.upload(target, spec, warnings))
 
     def register(
         self,

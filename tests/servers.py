@@ -113,22 +113,33 @@ class Server:
     def upload_archive(self, archive: pathlib.Path, folder: str) -> str:
         """Put an archive into a bucket as the object store's API has it."""
         self.call("POST", "/storage/v1/b?project=p", {"name": "models"})
+        self.upload(f"{folder}/model.mar", archive.read_bytes())
+        return f"gs://models/{folder}"
+
+    def upload(self, name: str, content: bytes) -> None:
+        """Store an object in the bucket that `upload_archive` makes."""
         status, answer = self.call(
             "POST",
-            f"/upload/storage/v1/b/models/o?uploadType=media&name={folder}/model.mar",
-            archive.read_bytes(),
+            f"/upload/storage/v1/b/models/o?uploadType=media&name={name}",
+            content,
         )
         assert status == 200, answer
-        return f"gs://models/{folder}"
 
     def register(
         self, archive: pathlib.Path, parent_model: str = "", **model: Any
     ) -> dict[str, Any]:
         """Upload an archive and register it; return the ended operation."""
         uri = self.upload_archive(archive, f"{archive.stem}-{time.monotonic_ns()}")
+        model = {"displayName": archive.stem, **model}
+        return self.register_at(uri, parent_model, **model)
+
+    def register_at(
+        self, uri: str, parent_model: str = "", **model: Any
+    ) -> dict[str, Any]:
+        """Register what lies at an address; return the ended operation."""
         request = {
             "parentModel": parent_model,
-            "model": {"displayName": archive.stem, "artifactUri": uri, **model},
+            "model": {"displayName": "m", "artifactUri": uri, **model},
         }
         status, operation = self.call("POST", f"/v1/{PARENT}/models:upload", request)
         assert status == 200, operation

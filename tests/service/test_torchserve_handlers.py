@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import pictures
-from servers import Server
+from servers import PARENT, Server
 
 pytestmark = pytest.mark.service
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples/image_classifier"
@@ -246,19 +246,86 @@ def test_torchserves_words_are_understood_and_the_deployments_go_first(
     assert "config.properties: inference_address" in str(log)
 
 
-def test_a_word_with_a_wrong_value_keeps_the_model_from_loading(
+def test_words_that_do_not_act_are_warnings_of_the_upload(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    config = tmp_path / "config.properties"
+    config.write_text(CONFIG)
+
+    registered = shared_server.register(
+        archive(WHOLE_BODY, "--extra-files", str(config))
+    )
+
+    assert registered["metadata"]["genericMetadata"]["partialFailures"] == [
+        {
+            "code": 12,
+            "message": "job_queue_size is 1000 in config.properties: stored with the "
+            "version, acts later",
+        },
+        {
+            "code": 12,
+            "message": "no effect on serving, in config.properties: inference_address",
+        },
+    ]
+
+
+def test_config_properties_beside_the_archive_acts_as_one_inside_and_goes_first(
+    shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
+) -> None:
+    inside = tmp_path / "config.properties"
+    inside.write_text("service_envelope=body\ndefault_response_timeout=600")
+    made = archive(WHOLE_BODY, "--extra-files", str(inside))
+    shared_server.upload_archive(made, "operators")
+    shared_server.upload(
+        "operators/config.properties", b"default_response_timeout=1\nmodel_store=/m"
+    )
+    registered = shared_server.register_at("gs://models/operators")
+    endpoint = shared_server.create_endpoint()
+    shared_server.wait(
+        shared_server.begin_deploy(
+            endpoint, registered["response"]["model"], {"0": 100}
+        )
+    )
+    ask = {"instances": [1], "parameters": {"sleep_s": 0}}
+    stuck = {"instances": [1], "parameters": {"sleep_s": 3600}}
+
+    status, answer = shared_server.predict(endpoint, ask)
+    late, refused = shared_server.predict(endpoint, stuck)
+
+    assert status == 200
+    assert answer["predictions"] == [{"sleep_s": 0}, 1]
+    assert late == 504
+    assert (
+        "within 1 s, which is default_response_timeout in config.properties beside the"
+        " archive"
+    ) in refused["error"]["message"]
+    assert registered["metadata"]["genericMetadata"]["partialFailures"] == [
+        {
+            "code": 12,
+            "message": "no effect on serving, in config.properties beside the archive: "
+            "model_store",
+        }
+    ]
+
+
+def test_a_word_with_a_wrong_value_fails_the_upload(
     shared_server: Server, archive: Archiver, tmp_path: pathlib.Path
 ) -> None:
     config = tmp_path / "config.properties"
     config.write_text("default_response_timeout=soon")
     made = archive(COUNTING, "--extra-files", str(config))
 
-    _, operation = shared_server.deploy(made)
+    operation = shared_server.register(made, displayName="soon")
+    _, listed = shared_server.call(
+        "GET", f"/v1/{PARENT}/models?filter=display_name%3Dsoon"
+    )
 
-    assert (
-        "default_response_timeout is 'soon' in config.properties: "
-        "give a whole number, at least 1"
-    ) in operation["error"]["message"]
+    assert operation["error"] == {
+        "code": 3,
+        "message": "default_response_timeout is 'soon' in config.properties: "
+        "give a whole number, at least 1",
+    }
+    assert listed == {}
 
 
 def test_batch_size_of_the_config_file_brings_requests_together(

@@ -10,7 +10,7 @@ import dataclasses
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,7 @@ __all__ = [
     "inspect",
     "is_extracted",
     "looks_like_archive",
+    "read",
 ]
 
 
@@ -107,6 +108,22 @@ def is_extracted(source: Path | BinaryIO, directory: Path) -> bool:
     return extraction.verify(inspect(source).members, directory)
 
 
+def read(
+    source: Path | BinaryIO, paths: Collection[str], max_bytes: int
+) -> dict[str, bytes]:
+    """Return the content of those of these members that there are, by path.
+
+    Raises:
+        NotFoundError: There is no such archive.
+        InvalidArgumentError: As `inspect`; or a member is damaged or over `max_bytes`.
+    """
+    with _opened(source, DEFAULT_LIMITS) as opened:
+        found = [one for one in opened.archive.infolist() if one.filename in paths]
+        return {
+            one.filename: _read_member(opened.archive, one, max_bytes) for one in found
+        }
+
+
 def _check_headers(opened: _Opened) -> None:
     layout.check_local_headers(opened.file, opened.archive.infolist(), opened.end)
 
@@ -172,15 +189,20 @@ def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
             f"the archive has no {manifest.PATH}, so it is a zip but no .mar: "
             "make it with 'homeport pack' or torch-model-archiver"
         ) from error
-    if entry.file_size > manifest.MAX_BYTES:
+    return manifest.parse(_read_member(archive, entry, manifest.MAX_BYTES))
+
+
+def _read_member(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int
+) -> bytes:
+    if entry.file_size > max_bytes:
         raise InvalidArgumentError(
-            f"{manifest.PATH} has {entry.file_size} bytes, the limit is "
-            f"{manifest.MAX_BYTES}: keep descriptions in a file of their own"
+            f"{entry.filename} has {entry.file_size} bytes, the limit is {max_bytes}: "
+            "keep descriptions and data in a file of their own"
         )
     try:
-        text = archive.read(entry)
+        return archive.read(entry)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InvalidArgumentError(
-            f"{manifest.PATH} is damaged: copy the archive again"
+            f"{entry.filename} is damaged: copy the archive again"
         ) from error
-    return manifest.parse(text)

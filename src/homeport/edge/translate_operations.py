@@ -48,11 +48,13 @@ def _metadata(operation: Operation, version: str) -> dict[str, Any]:
         "createTime": scalars.write_timestamp(operation.create_time),
         "updateTime": scalars.write_timestamp(operation.update_time),
     }
-    if operation.warnings:
-        # What was accepted without effect, as google.rpc.Status (code 12).
-        generic["partialFailures"] = [
-            {"code": 12, "message": warning} for warning in operation.warnings
-        ]
+    # As google.rpc.Status: what was accepted without effect has code 12.
+    partial = [{"code": 12, "message": warning} for warning in operation.warnings]
+    partial += [
+        {"code": int(one.code), "message": one.message} for one in operation.failures
+    ]
+    if partial:
+        generic["partialFailures"] = partial
     metadata = {
         "@type": _type(f"{kind}OperationMetadata", version),
         "genericMetadata": generic,

@@ -14,6 +14,7 @@ from homeport.metadata.tables import (
 )
 from homeport.resources.model import VersionSpec, next_etag
 from homeport.resources.names import ModelName
+from homeport.resources.torchserve import TorchServeWords
 
 
 def insert_model(
@@ -73,6 +74,43 @@ def insert_version(
     for alias in spec.aliases:
         set_alias(transaction, versioned, alias)
     return versioned
+
+
+def set_findings(
+    transaction: Transaction, name: ModelName, words: TorchServeWords, lock: str
+) -> None:
+    """Write what was found in the archive of the version `name`.
+
+    Args:
+        transaction: The one that writes the version.
+        name: With a version id.
+        words: TorchServe's, that do not act yet.
+        lock: Requirements text, "" for the server's own environment.
+    """
+    said = {
+        word: value
+        for word, value in dataclasses.asdict(words).items()
+        if value is not None
+    }
+    transaction.execute(
+        model_versions.update()
+        .where(
+            of_model(model_versions, name),
+            model_versions.c.version_id == int(name.version),
+        )
+        .values(torchserve=said, lock=lock)
+    )
+
+
+def get_lock(transaction: Transaction, name: ModelName) -> str:
+    """Return the lock of the version with this id, "" for none."""
+    lock: str | None = transaction.scalar(
+        sa.select(model_versions.c.lock).where(
+            of_model(model_versions, name),
+            model_versions.c.version_id == int(name.version),
+        )
+    )
+    return lock or ""
 
 
 def touch(

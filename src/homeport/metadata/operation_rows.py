@@ -64,6 +64,10 @@ def _state(operation: Operation) -> Mapping[str, Any]:
         "metadata": {
             "kind": operation.kind.value,
             "warnings": list(operation.warnings),
+            "failures": [
+                {"code": int(one.code), "message": one.message}
+                for one in operation.failures
+            ],
         },
         "done": operation.done,
         "error_code": 0 if failure is None else int(failure.code),
@@ -86,6 +90,11 @@ def _to_operation(row: sa.Row[Any]) -> Operation:
         result=row.response,
         create_time=row.create_time,
         update_time=row.update_time,
+        # Rows of older versions have none.
+        failures=tuple(
+            Failure(Code(one["code"]), one["message"])
+            for one in row.metadata.get("failures", ())
+        ),
     )
 
 

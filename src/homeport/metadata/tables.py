@@ -161,6 +161,10 @@ model_versions: Final = sa.Table(
     sa.Column("kept", sa.JSON, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.Column("update_time", UtcTime, nullable=False),
+    # `resources.torchserve`, the words that were said.
+    sa.Column("torchserve", sa.JSON, nullable=False, server_default="{}"),
+    # Requirements text; "" for the server's own environment.
+    sa.Column("lock", sa.Text, nullable=False, server_default=""),
     sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
 )
 
@@ -194,6 +198,22 @@ version_aliases: Final = sa.Table(
     # One version carries an alias at a time: the key says so.
     sa.Column("alias", sa.String, primary_key=True),
     sa.Column("version_id", sa.BigInteger, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+)
+
+version_checks: Final = sa.Table(
+    "version_checks",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    # One sentence for people.
+    sa.Column("detail", sa.String, nullable=False),
+    # A `checking.report` as its JSON text, "" for a version that was not checked.
+    sa.Column("report", sa.Text, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
     sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
 )
 

@@ -25,6 +25,7 @@ from homeport.resources.model import (
     ModelVersion,
 )
 from homeport.resources.names import DEFAULT_ALIAS, EndpointName, ModelName, Parent
+from homeport.resources.torchserve import TorchServeWords
 
 MODEL_FIELDS: Final = listing_sql.Fields(
     columns={
@@ -54,7 +55,8 @@ def _same(one: sa.Table, other: sa.Table, *columns: str) -> sa.ColumnElement[boo
 
 # Statements are built once: building one takes longer than running it.
 _VERSIONS: Final = sa.select(
-    model_versions,
+    # Without the lock, which is long and seldom wanted.
+    *(column for column in model_versions.c if column.name != "lock"),
     models.c.display_name,
     models.c.description.label("model_description"),
     models.c.etag,
@@ -253,6 +255,7 @@ def _read(
                     (EndpointName.parse(endpoint), deployed_id)
                     for deployed_id, endpoint in sorted(own[_DEPLOYED].items())
                 ),
+                torchserve=TorchServeWords(**row.torchserve),
             )
         )
     return versions

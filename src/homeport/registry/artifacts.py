@@ -10,7 +10,7 @@ import logging
 import pathlib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from homeport.archive import extraction, mar
@@ -28,6 +28,7 @@ _log: Final = logging.getLogger(__name__)
 _GS_URI: Final = re.compile(r"gs://([^/]+)/?(.*)", re.DOTALL)
 _CHUNK_BYTES: Final = 1 << 20
 _MAX_NAMED: Final = 5
+_MAX_READ_BYTES: Final = 1 << 20
 
 
 class Artifacts:
@@ -104,6 +105,38 @@ class Artifacts:
         with self._blobs.open(archive.sha256) as file:
             mar.inspect(file)
         return archive
+
+    def read(self, archive: ArtifactFile, paths: Collection[str]) -> dict[str, bytes]:
+        """Return the content of those of these members that an archive has, by path.
+
+        Raises:
+            InvalidArgumentError: The archive is broken or hostile, or a member is long.
+        """
+        with self._blobs.open(archive.sha256) as file:
+            return mar.read(file, paths, _MAX_READ_BYTES)
+
+    def beside(self, artifact: Artifact, name: str) -> bytes | None:
+        """Return the file of this name in the folder of the artifact's archive.
+
+        Raises:
+            FailedPreconditionError: No archive, or more than one.
+            InvalidArgumentError: The file is long.
+        """
+        folder = pathlib.PurePosixPath(self._only_archive(artifact).path).parent
+        path = str(folder / name)
+        for file in artifact.files:
+            if file.path == path:
+                return self._read_whole(file)
+        return None
+
+    def _read_whole(self, file: ArtifactFile) -> bytes:
+        if file.size_bytes > _MAX_READ_BYTES:
+            raise InvalidArgumentError(
+                f"{file.path} has {file.size_bytes} bytes, the limit is "
+                f"{_MAX_READ_BYTES}: put something else under this name"
+            )
+        with self._blobs.open(file.sha256) as stream:
+            return stream.read()
 
     def lay_out(self, artifact: Artifact) -> pathlib.Path:
         """Return the read-only folder with the content of the artifact's archive.

@@ -79,6 +79,31 @@ class Operations:
         operation_rows.insert(transaction, operation)
         return operation
 
+    def warn(
+        self,
+        transaction: Transaction,
+        name: OperationName,
+        warnings: tuple[str, ...] = (),
+        failures: tuple[Failure, ...] = (),
+    ) -> None:
+        """Add what came to light while an operation was carried out.
+
+        Args:
+            transaction: The one that ends the operation, or an earlier one.
+            name: The operation; it is there.
+            warnings: What was accepted and has no effect here.
+            failures: What failed without failing the operation.
+        """
+        operation = operation_rows.get(transaction, name)
+        if operation is None:
+            raise RuntimeError(f"{name} is not there to be warned about")
+        told = dataclasses.replace(
+            operation,
+            warnings=operation.warnings + warnings,
+            failures=operation.failures + failures,
+        )
+        operation_rows.update(transaction, told)
+
     def fulfil(
         self, transaction: Transaction, operation: Operation, result: Result
     ) -> Operation:
@@ -132,7 +157,10 @@ class Operations:
         try:
             write = work()
             with self._database.transaction() as transaction:
-                self.fulfil(transaction, operation, write(transaction))
+                result = write(transaction)
+                # With what `warn` has added meanwhile.
+                current = operation_rows.get(transaction, operation.name)
+                self.fulfil(transaction, current or operation, result)
         except Exception as error:  # noqa: BLE001  # the edge of an operation
             self.fail(operation.name, error)
 

@@ -14,6 +14,7 @@ from homeport.errors import (
 )
 from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database, Transaction
+from homeport.registry import configuration
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.operations import Operations, Result
 from homeport.resources import images
@@ -32,6 +33,7 @@ from homeport.resources.names import (
     check_model_id,
 )
 from homeport.resources.operation import Operation, OperationKind
+from homeport.resources.torchserve import TorchServeWords
 
 _VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_VARIABLE_BYTES: Final = 128 << 10
@@ -50,6 +52,21 @@ class Target:
     parent: Parent
     parent_model: ModelName | None = None
     model_id: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    """What lies at the address of an upload.
+
+    Attributes:
+        artifact: Its bytes, None for an image alone.
+        words: Of its archive and the version's variables, what does not act yet.
+        notes: Of them, sentences about what has no effect.
+    """
+
+    artifact: Artifact | None = None
+    words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    notes: tuple[str, ...] = ()
 
 
 class Uploads:
@@ -112,22 +129,27 @@ class Uploads:
             )
 
         def work() -> Callable[[Transaction], Result]:
-            artifact = self._take_in(spec)
-            return lambda transaction: self._register(
-                transaction, target, name, spec, artifact
-            )
+            found = self._take_in(spec)
+
+            def write(transaction: Transaction) -> Result:
+                self._operations.warn(transaction, operation.name, found.notes)
+                return self._register(transaction, target, name, spec, found)
+
+            return write
 
         self._operations.carry_out(operation, work)
         return operation
 
-    def _take_in(self, spec: VersionSpec) -> Artifact | None:
+    def _take_in(self, spec: VersionSpec) -> _Found:
         if not spec.artifact_uri:
-            return None
+            return _Found()
         artifact = self._artifacts.stage(spec.artifact_uri)
         image = spec.container.image_uri if spec.container else ""
-        if images.runs_archives(image):
-            self._artifacts.archive_of(artifact)
-        return artifact
+        if not images.runs_archives(image):
+            return _Found(artifact)
+        variables = configuration.environment(spec.container)
+        settings = configuration.read(self._artifacts, artifact, variables)
+        return _Found(artifact, settings.words, settings.notes)
 
     def _register(
         self,
@@ -135,7 +157,7 @@ class Uploads:
         target: Target,
         name: ModelName,
         spec: VersionSpec,
-        artifact: Artifact | None,
+        found: _Found,
     ) -> Result:
         _check_target(transaction, target, name)
         now = self._now()
@@ -143,6 +165,7 @@ class Uploads:
         if target.parent_model is None:
             model_rows.insert_model(transaction, name, spec, now)
             aliases.add(DEFAULT_ALIAS)
+        artifact = found.artifact
         if artifact is not None:
             artifact_rows.put(transaction, artifact, now)
         version = model_rows.insert_version(
@@ -152,6 +175,7 @@ class Uploads:
             None if artifact is None else artifact.digest,
             now,
         )
+        model_rows.set_findings(transaction, version, found.words, "")
         model_rows.touch(transaction, name, self._new_id(), now)
         return {"model": str(name), "model_version_id": version.version}
 

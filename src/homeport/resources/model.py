@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError
 from homeport.resources.names import EndpointName, ModelName
+from homeport.resources.torchserve import TorchServeWords
 
 MAX_DISPLAY_NAME = 128  # UTF-8 characters; aiplatform v1 model.proto
 MAX_LABEL = 64  # code points, for keys and values alike
@@ -108,6 +109,7 @@ class ModelVersion:
         etag: Changes with every write to model or version.
         deployed_models: Where it serves, each as endpoint and deployed-model id.
         copied_from: The version it is a copy of, None if it was uploaded.
+        torchserve: What its archive and variables ask for that does not act yet.
     """
 
     name: ModelName
@@ -127,6 +129,7 @@ class ModelVersion:
     etag: str
     deployed_models: tuple[tuple[EndpointName, str], ...] = ()
     copied_from: ModelName | None = None
+    torchserve: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
 
 
 def check_display_name(display_name: str) -> None:

@@ -25,7 +25,7 @@ class OperationKind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failure:
-    """How an operation failed.
+    """How an operation, or a part of it, failed.
 
     Attributes:
         code: The google.rpc.Code of its cause.
@@ -50,6 +50,7 @@ class Operation:
             ended well, and for methods that make nothing.
         create_time: UTC.
         update_time: UTC.
+        failures: What failed without failing the operation.
     """
 
     name: OperationName
@@ -60,3 +61,4 @@ class Operation:
     result: Mapping[str, str]
     create_time: dt.datetime
     update_time: dt.datetime
+    failures: tuple[Failure, ...] = ()

@@ -41,6 +41,7 @@ class LocalRuntime:
             launch.environment,
             launch.load_timeout_s,
             scratch_dir=self._scratch_dir,
+            server_config=launch.server_config,
         )
         async with self._loading:
             return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)

@@ -21,12 +21,11 @@ from homeport.resources.endpoint import (
     DeployState,
     Endpoint,
 )
-from homeport.resources.model import ModelVersion
 from homeport.resources.names import EndpointName, OperationName
 from homeport.serving.logs import ReplicaLog, redacted
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.router import Route, Router, Share
-from homeport.serving.runtime import Launch, Replica, Runtime
+from homeport.serving.runtime import Replica, Runtime
 from homeport.serving.wanted import Stores, Wanted
 from homeport.telemetry import Metrics
 
@@ -289,9 +288,10 @@ class Reconciler:
     async def _start_pool(self, running: _Running) -> Pool:
         """Lay out the archive and begin to bring the wanted replicas up."""
         deployed = running.deployed
-        version, model_dir = await asyncio.to_thread(self._wanted.lay_out, deployed)
-        environment = running.environment = _environment(version)
-        launch = Launch(model_dir, environment, self._timing.load_timeout_s)
+        launch = await asyncio.to_thread(
+            self._wanted.lay_out, deployed, self._timing.load_timeout_s
+        )
+        environment = running.environment = launch.environment
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
@@ -383,11 +383,6 @@ async def _first_of(
     for one in (hurried, *work):
         one.cancel()
     await asyncio.gather(hurried, *work, return_exceptions=True)
-
-
-def _environment(version: ModelVersion) -> dict[str, str]:
-    container = version.container
-    return {one.name: one.value for one in (container.env if container else ())}
 
 
 def _told(error: Exception) -> str:

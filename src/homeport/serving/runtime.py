@@ -18,11 +18,14 @@ class Launch:
         model_dir: The laid-out archive, read only.
         environment: The deployment's own variables.
         load_timeout_s: How long a replica may take to load its model.
+        server_config: The text of the config.properties beside the archive, "" for
+            none.
     """
 
     model_dir: pathlib.Path
     environment: Mapping[str, str]
     load_timeout_s: float
+    server_config: str = ""
 
 
 class Replica(Protocol):

@@ -12,7 +12,7 @@ from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
-from homeport.registry import catalog
+from homeport.registry import catalog, configuration
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.operations import Operations
 from homeport.resources.endpoint import (
@@ -22,8 +22,8 @@ from homeport.resources.endpoint import (
     Endpoint,
     check_split,
 )
-from homeport.resources.model import ModelVersion
 from homeport.resources.names import EndpointName, OperationName
+from homeport.serving.runtime import Launch
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Wanted:
                 endpoint_rows.deployments(transaction, name),
             )
 
-    def lay_out(self, deployed: DeployedModel) -> tuple[ModelVersion, pathlib.Path]:
-        """Return the version behind a deployed model and the folder to serve it from.
+    def lay_out(self, deployed: DeployedModel, load_timeout_s: float) -> Launch:
+        """Return what replicas of a deployed model are started from, laid out.
 
         Raises:
             HomeportError: The version is gone, or its archive cannot be laid out.
@@ -75,7 +75,13 @@ class Wanted:
             version = catalog.resolve(transaction, deployed.version)
         if version.artifact is None:
             raise RuntimeError(f"{deployed.version} was deployed without an artifact")
-        return version, self._stores.artifacts.lay_out(version.artifact)
+        artifacts = self._stores.artifacts
+        return Launch(
+            artifacts.lay_out(version.artifact),
+            configuration.environment(version.container),
+            load_timeout_s,
+            configuration.beside(artifacts, version.artifact),
+        )
 
     def record_deployed(self, deployment: Deployment) -> None:
         """Write, all at once, that a model serves and the split it came for.

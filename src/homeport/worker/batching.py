@@ -6,6 +6,7 @@ counts `batchSize`, whatever number of instances each request holds.
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Mapping
 
 from homeport.errors import InvalidArgumentError
@@ -36,7 +37,7 @@ def from_model_config(config: Mapping[str, object]) -> BatchPolicy:
     size = config.get("batchSize", 1)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidArgumentError(
-            f"batchSize is {size!r:.40} in the model's config file: "
+            f"batchSize is {reprlib.repr(size):.40} in the model's config file: "
             "give a whole number of requests, at least 1"
         )
     delay_ms = config.get("maxBatchDelay", 0)
@@ -46,8 +47,8 @@ def from_model_config(config: Mapping[str, object]) -> BatchPolicy:
         or not 0 <= delay_ms < math.inf
     ):
         raise InvalidArgumentError(
-            f"maxBatchDelay is {delay_ms!r:.40} in the model's config file: "
-            "give milliseconds, at least 0"
+            f"maxBatchDelay is {reprlib.repr(delay_ms):.40} in the model's config "
+            "file: give milliseconds, at least 0"
         )
     return BatchPolicy(size, delay_ms / 1000 if size > 1 else 0.0)
 

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from homeport.worker import calls, envelopes, handler, loading, loop, protocol
@@ -73,7 +73,7 @@ def _serve(link: Link) -> int:
     model_dir = pathlib.Path(wanted["model_dir"])
     began = time.perf_counter()
     try:
-        archive, initialise = _import(model_dir, wanted["gpu_id"])
+        archive, initialise = _import(model_dir, wanted)
         import_s = time.perf_counter() - began
         link.send(protocol.encode_json(Kind.IMPORTED, {"import_s": import_s}))
         predictor = initialise()
@@ -102,14 +102,14 @@ def _make_loop(
 
 
 def _import(
-    model_dir: pathlib.Path, gpu_id: int | None
+    model_dir: pathlib.Path, wanted: Mapping[str, Any]
 ) -> tuple[Archive, Callable[[], calls.Predictor]]:
     """Return the archive, and what loads its model, all code imported."""
-    archive = handler.open_archive(model_dir, os.environ)
+    archive = handler.open_archive(model_dir, os.environ, wanted["server_config"])
     for note in archive.config.notes:
         _LOG.info("%s", note)
     handler.enter(model_dir)
-    context = handler.make_context(archive, gpu_id)
+    context = handler.make_context(archive, wanted["gpu_id"])
     if handler.names_default(archive, handler.BASE_HANDLER):
         return archive, _import_base(context, model_dir)
     initialise, envelope = handler.find(archive), _envelope(archive)

@@ -8,13 +8,17 @@ import dataclasses
 import importlib
 import math
 import pathlib
+import reprlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
+from homeport.resources.torchserve import TorchServeWords
 from homeport.worker import batching, serverconfig
-from homeport.worker.serverconfig import Envelope
+from homeport.worker.serverconfig import Envelope, Properties
 
+# Parsing takes seconds for each MB.
+MAX_BYTES: Final = 256 << 10
 # What is understood and does not act yet, with the least it may be.
 _LATER: Final = {"minWorkers": 0, "maxWorkers": 1, "jobQueueSize": 1}
 # TorchServe's other keys. A key that is not here is the author's own.
@@ -55,6 +59,7 @@ class ModelConfig:
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
         envelope: How requests reach the author's handler.
+        words: What is stored with the version and does not act yet.
         notes: Lines for the replica's log, about what does not act.
     """
 
@@ -63,49 +68,102 @@ class ModelConfig:
     response_timeout_s: float | None
     response_timeout_source: str
     envelope: Envelope
+    words: TorchServeWords
     notes: tuple[str, ...]
 
 
-def load(
-    model_dir: pathlib.Path, config_file: str, environment: Mapping[str, str]
-) -> ModelConfig:
-    """Return the configuration of the archive and of the deployment's variables.
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConfigFiles:
+    """The files that configure one model.
 
-    The archive's own words for the model go before those for a whole server.
+    Attributes:
+        name: Of the model's config file, "" for none.
+        model_config: Its content, None where it is missing.
+        properties: Each config.properties.
+    """
+
+    name: str = ""
+    model_config: bytes | None = None
+    properties: Properties = dataclasses.field(default_factory=Properties)
+
+
+def load(
+    model_dir: pathlib.Path,
+    config_file: str,
+    environment: Mapping[str, str],
+    beside: str = "",
+) -> ModelConfig:
+    """Return the configuration of an extracted archive.
 
     Args:
         model_dir: The extracted archive.
         config_file: The name of model-config.yaml, "" for none.
         environment: The deployment's variables.
+        beside: The text of the config.properties beside the archive, "" for none.
 
     Raises:
         FailedPreconditionError: PyYAML is not installed here.
-        InvalidArgumentError: The file is missing, no YAML mapping, or holds a value
-            that cannot be.
+        InvalidArgumentError: As `read`.
     """
-    server = serverconfig.read(model_dir, environment)
-    values = _read(model_dir / config_file) if config_file else {}
+    inside = _content(model_dir / serverconfig.FILE) or b""
+    files = ConfigFiles(
+        config_file,
+        _content(model_dir / config_file) if config_file else None,
+        Properties(serverconfig.decode(inside), beside),
+    )
+    return read(files, environment)
+
+
+def read(files: ConfigFiles, environment: Mapping[str, str]) -> ModelConfig:
+    """Return what the files and the deployment's variables say.
+
+    The archive's own words for the model go before those for a whole server.
+
+    Raises:
+        FailedPreconditionError: PyYAML is not installed here.
+        InvalidArgumentError: model-config.yaml is missing or no YAML mapping, or a
+            value cannot be.
+    """
+    server = serverconfig.read(files.properties, environment)
+    values = _parse(files.name, files.model_config) if files.name else {}
     timeout_s = _timeout(values.get("responseTimeout"))
-    source = f"responseTimeout in {config_file}"
+    source = f"responseTimeout in {files.name}"
     if timeout_s is None:
         timeout_s = server.response_timeout_s
         source = server.response_timeout_source
+    later = _later(values)
     return ModelConfig(
         values=values,
         policy=batching.from_model_config(values),
         response_timeout_s=timeout_s,
         response_timeout_source=source,
         envelope=server.envelope,
-        notes=(*_notes(values, config_file), *server.notes),
+        words=dataclasses.replace(
+            server.words,
+            min_workers=later.get("minWorkers"),
+            max_workers=later.get("maxWorkers"),
+            queue_length=later.get("jobQueueSize", server.words.queue_length),
+        ),
+        notes=(*_notes(values, later, files.name), *server.notes),
     )
 
 
-def _notes(values: Mapping[str, Any], config_file: str) -> list[str]:
-    notes = [
-        serverconfig.later_note(key, _whole(key, values[key], least), config_file)
+def _content(path: pathlib.Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _later(values: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        key: _whole(key, values[key], least)
         for key, least in _LATER.items()
         if key in values
-    ]
+    }
+
+
+def _notes(
+    values: Mapping[str, Any], later: Mapping[str, int], config_file: str
+) -> list[str]:
+    notes = [serverconfig.later_note(key, later[key], config_file) for key in later]
     without_effect = [key for key in values if key in _WITHOUT_EFFECT]
     if without_effect:
         notes.append(serverconfig.no_effect_note(without_effect, config_file))
@@ -115,31 +173,37 @@ def _notes(values: Mapping[str, Any], config_file: str) -> list[str]:
 def _whole(key: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidArgumentError(
-            f"{key} is {value!r:.40} in the model's config file: "
+            f"{key} is {reprlib.repr(value):.40} in the model's config file: "
             f"give a whole number, at least {least}"
         )
     return value
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
-    yaml = _yaml(path.name)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+def _parse(name: str, content: bytes | None) -> dict[str, Any]:
+    yaml = _yaml(name)
+    if content is None:
         raise InvalidArgumentError(
-            f"the manifest names {path.name} as configFile and it is not in the "
+            f"the manifest names {name} as configFile and it is not in the "
             "archive: pack it again with --config-file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        )
+    if len(content) > MAX_BYTES:
+        raise InvalidArgumentError(
+            f"{name} has {len(content)} bytes, the limit is {MAX_BYTES}: put what the "
+            "handler reads into a file of its own"
+        )
+    try:
+        values = yaml.safe_load(content.decode("utf-8"))
+    # Beside YAMLError: what no number or date can be, and what is nested too deep.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = " ".join(str(error).split())
         raise InvalidArgumentError(
-            f"{path.name} is not valid YAML ({where:.200}): correct it and pack again"
+            f"{name} is not valid YAML ({where:.200}): correct it and pack again"
         ) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise InvalidArgumentError(
-            f"{path.name} holds a {type(values).__name__}: "
+            f"{name} holds a {type(values).__name__}: "
             "a config file is a mapping such as batchSize: 8"
         )
     return values
@@ -165,7 +229,8 @@ def _timeout(seconds: object) -> float | None:
         or not 0 < seconds < math.inf
     ):
         raise InvalidArgumentError(
-            f"responseTimeout is {seconds!r:.40} in the model's config file: "
+            f"responseTimeout is {reprlib.repr(seconds):.40} in the model's config "
+            "file: "
             "give seconds, more than 0"
         )
     return float(seconds)

@@ -45,13 +45,16 @@ class Archive:
 
 
 def open_archive(
-    model_dir: pathlib.Path, environment: Mapping[str, str] = _NO_VARIABLES
+    model_dir: pathlib.Path,
+    environment: Mapping[str, str] = _NO_VARIABLES,
+    beside: str = "",
 ) -> Archive:
     """Return the archive extracted at `model_dir`.
 
     Args:
         model_dir: The directory.
         environment: The deployment's variables, which may configure it.
+        beside: The text of the config.properties beside the archive, "" for none.
 
     Raises:
         InvalidArgumentError: No manifest, or a manifest or config file that is wrong.
@@ -65,7 +68,7 @@ def open_archive(
             "pack it with homeport pack or torch-model-archiver"
         ) from error
     manifest = archive_manifest.parse(text)
-    settings = config.load(model_dir, manifest.config_file, environment)
+    settings = config.load(model_dir, manifest.config_file, environment, beside)
     return Archive(model_dir, manifest, settings)
 
 

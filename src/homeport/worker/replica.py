@@ -36,6 +36,8 @@ class ReplicaSpec:
         gpu_id: The index of a CUDA device, None for the CPU.
         scratch_dir: Where the process's private directory is made, None for the
             system's place.
+        server_config: The text of the config.properties beside the archive, "" for
+            none.
     """
 
     model_dir: pathlib.Path
@@ -43,6 +45,7 @@ class ReplicaSpec:
     load_timeout_s: float = 120.0
     gpu_id: int | None = None
     scratch_dir: pathlib.Path | None = None
+    server_config: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -261,7 +264,11 @@ class Replica:
             )
             undo.pop_all()
         protocol.check_hello(await self._next_control())
-        order = {"model_dir": str(spec.model_dir.absolute()), "gpu_id": spec.gpu_id}
+        order = {
+            "model_dir": str(spec.model_dir.absolute()),
+            "gpu_id": spec.gpu_id,
+            "server_config": spec.server_config,
+        }
         self._link.send(protocol.encode_json(Kind.LOAD, order))
         imported, frame = {"import_s": 0.0}, await self._next_control()
         if frame.kind == Kind.IMPORTED:

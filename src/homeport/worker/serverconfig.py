@@ -1,23 +1,29 @@
 """What TorchServe's server would be told: config.properties and TS_* variables.
 
 The few words that mean something for one model act here; the others are named, so that
-nobody waits for their effect. Variables go before the file (TorchServe's order).
+nobody waits for their effect. Variables go before the files (TorchServe's order), and
+the operator's file beside an archive before the author's in it, word by word.
 """
 
 import dataclasses
 import enum
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError
+from homeport.resources.torchserve import TorchServeWords
 from homeport.worker import javaproperties
 
 FILE: Final = "config.properties"
+MAX_BYTES: Final = 1 << 20
+_BESIDE: Final = f"{FILE} beside the archive"
 _PREFIX: Final = "TS_"
 _ENABLE: Final = "enable_envvars_config"
 _ENVELOPE: Final = "service_envelope"
 _TIMEOUT: Final = "default_response_timeout"
+_WORKERS: Final = "default_workers_per_model"
+_INSTALL: Final = "install_py_dep_per_model"
+_QUEUE: Final = "job_queue_size"
 
 
 class Envelope(enum.StrEnum):
@@ -35,12 +41,14 @@ class ServerConfig:
         envelope: For the author's handler.
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
+        words: What does not act yet.
         notes: Lines for the replica's log.
     """
 
     envelope: Envelope = Envelope.JSON
     response_timeout_s: float | None = None
     response_timeout_source: str = ""
+    words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
     notes: tuple[str, ...] = ()
 
 
@@ -56,23 +64,35 @@ class _Word:
         )
 
 
-def read(model_dir: pathlib.Path, environment: Mapping[str, str]) -> ServerConfig:
-    """Return what the archive's config.properties and the variables say.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Properties:
+    """The text of each config.properties there is, "" for none.
+
+    Attributes:
+        inside: Of the archive's.
+        beside: Of the one that lies beside the archive.
+    """
+
+    inside: str = ""
+    beside: str = ""
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a config.properties, as Java reads it on every platform."""
+    return content.decode("iso-8859-1")
+
+
+def read(properties: Properties, environment: Mapping[str, str]) -> ServerConfig:
+    """Return what the files and the variables say.
 
     Args:
-        model_dir: The extracted archive.
+        properties: The files.
         environment: The deployment's variables; those beginning with TS_ are looked at.
 
     Raises:
         InvalidArgumentError: A value cannot be what its key stands for.
     """
-    path = model_dir / FILE
-    # Java reads the file so, whatever the platform.
-    text = path.read_text(encoding="iso-8859-1") if path.is_file() else ""
-    in_file = {
-        key: _Word(key, value.strip(), FILE)
-        for key, value in javaproperties.parse(text).items()
-    }
+    in_files = _words(properties.inside, FILE) | _words(properties.beside, _BESIDE)
     variables = {
         name.removeprefix(_PREFIX).lower(): _Word(
             name, value.strip(), "the deployment's variables"
@@ -80,29 +100,41 @@ def read(model_dir: pathlib.Path, environment: Mapping[str, str]) -> ServerConfi
         for name, value in environment.items()
         if name.startswith(_PREFIX)
     }
-    enabled = variables.get(_ENABLE) or in_file.get(_ENABLE)
+    enabled = variables.get(_ENABLE) or in_files.get(_ENABLE)
     if enabled is not None and _switch(enabled):
-        return _interpret(in_file | variables, [])
+        return _interpret(in_files | variables, [])
     variables.pop(_ENABLE, None)
-    return _interpret(in_file, sorted(word.name for word in variables.values()))
+    return _interpret(in_files, sorted(word.name for word in variables.values()))
+
+
+def _words(text: str, place: str) -> dict[str, _Word]:
+    return {
+        key: _Word(key, value.strip(), place)
+        for key, value in javaproperties.parse(text).items()
+    }
 
 
 def _interpret(words: Mapping[str, _Word], unread: list[str]) -> ServerConfig:
     timeout = words.get(_TIMEOUT)
+    later = {key: _LATER_VALUES[key](words[key]) for key in _LATER & words.keys()}
     return ServerConfig(
         envelope=_envelope(words[_ENVELOPE]) if _ENVELOPE in words else Envelope.JSON,
         response_timeout_s=_whole(timeout, least=1) if timeout else None,
         response_timeout_source=f"{timeout.name} in {timeout.place}" if timeout else "",
-        notes=(*_notes(words), *_note_on_unread(unread)),
+        words=TorchServeWords(
+            default_workers=later.get(_WORKERS),
+            queue_length=later.get(_QUEUE),
+            install_requirements=later.get(_INSTALL),
+        ),
+        notes=(*_notes(words, later), *_note_on_unread(unread)),
     )
 
 
-def _notes(words: Mapping[str, _Word]) -> list[str]:
-    notes = []
-    for key in sorted(_LATER & words.keys()):
-        word = words[key]
-        value = _LATER_VALUES[key](word)
-        notes.append(later_note(word.name, value, word.place))
+def _notes(words: Mapping[str, _Word], later: Mapping[str, object]) -> list[str]:
+    notes = [
+        later_note(words[key].name, later[key], words[key].place)
+        for key in sorted(later)
+    ]
     others = words.keys() - _LATER - {_ENABLE, _ENVELOPE, _TIMEOUT}
     for place in sorted({words[key].place for key in others}):
         names = [words[key].name for key in others if words[key].place == place]
@@ -158,8 +190,8 @@ def _whole(word: _Word, *, least: int) -> int:
 
 _LATER_VALUES: Final[Mapping[str, Callable[[_Word], Any]]] = {
     # 0 lets TorchServe count the cores.
-    "default_workers_per_model": lambda word: _whole(word, least=0),
-    "install_py_dep_per_model": _switch,
-    "job_queue_size": lambda word: _whole(word, least=1),
+    _WORKERS: lambda word: _whole(word, least=0),
+    _INSTALL: _switch,
+    _QUEUE: lambda word: _whole(word, least=1),
 }
 _LATER: Final = frozenset(_LATER_VALUES)

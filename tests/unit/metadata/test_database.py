@@ -13,9 +13,20 @@ import pytest
 import sqlalchemy as sa
 
 from homeport.errors import FailedPreconditionError
-from homeport.metadata import tables
+from homeport.metadata import (
+    check_rows,
+    endpoint_rows,
+    model_rows,
+    tables,
+    version_rows,
+)
 from homeport.metadata.database import Database, DatabaseUnavailableError
+from homeport.resources.names import ModelName, Parent
+from homeport.resources.torchserve import TorchServeWords
 from rooms import T0, Rooms
+
+FORMATS = pathlib.Path(__file__).parents[2] / "formats"
+OLD_ROWS = FORMATS / "database_0001.sql"
 
 
 @pytest.fixture
@@ -43,6 +54,33 @@ def test_the_migrations_give_exactly_the_declared_tables(database: Database) -> 
             *tables.metadata.tables,
             "alembic_version",
         }
+
+
+def test_versions_of_an_older_homeport_are_kept_and_unchecked(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "rows.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD_ROWS.read_text())
+
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+
+    name = ModelName(Parent("p", "us-central1"), "m", "2")
+    with database.snapshot() as transaction:
+        version = version_rows.get(transaction, name)
+        assert version is not None
+        assert version.aliases == ("golden",)
+        assert version.labels == {"team": "a", "stage": "new"}
+        assert version.artifact is not None
+        assert [file.path for file in version.artifact.files] == ["model.mar"]
+        assert version.torchserve == TorchServeWords()
+        assert model_rows.get_lock(transaction, name) == ""
+        assert check_rows.get(transaction, name) is None
+        assert model_rows.count_versions(transaction, name) == 2
+        (deployment,) = endpoint_rows.deployments(transaction)
+        assert deployment.deployed_model.version == name
+    database.close()
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:

@@ -1,13 +1,25 @@
 """TorchServe's words act in TorchServe's order; wrong ones are named, others too."""
 
+import itertools
 import pathlib
 from collections.abc import Mapping
 
 import pytest
 
 from homeport.errors import InvalidArgumentError
+from homeport.resources.torchserve import TorchServeWords
 from homeport.worker import config, javaproperties, serverconfig
-from homeport.worker.serverconfig import Envelope
+from homeport.worker.serverconfig import Envelope, Properties
+
+# Written out, the last list would have 9**12 entries.
+GROWING = (
+    "a: &a [x]\n"
+    + "".join(
+        f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, after in itertools.pairwise("abcdefghijklm")
+    )
+    + "maxWorkers: *m\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -35,17 +47,14 @@ def test_a_broken_escape_is_refused() -> None:
         javaproperties.parse("a=C:\\users")
 
 
-def read(
-    tmp_path: pathlib.Path, text: str, **variables: str
-) -> serverconfig.ServerConfig:
-    (tmp_path / "config.properties").write_text(text)
-    return serverconfig.read(tmp_path, variables)
+def read(text: str, **variables: str) -> serverconfig.ServerConfig:
+    return serverconfig.read(Properties(text), variables)
 
 
-def test_without_a_word_nothing_is_set(tmp_path: pathlib.Path) -> None:
-    nothing = serverconfig.ServerConfig(Envelope.JSON, None, "", ())
+def test_without_a_word_nothing_is_set() -> None:
+    nothing = serverconfig.ServerConfig(Envelope.JSON, None, "", TorchServeWords(), ())
 
-    assert serverconfig.read(tmp_path, {"PATH": "/bin"}) == nothing
+    assert serverconfig.read(Properties(), {"PATH": "/bin"}) == nothing
 
 
 @pytest.mark.parametrize(
@@ -89,16 +98,66 @@ def test_without_a_word_nothing_is_set(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_variables_go_first_where_they_are_enabled(
-    tmp_path: pathlib.Path,
     text: str,
     variables: Mapping[str, str],
     seconds: float | None,
     source: str,
 ) -> None:
-    settings = read(tmp_path, text, **variables)
+    settings = read(text, **variables)
 
     assert settings.response_timeout_s == seconds
     assert settings.response_timeout_source == source
+
+
+def test_the_file_beside_the_archive_goes_first_word_by_word() -> None:
+    inside = "default_response_timeout=9\njob_queue_size=5\nmodel_store=/m"
+    beside = "default_response_timeout=3\nservice_envelope=body\ncors_allowed_origin=*"
+
+    settings = serverconfig.read(Properties(inside, beside), {})
+
+    assert settings.response_timeout_s == 3
+    assert settings.response_timeout_source == (
+        "default_response_timeout in config.properties beside the archive"
+    )
+    assert settings.envelope is Envelope.BODY
+    assert settings.notes == (
+        "job_queue_size is 5 in config.properties: stored with the version, acts later",
+        "no effect on serving, in config.properties: model_store",
+        "no effect on serving, in config.properties beside the archive: "
+        "cors_allowed_origin",
+    )
+
+
+def test_the_file_beside_the_archive_can_enable_variables() -> None:
+    settings = serverconfig.read(
+        Properties("service_envelope=json", "enable_envvars_config=true"),
+        {"TS_SERVICE_ENVELOPE": "body"},
+    )
+
+    assert settings.envelope is Envelope.BODY
+
+
+def test_what_acts_later_is_gathered_and_the_models_own_words_go_first(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "config.properties").write_text(
+        "default_workers_per_model=0\njob_queue_size=50\ninstall_py_dep_per_model=true"
+    )
+    (tmp_path / "own.yaml").write_text("minWorkers: 1\nmaxWorkers: 4\njobQueueSize: 7")
+
+    own = config.load(tmp_path, "own.yaml", {})
+    servers = config.load(tmp_path, "", {})
+
+    assert own.words == TorchServeWords(
+        default_workers=0,
+        min_workers=1,
+        max_workers=4,
+        queue_length=7,
+        install_requirements=True,
+    )
+    assert servers.words == TorchServeWords(
+        default_workers=0, queue_length=50, install_requirements=True
+    )
 
 
 def test_the_archives_own_limit_goes_before_the_servers(tmp_path: pathlib.Path) -> None:
@@ -116,11 +175,8 @@ def test_the_archives_own_limit_goes_before_the_servers(tmp_path: pathlib.Path) 
     assert own.envelope is servers.envelope is Envelope.BODY
 
 
-def test_what_does_not_act_is_said_once_without_its_value(
-    tmp_path: pathlib.Path,
-) -> None:
+def test_what_does_not_act_is_said_once_without_its_value() -> None:
     settings = read(
-        tmp_path,
         "keystore_pass=changeit\nmodel_store=/m\njob_queue_size=1000\n"
         "install_py_dep_per_model=True\nenable_envvars_config=true",
         TS_DEFAULT_WORKERS_PER_MODEL="1",
@@ -139,8 +195,8 @@ def test_what_does_not_act_is_said_once_without_its_value(
     )
 
 
-def test_variables_that_are_not_enabled_are_named(tmp_path: pathlib.Path) -> None:
-    (note,) = read(tmp_path, "", TS_DEFAULT_WORKERS_PER_MODEL="many").notes
+def test_variables_that_are_not_enabled_are_named() -> None:
+    (note,) = read("", TS_DEFAULT_WORKERS_PER_MODEL="many").notes
 
     assert note.startswith("TS_DEFAULT_WORKERS_PER_MODEL: read by nobody but the")
     assert "TS_ENABLE_ENVVARS_CONFIG=true" in note
@@ -175,12 +231,12 @@ def test_words_of_the_config_file_that_do_not_act_are_said(
     ],
 )
 def test_a_wrong_value_is_refused_with_what_may_stand_there(
-    tmp_path: pathlib.Path, line: str, expected: str
+    line: str, expected: str
 ) -> None:
     key, _, value = line.partition("=")
 
     with pytest.raises(InvalidArgumentError) as caught:
-        read(tmp_path, line)
+        read(line)
 
     told = caught.value.message
     assert told.startswith(f"{key} is {value!r} in config.properties: give ")
@@ -196,4 +252,26 @@ def test_a_wrong_number_of_workers_is_refused(
     (tmp_path / "own.yaml").write_text(line)
 
     with pytest.raises(InvalidArgumentError, match="give a whole number, at least"):
+        config.load(tmp_path, "own.yaml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        pytest.param("a: " + "[" * 5000, "not valid YAML", id="nested deep"),
+        pytest.param("a: " + "9" * 5000, "not valid YAML", id="a number too long"),
+        pytest.param("a: 2026-99-99", "not valid YAML", id="no date"),
+        pytest.param("# " + "x" * (256 << 10), "the limit is 262144", id="too long"),
+        pytest.param(GROWING, "maxWorkers is", id="references that grow"),
+        pytest.param(
+            GROWING.replace("maxWorkers", "batchSize"), "batchSize is", id="in a batch"
+        ),
+    ],
+)
+def test_a_hostile_config_file_is_refused_at_once(
+    tmp_path: pathlib.Path, text: str, cause: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+
+    with pytest.raises(InvalidArgumentError, match=cause):
         config.load(tmp_path, "own.yaml", {})

@@ -1,0 +1,42 @@
+"""What came of checking a version, as rows."""
+
+import sqlalchemy as sa
+
+from homeport.metadata.database import Transaction
+from homeport.metadata.tables import version_checks
+from homeport.resources.check import Check, CheckState
+from homeport.resources.names import ModelName
+
+
+def insert(transaction: Transaction, version: ModelName, check: Check) -> None:
+    """Write the check of a version that has none yet."""
+    transaction.execute(
+        version_checks.insert().values(
+            **_key(version),
+            state=check.state.value,
+            detail=check.detail,
+            report=check.report,
+            create_time=check.time,
+        )
+    )
+
+
+def get(transaction: Transaction, version: ModelName) -> Check | None:
+    """Return the check of a version, None for those of a server that made none."""
+    row = transaction.execute(
+        sa.select(version_checks).where(
+            *(version_checks.c[key] == value for key, value in _key(version).items())
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Check(CheckState(row.state), row.detail, row.report, row.create_time)
+
+
+def _key(version: ModelName) -> dict[str, str | int]:
+    return {
+        "project": version.parent.project,
+        "location": version.parent.location,
+        "model_id": version.model,
+        "version_id": int(version.version),
+    }

@@ -1,0 +1,50 @@
+"""What an archive, and the file beside it, say of how a version is to be served."""
+
+from collections.abc import Mapping
+
+from homeport.archive import manifest
+from homeport.registry.artifacts import Artifacts
+from homeport.resources.model import Artifact, ContainerSpec
+from homeport.worker import config, serverconfig
+from homeport.worker.config import ConfigFiles, ModelConfig
+from homeport.worker.serverconfig import Properties
+
+
+def read(
+    artifacts: Artifacts, artifact: Artifact, environment: Mapping[str, str]
+) -> ModelConfig:
+    """Return the configuration as a replica of the version will read it.
+
+    Args:
+        artifacts: Where the bytes are.
+        artifact: It holds one archive.
+        environment: The version's variables.
+
+    Raises:
+        FailedPreconditionError: No archive, or more than one; or PyYAML is missing.
+        InvalidArgumentError: The archive is broken or hostile, or a value cannot be.
+    """
+    archive = artifacts.archive_of(artifact)
+    (declared,) = artifacts.read(archive, [manifest.PATH]).values()
+    name = manifest.parse(declared).config_file
+    found = artifacts.read(archive, [name, serverconfig.FILE])
+    inside = serverconfig.decode(found.get(serverconfig.FILE, b""))
+    files = ConfigFiles(
+        name, found.get(name), Properties(inside, beside(artifacts, artifact))
+    )
+    return config.read(files, environment)
+
+
+def beside(artifacts: Artifacts, artifact: Artifact) -> str:
+    """Return the text of the config.properties beside the archive, "" for none.
+
+    Raises:
+        FailedPreconditionError: No archive, or more than one.
+        InvalidArgumentError: The file is too long.
+    """
+    return serverconfig.decode(artifacts.beside(artifact, serverconfig.FILE) or b"")
+
+
+def environment(container: ContainerSpec | None) -> dict[str, str]:
+    """Return the variables that a version's replicas are given."""
+    return {one.name: one.value for one in (container.env if container else ())}
