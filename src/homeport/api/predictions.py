@@ -24,8 +24,8 @@ from homeport.errors import (
 )
 from homeport.resources.names import EndpointName
 from homeport.serving.endpoints import Endpoints
-from homeport.serving.logs import redacted
 from homeport.serving.router import Router, Share
+from homeport.worker.redaction import redacted
 from homeport.worker.replica import Reply
 
 _PATH: Final = re.compile(

@@ -5,15 +5,12 @@ import contextlib
 import datetime as dt
 import io
 import pathlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
 _READ_BYTES: Final = 256 << 10
-# Shorter values are words and numbers that would blot out half the log.
-_SHORTEST_SECRET: Final = 4
 
 
 class ReplicaLog:
@@ -96,22 +93,3 @@ def _end_of(path: pathlib.Path) -> list[str]:
     except OSError:
         return []
     return lines if size <= _READ_BYTES else lines[1:]
-
-
-def redacted(lines: Iterable[str], environment: Mapping[str, str]) -> list[str]:
-    """Return the lines with every value of `environment` replaced by its name.
-
-    Of a value of several lines each line is a secret by itself, as a log has it.
-    """
-    secrets = {
-        part: name
-        for name, value in environment.items()
-        for part in (value, *value.splitlines())
-        if len(part) >= _SHORTEST_SECRET
-    }
-    if not secrets:
-        return list(lines)
-    # The longest first, so that no value hides inside another's remains.
-    by_length = sorted(secrets, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, by_length)))
-    return [pattern.sub(lambda found: f"[{secrets[found[0]]}]", line) for line in lines]

@@ -22,12 +22,13 @@ from homeport.resources.endpoint import (
     Endpoint,
 )
 from homeport.resources.names import EndpointName, OperationName
-from homeport.serving.logs import ReplicaLog, redacted
+from homeport.serving.logs import ReplicaLog
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.router import Route, Router, Share
 from homeport.serving.runtime import Replica, Runtime
 from homeport.serving.wanted import Stores, Wanted
 from homeport.telemetry import Metrics
+from homeport.worker.redaction import redacted
 
 _log: Final = logging.getLogger(__name__)
 _ERROR_LOG_LINES: Final = 20

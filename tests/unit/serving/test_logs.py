@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from homeport.serving.logs import ReplicaLog, redacted
+from homeport.serving.logs import ReplicaLog
+from homeport.worker.redaction import redacted
 from rooms import T0
 
 LINE = "x" * 8192
