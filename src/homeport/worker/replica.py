@@ -19,7 +19,14 @@ from homeport.worker.link import ReplicaLink
 from homeport.worker.process import WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
 
-__all__ = ["LoadReport", "Replica", "ReplicaLoadError", "ReplicaSpec", "Reply"]
+__all__ = [
+    "LoadReport",
+    "Replica",
+    "ReplicaEndedError",
+    "ReplicaLoadError",
+    "ReplicaSpec",
+    "Reply",
+]
 
 _EXIT_AFTER_LINK_S: Final = 2.0
 _MAX_CONTROL_FRAMES: Final = 8
@@ -91,6 +98,19 @@ class ReplicaLoadError(HomeportError):
         self.traceback = traceback
 
 
+class ReplicaEndedError(UnavailableError):
+    """The process ended before it did what it was asked.
+
+    Args:
+        how: It ended, as in "exited with code 3".
+        doing: What it was doing, as in "while it loaded the model".
+    """
+
+    def __init__(self, how: str, doing: str) -> None:
+        super().__init__(f"the worker process {how} {doing}: its log has the reason")
+        self.how = how
+
+
 class Replica:
     """One worker process with its model loaded; made by `start`.
 
@@ -134,8 +154,8 @@ class Replica:
 
         Raises:
             ReplicaLoadError: The archive's code or files did not load.
-            UnavailableError: The process could not be started, ended while it loaded,
-                or did not load in time.
+            ReplicaEndedError: The process ended while it loaded.
+            UnavailableError: The process could not be started, or did not load in time.
             ProtocolError: The process is no worker of this Homeport version.
         """
         replica = cls(on_room)
@@ -197,7 +217,7 @@ class Replica:
         """Have one call made with all of `bodies`; the future says what it came to.
 
         For a replica that nobody else asks anything meanwhile. It fails with
-        UnavailableError when the process ends before.
+        ReplicaEndedError when the process ends before.
 
         Args:
             bodies: Of :predict requests, at least one, UTF-8.
@@ -283,10 +303,7 @@ class Replica:
         frame = await self._control.get()
         if frame is None:
             reason = await asyncio.shield(self.closed)
-            raise UnavailableError(
-                f"the worker process {reason} while it loaded the model: "
-                "its log has the reason"
-            )
+            raise ReplicaEndedError(reason, "while it loaded the model")
         return frame
 
     async def _give_up(self, reason: str) -> None:
@@ -319,9 +336,8 @@ class Replica:
 
     def _fail_examination(self, reason: str) -> None:
         if self._examined is not None and not self._examined.done():
-            self._examined.set_exception(
-                UnavailableError(f"the worker process {reason} during the prediction")
-            )
+            error = ReplicaEndedError(reason, "while it predicted")
+            self._examined.set_exception(error)
 
     def _set_lost(self) -> None:
         if not self.lost.done():

@@ -1,0 +1,110 @@
+"""How a check fails: every cause and remedy that is worded here, and no other place.
+
+What the author's code raised is worded by `worker.loading`, what is wrong with an
+archive by `archive`, what cannot be resolved or built by `environments`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+from homeport.checking.comparison import Difference
+from homeport.checking.report import StageName
+from homeport.errors import HomeportError
+from homeport.worker.examination import Examination
+from homeport.worker.replica import ReplicaLoadError
+
+_DOING: Final = {
+    StageName.IMPORT: "while it imported the handler",
+    StageName.LOAD: "while it loaded the model",
+    StageName.PREDICT: "while it predicted the sample",
+    StageName.BATCH: "while it predicted two samples together",
+    StageName.MEASURE: "while it predicted the sample again",
+}
+_SLOW: Final = {
+    StageName.IMPORT: "importing the handler",
+    StageName.LOAD: "loading the model",
+    StageName.PREDICT: "predicting the sample",
+    StageName.BATCH: "predicting two samples together",
+    StageName.MEASURE: "predicting the sample again",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a stage failed; see `report.Stage` for what the fields hold."""
+
+    cause: str
+    remedy: str = ""
+    traceback: str = ""
+    detail: str = ""
+
+
+def told(error: HomeportError) -> Failure:
+    """Return the failure that an error is, whose sentence ends with the remedy."""
+    if isinstance(error, ReplicaLoadError):
+        return Failure(error.cause, error.remedy, error.traceback)
+    return Failure(error.message)
+
+
+def ended(stage: StageName, how: str, printed: Sequence[str]) -> Failure:
+    """Return the failure of a worker that ended; `how` as in "exited with code 3"."""
+    return Failure(
+        f"the worker process {how} {_DOING[stage]}",
+        "Let the handler raise an exception where something is wrong, instead of "
+        "ending the process; a process that was killed may have needed more memory "
+        "than there is.",
+        detail=_last_words(printed),
+    )
+
+
+def too_slow(stage: StageName, timeout_s: float, printed: Sequence[str]) -> Failure:
+    """Return the failure of a stage that did not end."""
+    return Failure(
+        f"{_SLOW[stage]} did not end within {timeout_s:g} s",
+        "Look for what it waits for, such as a download or a lock, or allow more time "
+        "with --timeout.",
+        detail=_last_words(printed),
+    )
+
+
+def refused(examined: Examination) -> Failure:
+    """Return the failure of a call that its request or the handler failed."""
+    return Failure(
+        examined.cause,
+        examined.remedy or "Correct the handler or the sample, and pack again.",
+        examined.traceback,
+    )
+
+
+def not_sendable(examined: Examination) -> Failure:
+    """Return the failure of a result that is no JSON."""
+    return Failure(
+        examined.cause,
+        examined.remedy
+        or "Return lists, dicts, texts and numbers from postprocess, and pack again.",
+        examined.traceback,
+    )
+
+
+def differs(difference: Difference) -> Failure:
+    """Return the failure of predictions that are not the expected ones."""
+    return Failure(
+        str(difference),
+        "Correct the handler or the weights; if the new prediction is the right one, "
+        "keep it with --save-predictions and pack it with --expected.",
+    )
+
+
+def mixes_requests(batch_size: int, difference: Difference) -> Failure:
+    """Return the failure of a batching archive whose requests touch each other."""
+    return Failure(
+        f"the archive's batchSize is {batch_size}, and two requests that share a call "
+        f"are answered otherwise than alone: {difference}",
+        "Let the handler answer each row by itself and in order, or set batchSize to "
+        "1 in the model's config file.",
+    )
+
+
+def _last_words(printed: Sequence[str]) -> str:
+    return f"it printed last: {' / '.join(printed)}" if printed else ""

@@ -1,0 +1,64 @@
+"""What a check measures: bytes, memory, latency."""
+
+import contextlib
+import os
+import pathlib
+import re
+import statistics
+import time
+from typing import Final
+
+from homeport.checking.report import Measures
+from homeport.worker.replica import Replica
+
+_MOST_PREDICTIONS: Final = 10
+_ENOUGH_S: Final = 0.5
+_PEAK_RE: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+def size_bytes(directory: pathlib.Path) -> int:
+    """Return the length of all files below a directory; links count as nothing."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                status = (pathlib.Path(folder) / name).lstat()
+                if not pathlib.Path(folder, name).is_symlink():
+                    total += status.st_size
+    return total
+
+
+def peak_memory_bytes(pid: int) -> int | None:
+    """Return the largest resident set that a process had, None where it is not told.
+
+    Of the process image alone: what the forking parent had does not count.
+    """
+    with contextlib.suppress(OSError):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        if match := _PEAK_RE.search(status):
+            return int(match[1]) * 1024
+    return None
+
+
+async def latency_s(replica: Replica, body: bytes) -> float:
+    """Return the median seconds of up to ten predictions, or those of half a second.
+
+    Raises:
+        UnavailableError: The worker ended.
+    """
+    taken: list[float] = []
+    while len(taken) < _MOST_PREDICTIONS and sum(taken) < _ENOUGH_S:
+        began = time.perf_counter()
+        await replica.predict(body)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def summary(measures: Measures) -> str:
+    """Return the numbers of a worker in one line, for people."""
+    parts = []
+    if measures.latency_s is not None:
+        parts.append(f"{measures.latency_s * 1000:.1f} ms a prediction")
+    if measures.peak_memory_bytes is not None:
+        parts.append(f"{measures.peak_memory_bytes / 1e6:,.0f} MB of memory")
+    return ", ".join(parts)
