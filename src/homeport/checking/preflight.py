@@ -20,6 +20,7 @@ from homeport.checking import measuring
 from homeport.checking.course import Course, StageFailedError
 from homeport.checking.report import Measures, Report, Stage, StageName
 from homeport.checking.trial import NOT_REACHED, Trial
+from homeport.environments.build import Environments
 from homeport.errors import DataLossError, NotFoundError, ResourceExhaustedError
 from homeport.worker.replica import ReplicaSpec
 
@@ -31,6 +32,7 @@ _NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Settings:
+    environments: Environments
     scratch_dir: pathlib.Path
     timeout_s: float
     on_predictions: Callable[[str], None]
@@ -40,6 +42,7 @@ class Checker:
     """Checks archives, one after the other or several at once.
 
     Args:
+        environments: Where the environments of locks are.
         scratch_dir: Where workers have their private directories; it is there.
         timeout_s: For each of import, load and prediction.
         on_predictions: Receives the answer to each archive's sample, as JSON.
@@ -47,12 +50,13 @@ class Checker:
 
     def __init__(
         self,
+        environments: Environments,
         scratch_dir: pathlib.Path,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         on_predictions: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._settings = _Settings(scratch_dir, timeout_s, on_predictions)
+        self._settings = _Settings(environments, scratch_dir, timeout_s, on_predictions)
 
     def check(
         self,
