@@ -92,8 +92,8 @@ class Rooms:
         self.buckets = Buckets(self.database, self.blobs, now)
         self.objects = ObjectUploads(self.database, self.blobs, now)
         self.artifacts = Artifacts(self.buckets, self.blobs, directory / "artifacts")
-        self.operations = Operations(self.database, now, new_id)
         self.pager = Pager(PageTokens(b"secret"))
+        self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
         self.uploads = Uploads(
             self.database, self.artifacts, self.operations, now, new_id

@@ -18,7 +18,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from homeport import telemetry
-from homeport.api import endpoints, health, models, operations
+from homeport.api import endpoints, health, locations, models, operations
 from homeport.cli import main
 from homeport.edge import codec, messages
 from homeport.settings import Settings
@@ -156,6 +156,7 @@ VERTEX_ROUTES = [
     *routes_of(models.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(endpoints.router(typing.cast("typing.Any", None))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(locations.router(typing.cast("typing.Any", None))),
 ]
 OWN_ROUTES = routes_of(health.router(*typing.cast("typing.Any", (None, None, None))))
 

@@ -44,6 +44,12 @@ class HomeportError(Exception):
         self.resource = resource
 
 
+class CancelledError(HomeportError):
+    """The caller asked for it to end before it was done."""
+
+    code = Code.CANCELLED
+
+
 class InvalidArgumentError(HomeportError):
     """The request is wrong whatever the state of the server."""
 

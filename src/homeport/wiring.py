@@ -39,6 +39,7 @@ from homeport.registry import blob_sweep
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
@@ -203,11 +204,11 @@ async def _application(
     blobs = FileBlobs(data_dir / "blobs")
     blobs.start()
     await asyncio.to_thread(_sweep, database, blobs)
-    operations = Operations(database, _now, _new_id)
+    pager = Pager(PageTokens(_secret(data_dir / "secret")))
+    operations = Operations(database, pager, _now, _new_id)
     buckets = Buckets(database, blobs, _now)
     artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
     await asyncio.to_thread(artifacts.start)
-    pager = Pager(PageTokens(_secret(data_dir / "secret")))
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
@@ -235,6 +236,7 @@ async def _application(
         catalog=Catalog(database, operations, pager, _now, _new_id),
         uploads=Uploads(database, artifacts, operations, _now, _new_id),
         operations=operations,
+        locations=Locations(database),
         endpoints=endpoints,
         reconciler=reconciler,
         router=router,

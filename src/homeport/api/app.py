@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import homeport
 from homeport.api import endpoints as endpoint_routes
-from homeport.api import health, models
+from homeport.api import health, locations, models
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
 from homeport.edge import guard, status
 from homeport.errors import Code, HomeportError
 from homeport.registry.catalog import Catalog
+from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
 from homeport.registry.upload import Uploads
 from homeport.serving.endpoints import Endpoints
@@ -39,6 +40,7 @@ class Verbs:
     catalog: Catalog
     uploads: Uploads
     operations: Operations
+    locations: Locations
     endpoints: Endpoints
     reconciler: Reconciler
     router: Router
@@ -106,13 +108,15 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         openapi_url=None,
     )
     operations = operation_routes.router(verbs.operations, verbs.endpoints)
-    for version in ("/v1", "/v1beta1"):
+    places = locations.router(verbs.locations)
+    # The SDK asks operations and locations under /ui.
+    for version in ("/v1", "/v1beta1", "/ui"):
         # Custom verbs stand before the plain resource of the same path.
         app.include_router(operations, prefix=version)
+        app.include_router(places, prefix=version)
+    for version in ("/v1", "/v1beta1"):
         app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
         app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
-    # Where the SDK polls over REST.
-    app.include_router(operations, prefix="/ui")
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)

@@ -1,6 +1,7 @@
 """google.longrunning.Operations over REST, under every path clients poll."""
 
 import asyncio
+import dataclasses
 
 from fastapi import APIRouter, Request, Response
 
@@ -24,7 +25,14 @@ _PARENTS = (
 def router(operations: Operations, endpoints: Endpoints) -> APIRouter:
     """Return the routes of operations, without the version prefix."""
     routes = APIRouter()
+    _add_readers(routes, operations, endpoints)
+    _add_writers(routes, operations)
+    return routes
 
+
+def _add_readers(
+    routes: APIRouter, operations: Operations, endpoints: Endpoints
+) -> None:
     async def get_operation(request: Request) -> Response:
         name = _name(request)
         found = await asyncio.to_thread(operations.get, name)
@@ -38,11 +46,43 @@ def router(operations: Operations, endpoints: Endpoints) -> APIRouter:
         made = await asyncio.to_thread(_made, endpoints, found)
         return requests.told(request, found, made)
 
+    async def list_operations(request: Request) -> Response:
+        return await asyncio.to_thread(_list, operations, endpoints, request)
+
     for parent in _PARENTS:
         path = parent + "/operations/{operation}"
         routes.add_api_route(path + ":wait", wait_operation, methods=["POST"])
         routes.add_api_route(path, get_operation, methods=["GET"])
-    return routes
+        routes.add_api_route(parent + "/operations", list_operations, methods=["GET"])
+
+
+def _add_writers(routes: APIRouter, operations: Operations) -> None:
+    async def cancel_operation(request: Request) -> Response:
+        await asyncio.to_thread(operations.cancel, _name(request))
+        return requests.answer({})
+
+    async def delete_operation(request: Request) -> Response:
+        await asyncio.to_thread(operations.forget, _name(request))
+        return requests.answer({})
+
+    for parent in _PARENTS:
+        path = parent + "/operations/{operation}"
+        routes.add_api_route(path + ":cancel", cancel_operation, methods=["POST"])
+        routes.add_api_route(path, delete_operation, methods=["DELETE"])
+
+
+def _list(operations: Operations, endpoints: Endpoints, request: Request) -> Response:
+    path = _without_version(request).removesuffix("/operations")
+    # What a name below it would be parsed to.
+    below = OperationName.parse(f"{path}/operations/1")
+    page = requests.page_request(request, "ListOperations", path)
+    newest_first = dataclasses.replace(page.query, order_by="create_time desc")
+    found, token = operations.list_operations(
+        below.parent, below.resource, dataclasses.replace(page, query=newest_first)
+    )
+    told = [requests.operation(request, one, _made(endpoints, one)) for one in found]
+    pages = {"nextPageToken": token} if token else {}
+    return requests.answer(({"operations": told} if told else {}) | pages)
 
 
 def _made(
@@ -67,9 +107,13 @@ def _made(
 
 
 def _name(request: Request) -> OperationName:
-    path = request.url.path.removesuffix(":wait")
-    # Without the version prefix: /v1, /v1beta1 or /ui.
-    return OperationName.parse(path.split("/", 2)[2])
+    path = _without_version(request)
+    return OperationName.parse(path.removesuffix(":wait").removesuffix(":cancel"))
+
+
+def _without_version(request: Request) -> str:
+    """Return the path behind /v1, /v1beta1 or /ui."""
+    return str(request.url.path.split("/", 2)[2])
 
 
 def _timeout_s(text: str) -> float:

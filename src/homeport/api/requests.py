@@ -59,18 +59,27 @@ def answer(document: codec.Message | Mapping[str, Any]) -> Response:
     return Response(orjson.dumps(fields), media_type="application/json; charset=UTF-8")
 
 
-def told(
+def operation(
     request: Request,
-    operation: Operation,
+    told: Operation,
     made: messages.EndpointMessage | messages.DeployedModelMessage | None = None,
-) -> Response:
-    """Return the response that tells an operation, in the request's API version.
+) -> dict[str, Any]:
+    """Return an operation as clients of the request's API version read it.
 
     Args:
         request: What is answered.
-        operation: The operation.
+        told: The operation.
         made: What a create or a deploy made, as it is now; None if it is gone.
     """
     # The SDK polls under /ui, whichever version it asked.
     version = "v1beta1" if request.url.path.startswith("/v1beta1/") else "v1"
-    return answer(translate_operations.to_json(operation, made, version=version))
+    return translate_operations.to_json(told, made, version=version)
+
+
+def told(
+    request: Request,
+    told: Operation,
+    made: messages.EndpointMessage | messages.DeployedModelMessage | None = None,
+) -> Response:
+    """Return the response that tells an operation; see `operation`."""
+    return answer(operation(request, told, made))

@@ -42,6 +42,22 @@ ACCELERATOR_TYPES: Final = {
 AcceleratorType = Annotated[str, EnumNames(ACCELERATOR_TYPES)]
 
 
+class Location(Message):
+    """Where resources live (google.cloud.location)."""
+
+    name: str = ""
+    location_id: str = ""
+    display_name: str = ""
+    labels: Mapping[str, str] = {}
+
+
+class ListLocationsResponse(Message):
+    """Locations.ListLocations."""
+
+    locations: tuple[Location, ...] = ()
+    next_page_token: str = ""
+
+
 class EnvVar(Message):
     """One environment variable."""
 

@@ -35,13 +35,14 @@ class Fields:
 
     Attributes:
         columns: By field name in snake_case.
-        labels: Returns the value of a label, NULL where a row has none.
         key: The column that makes every row's place unique.
+        labels: Returns the value of a label, NULL where a row has none; None for rows
+            that never have labels.
     """
 
     columns: Mapping[str, sa.ColumnElement[Any]]
-    labels: Callable[[str], sa.ColumnElement[Any]]
     key: sa.ColumnElement[Any]
+    labels: Callable[[str], sa.ColumnElement[Any]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def paged(query: sa.Select[Any], fields: Fields, page: Page) -> sa.Select[Any]:
             what it cannot be compared with.
     """
     if page.filter is not None:
-        check_fields(page.filter, {*fields.columns, _LABELS})
+        labelled = {_LABELS} if fields.labels else set()
+        check_fields(page.filter, {*fields.columns, *labelled})
         query = query.where(_condition(page.filter, fields))
     keys = [(fields.columns[key.field], key.descending) for key in page.order_by]
     keys.append((fields.key, False))
@@ -128,8 +130,8 @@ def _condition(parsed: Filter, fields: Fields) -> sa.ColumnElement[bool]:
 
 
 def _restriction(one: Restriction, fields: Fields) -> sa.ColumnElement[bool]:
-    if one.field[0] == _LABELS:
-        return _label(one, fields)
+    if one.field[0] == _LABELS and fields.labels is not None:
+        return _label(one, fields.labels)
     if len(one.field) > 1:
         raise InvalidArgumentError(
             f"filter names the field {'.'.join(one.field)!r}: {one.field[0]} has no "
@@ -145,15 +147,17 @@ def _restriction(one: Restriction, fields: Fields) -> sa.ColumnElement[bool]:
     return _text(column, one)
 
 
-def _label(one: Restriction, fields: Fields) -> sa.ColumnElement[bool]:
+def _label(
+    one: Restriction, labels: Callable[[str], sa.ColumnElement[Any]]
+) -> sa.ColumnElement[bool]:
     # labels:key asks for the key, and so does labels.key:*
     if len(one.field) == 1:
         if one.operator is not Operator.HAS:
             raise InvalidArgumentError(
                 "filter compares labels as a whole: use labels.KEY=VALUE or labels:KEY"
             )
-        return fields.labels(one.value).is_not(None)
-    value = fields.labels(".".join(one.field[1:]))
+        return labels(one.value).is_not(None)
+    value = labels(".".join(one.field[1:]))
     if one.operator is Operator.HAS and one.value == "*":
         return value.is_not(None)
     return _text(value, one)

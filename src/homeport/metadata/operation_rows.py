@@ -1,16 +1,27 @@
 """Long-running operations as rows."""
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from homeport.errors import Code
+from homeport.metadata import listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import operations
+from homeport.resources.listing import OrderBy
 from homeport.resources.names import OperationName, Parent
 from homeport.resources.operation import Failure, Operation, OperationKind
+
+OPERATION_FIELDS: Final = listing_sql.Fields(
+    columns={
+        "done": sa.case((operations.c.done, "true"), else_="false"),
+        "create_time": operations.c.create_time,
+        "update_time": operations.c.update_time,
+    },
+    key=operations.c.operation_id,
+)
 
 
 def insert(transaction: Transaction, operation: Operation) -> None:
@@ -39,6 +50,39 @@ def get(transaction: Transaction, name: OperationName) -> Operation | None:
     """Return the operation, whatever resource the name puts it under; None if none."""
     row = transaction.execute(sa.select(operations).where(_is(name))).one_or_none()
     return None if row is None else _to_operation(row)
+
+
+def list_page(
+    transaction: Transaction, parent: Parent, resource: str, page: listing_sql.Page
+) -> list[Operation]:
+    """Return one page of operations.
+
+    Args:
+        transaction: Where.
+        parent: Of this project and location.
+        resource: On this `models/{id}` or `endpoints/{id}`; "" for every resource.
+        page: Which.
+    """
+    query = sa.select(operations).where(
+        operations.c.project == parent.project, operations.c.location == parent.location
+    )
+    if resource:
+        query = query.where(operations.c.resource == resource)
+    rows = transaction.execute(listing_sql.paged(query, OPERATION_FIELDS, page))
+    return [_to_operation(row) for row in rows]
+
+
+def position(
+    operation: Operation, order_by: Sequence[OrderBy]
+) -> tuple[str | int, ...]:
+    """Return where an operation stands in a listing, for the page token after it."""
+    values = {"create_time": operation.create_time}
+    return listing_sql.position(values, order_by, operation.name.operation)
+
+
+def delete(transaction: Transaction, name: OperationName) -> None:
+    """Forget an operation."""
+    transaction.execute(operations.delete().where(_is(name)))
 
 
 def unfinished(transaction: Transaction) -> list[Operation]:

@@ -9,9 +9,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from homeport.errors import Code, FailedPreconditionError, HomeportError, NotFoundError
+from homeport.errors import (
+    CancelledError,
+    Code,
+    FailedPreconditionError,
+    HomeportError,
+    NotFoundError,
+    UnimplementedError,
+)
 from homeport.metadata import operation_rows
 from homeport.metadata.database import Database, Transaction
+from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.names import OperationName, Parent
 from homeport.resources.operation import Failure, Operation, OperationKind
 
@@ -20,6 +28,10 @@ _log: Final = logging.getLogger(__name__)
 _KEPT_FOR: Final = dt.timedelta(days=30)
 _POLL_S: Final = 0.05
 _WORKERS: Final = 4
+# The reconciler ends these.
+_OF_REPLICAS: Final = frozenset(
+    {OperationKind.DEPLOY_MODEL, OperationKind.UNDEPLOY_MODEL}
+)
 
 Result = Mapping[str, str]
 """The names of what an operation made, by the response's field."""
@@ -30,6 +42,7 @@ class Operations:
 
     Args:
         database: Where they are written.
+        pager: Cuts lists into pages.
         now: The time, aware.
         new_id: Makes an id that was never used.
     """
@@ -37,10 +50,12 @@ class Operations:
     def __init__(
         self,
         database: Database,
+        pager: Pager,
         now: Callable[[], dt.datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._database = database
+        self._pager = pager
         self._now = now
         self._new_id = new_id
         self._threads = concurrent.futures.ThreadPoolExecutor(
@@ -157,6 +172,10 @@ class Operations:
         try:
             write = work()
             with self._database.transaction() as transaction:
+                current = operation_rows.get(transaction, operation.name)
+                # Cancelled meanwhile: nothing of it is written.
+                if current is None or current.done:
+                    return
                 result = write(transaction)
                 # With what `warn` has added meanwhile.
                 current = operation_rows.get(transaction, operation.name)
@@ -173,8 +192,67 @@ class Operations:
         with self._database.snapshot() as transaction:
             operation = operation_rows.get(transaction, name)
         if operation is None:
-            raise NotFoundError(f"operation {name} was not found", resource=str(name))
+            raise _not_found(name)
         return operation
+
+    def list_operations(
+        self, parent: Parent, resource: str, request: PageRequest
+    ) -> tuple[list[Operation], str]:
+        """Return one page of operations, newest first, and the next token.
+
+        Args:
+            parent: Project and location.
+            resource: `models/{id}` or `endpoints/{id}`, "" for all of the parent.
+            request: Which page.
+
+        Raises:
+            InvalidArgumentError: A bad filter, page size or token.
+        """
+        with self._database.snapshot() as transaction:
+            return self._pager.page(
+                request,
+                ("create_time",),
+                lambda page: operation_rows.list_page(
+                    transaction, parent, resource, page
+                ),
+                operation_rows.position,
+            )
+
+    def cancel(self, name: OperationName) -> None:
+        """End an operation as cancelled; nothing it would have made will be there.
+
+        One that has ended is left as it is.
+
+        Raises:
+            NotFoundError: No operation has this name.
+            UnimplementedError: It brings replicas up or down, which goes on.
+        """
+        operation = self.get(name)
+        if operation.done:
+            return
+        if operation.kind in _OF_REPLICAS:
+            raise UnimplementedError(
+                f"{name} brings replicas up or down and cannot be cancelled: wait "
+                "until it ends, then undeploy or deploy"
+            )
+        self.fail(name, CancelledError("the operation was cancelled"))
+
+    def forget(self, name: OperationName) -> None:
+        """Delete an operation that has ended.
+
+        Raises:
+            NotFoundError: No operation has this name.
+            FailedPreconditionError: It has not ended.
+        """
+        with self._database.transaction() as transaction:
+            operation = operation_rows.get(transaction, name)
+            if operation is None:
+                raise _not_found(name)
+            if not operation.done:
+                raise FailedPreconditionError(
+                    f"operation {name} has not ended: cancel it or wait, then delete it"
+                )
+            operation_rows.delete(transaction, name)
 
     async def wait(self, name: OperationName, timeout_s: float) -> Operation:
         """Return the operation when it has ended, or as it stands at the timeout.
@@ -212,3 +290,7 @@ class Operations:
     def close(self) -> None:
         """Wait for the work in progress; what has not begun is for `recover`."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _not_found(name: OperationName) -> NotFoundError:
+    return NotFoundError(f"operation {name} was not found", resource=str(name))

@@ -3,15 +3,25 @@
 import asyncio
 import datetime as dt
 import logging
+import threading
 from collections.abc import Callable, Mapping
 
 import pytest
 
-from homeport.errors import Code, NotFoundError, UnavailableError
+from homeport.errors import (
+    Code,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+    UnimplementedError,
+)
 from homeport.metadata.database import Transaction
+from homeport.registry.paging import PageRequest
+from homeport.resources.listing import ListQuery
 from homeport.resources.names import OperationName
 from homeport.resources.operation import Failure, Operation, OperationKind
-from rooms import PARENT, Rooms
+from rooms import DEADLINE_S, PARENT, Rooms
 
 Write = Callable[[Transaction], Mapping[str, str]]
 
@@ -190,3 +200,97 @@ def test_those_who_wait_leave_the_threads_to_others(rooms: Rooms) -> None:
     asyncio.run(scenario())
 
     assert rooms.operations.get(promised.name).done
+
+
+def _operations(rooms: Rooms, resource: str = "", **query: str) -> list[str]:
+    asked = PageRequest(
+        ListQuery("ListOperations", str(PARENT), order_by="create_time desc", **query)
+    )
+    found, _ = rooms.operations.list_operations(PARENT, resource, asked)
+    return [one.name.operation for one in found]
+
+
+def test_operations_are_listed_newest_first_and_by_resource(rooms: Rooms) -> None:
+    first = _promise(rooms)
+    rooms.clock.advance(minutes=1)
+    second = _promise(rooms)
+    with rooms.database.transaction() as transaction:
+        rooms.operations.fulfil(transaction, first, {"model": "m"})
+
+    ids = [second.name.operation, first.name.operation]
+    assert _operations(rooms) == ids
+    assert _operations(rooms, "models/m") == ids
+    assert _operations(rooms, "models/other") == []
+    assert _operations(rooms, filter="done=true") == ids[1:]
+
+
+def test_operations_have_no_labels_to_filter_by(rooms: Rooms) -> None:
+    with pytest.raises(InvalidArgumentError, match="create_time, done, update_time"):
+        _operations(rooms, filter="labels.a=b")
+
+
+def test_a_cancelled_operation_writes_nothing(rooms: Rooms) -> None:
+    working, cancelled = threading.Event(), threading.Event()
+    written: list[str] = []
+
+    def work() -> Write:
+        working.set()
+        assert cancelled.wait(DEADLINE_S)
+
+        def write(transaction: Transaction) -> Mapping[str, str]:
+            del transaction
+            written.append("all of it")
+            return {}
+
+        return write
+
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, work)
+    assert working.wait(DEADLINE_S)
+
+    rooms.operations.cancel(promised.name)
+    cancelled.set()
+    rooms.operations.close()
+
+    ended = rooms.operations.get(promised.name)
+    assert ended.failure == Failure(Code.CANCELLED, "the operation was cancelled")
+    assert written == []
+
+
+def test_cancelling_what_has_ended_changes_nothing(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    with rooms.database.transaction() as transaction:
+        ended = rooms.operations.fulfil(transaction, promised, {"model": "m"})
+
+    rooms.operations.cancel(promised.name)
+
+    assert rooms.operations.get(promised.name) == ended
+
+
+def test_a_deployment_under_way_cannot_be_cancelled(rooms: Rooms) -> None:
+    with rooms.database.transaction() as transaction:
+        promised = rooms.operations.promise(
+            transaction, OperationKind.DEPLOY_MODEL, PARENT, "endpoints/e"
+        )
+
+    with pytest.raises(UnimplementedError, match="undeploy"):
+        rooms.operations.cancel(promised.name)
+
+    assert not rooms.operations.get(promised.name).done
+
+
+def test_an_operation_is_forgotten_once_it_has_ended(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    with pytest.raises(FailedPreconditionError, match="has not ended"):
+        rooms.operations.forget(promised.name)
+    rooms.operations.cancel(promised.name)
+
+    rooms.operations.forget(promised.name)
+
+    for verb in (
+        rooms.operations.get,
+        rooms.operations.cancel,
+        rooms.operations.forget,
+    ):
+        with pytest.raises(NotFoundError):
+            verb(promised.name)

@@ -353,7 +353,7 @@ def test_a_deploy_is_recorded_as_soon_as_the_database_takes_it(
     impatient = Database(
         f"sqlite:///{rooms.directory / 'rows.sqlite'}", busy_timeout_s=0.01
     )
-    operations = Operations(impatient, rooms.clock.now, rooms.clock.new_id)
+    operations = Operations(impatient, rooms.pager, rooms.clock.now, rooms.clock.new_id)
 
     async def scenario() -> None:
         runtime = FakeRuntime(held=asyncio.Event())
