@@ -169,7 +169,8 @@ class Environments:
 
     def _owned(self, digest: str) -> contextlib.AbstractContextManager[int]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folders.owned(self._directory / f".lock.{digest}", self._timeout_s)
+        path = self._directory / f".lock.{digest}"
+        return folders.owned(path, self._timeout_s, self._runs.check)
 
     def _staging(self, digest: str) -> pathlib.Path:
         return self._directory / f".staging.{digest}"

@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from homeport.errors import DeadlineExceededError
@@ -18,16 +18,24 @@ _DIRECTORY_MODE: Final = 0o555
 
 
 @contextlib.contextmanager
-def owned(path: pathlib.Path, timeout_s: float) -> Iterator[int]:
+def owned(
+    path: pathlib.Path, timeout_s: float, before_waiting: Callable[[], None]
+) -> Iterator[int]:
     """Yield `path` as an open file that nobody else, thread or process, has locked.
 
     The file goes afterwards.
+
+    Args:
+        path: Which file.
+        timeout_s: How long to wait for it.
+        before_waiting: Called ten times a second meanwhile; may raise to end it.
 
     Raises:
         DeadlineExceededError: Somebody else had it for `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     while (owner := _try_lock(path)) is None:
+        before_waiting()
         if time.monotonic() > deadline:
             raise DeadlineExceededError(
                 "the environment is being built by somebody else, who did not end "

@@ -81,6 +81,15 @@ class Runs:
             for group in self._groups:
                 _kill(group)
 
+    def check(self) -> None:
+        """Refuse to go on when all were stopped.
+
+        Raises:
+            UnavailableError: They were.
+        """
+        if self.stopped:
+            raise UnavailableError("the server is stopping: try again when it runs")
+
     @contextlib.contextmanager
     def begin(
         self, command: Sequence[str], directory: pathlib.Path, keep_fds: Sequence[int]
@@ -91,8 +100,7 @@ class Runs:
             UnavailableError: All were stopped, or the process cannot be started.
         """
         with self._lock:
-            if self.stopped:
-                raise _interrupted()
+            self.check()
             process = _spawn(command, directory, keep_fds)
             self._groups.add(process.pid)
         try:
@@ -155,8 +163,7 @@ def run(
             f"uv {arguments[0]} did not end within {timeout_s:g} s: see whether the "
             "package index answers, and try again"
         )
-    if runs.stopped:
-        raise _interrupted()
+    runs.check()
     return Outcome(status, "\n".join(lines))
 
 
@@ -205,7 +212,3 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def _interrupted() -> UnavailableError:
-    return UnavailableError("the server is stopping: try again when it runs")
