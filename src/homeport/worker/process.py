@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from homeport.errors import UnavailableError
+from homeport.worker import exposure
 from homeport.worker.output import WorkerLog
 
 _LOG_END_TIMEOUT_S: Final = 1.0
@@ -78,6 +79,7 @@ async def spawn(
     on_log: Callable[[Sequence[str]], None],
     on_exit: Callable[[str], None],
     scratch_dir: pathlib.Path | None = None,
+    python: pathlib.Path | None = None,
 ) -> WorkerProcess:
     """Start a worker that serves `link_fd`, the child's end, which is closed here.
 
@@ -87,6 +89,7 @@ async def spawn(
         on_log: Called with the lines the process prints, as they come.
         on_exit: Called once with how it ended, before `ended` resolves.
         scratch_dir: Where its private directory is made, None for the system's place.
+        python: The interpreter of the model's own environment, None for the server's.
 
     Raises:
         UnavailableError: The operating system refused.
@@ -96,14 +99,16 @@ async def spawn(
         undo.callback(shutil.rmtree, private_dir, ignore_errors=True)
         log, output = await _open_log(on_log)
         undo.callback(log.close)
+        command = _command(private_dir, python)
         with open(output, "wb") as stdout:  # noqa: ASYNC230, PTH123  # a pipe's end
             process = await asyncio.create_subprocess_exec(
-                *_command(link_fd.fileno()),
+                *command,
+                *("--fd", str(link_fd.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stdout,
                 pass_fds=(link_fd.fileno(),),
-                env=make_environment(environment, private_dir, os.environ),
+                env=make_environment(environment, private_dir, os.environ, python),
                 cwd=private_dir,
                 start_new_session=True,
             )
@@ -129,9 +134,12 @@ def _make_private_dir(scratch_dir: pathlib.Path | None) -> pathlib.Path:
     return pathlib.Path(made).absolute()
 
 
-def _command(fd: int) -> list[str]:
+def _command(private_dir: pathlib.Path, python: pathlib.Path | None) -> list[str]:
     # -P: never import from the current directory, which an archive may fill.
-    return [sys.executable, "-P", "-m", "homeport.worker", "--fd", str(fd)]
+    if python is None:
+        return [sys.executable, "-P", "-m", "homeport.worker"]
+    # -s: nor what the server's user has installed for himself.
+    return [str(python), "-P", "-s", str(exposure.lay_out(private_dir))]
 
 
 async def _open_log(on_log: Callable[[Sequence[str]], None]) -> tuple[WorkerLog, int]:
@@ -160,15 +168,16 @@ def make_environment(
     environment: Mapping[str, str],
     private_dir: pathlib.Path,
     server: Mapping[str, str],
+    python: pathlib.Path | None = None,
 ) -> dict[str, str]:
     """Return a worker's whole environment: a few fixed variables and its own.
 
-    Nothing of `server`, the server's environment, is passed on but PATH.
+    Nothing of `server`, the server's environment, is passed on but PATH, with the
+    commands of the model's own environment, which `python` is of, before it.
     """
-    # With another HOME the packages in the server's user site would not be found.
-    user_base = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
+    path = server.get("PATH", os.defpath)
     return {
-        "PATH": server.get("PATH", os.defpath),
+        "PATH": f"{python.parent}{os.pathsep}{path}" if python else path,
         "HOME": str(private_dir),
         "TMPDIR": str(private_dir),
         "LANG": "C.UTF-8",
@@ -176,9 +185,16 @@ def make_environment(
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        **user_base,
+        **_user_site(python),
         **environment,
     }
+
+
+def _user_site(python: pathlib.Path | None) -> dict[str, str]:
+    if python is not None:
+        return {"PYTHONNOUSERSITE": "1"}
+    # With another HOME the packages in the server's user site would not be found.
+    return {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
 
 
 def describe_exit(returncode: int) -> str:

@@ -45,6 +45,7 @@ class ReplicaSpec:
             system's place.
         server_config: The text of the config.properties beside the archive, "" for
             none.
+        python: The interpreter of the model's own environment, None for the server's.
     """
 
     model_dir: pathlib.Path
@@ -53,6 +54,7 @@ class ReplicaSpec:
     gpu_id: int | None = None
     scratch_dir: pathlib.Path | None = None
     server_config: str = ""
+    python: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -277,6 +279,7 @@ class Replica:
                 on_log=on_log,
                 on_exit=self._on_exit,
                 scratch_dir=spec.scratch_dir,
+                python=spec.python,
             )
             self._process.ended.add_done_callback(self._on_end)
             self._link = await link.connect(

@@ -65,6 +65,20 @@ def test_packages_of_the_servers_user_are_found(
     assert "PYTHONUSERBASE" not in made()
 
 
+def test_an_environment_of_its_own_has_its_commands_and_no_packages_of_a_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+
+    environment = process.make_environment(
+        {}, pathlib.Path("/private"), {"PATH": "/bin"}, pathlib.Path("/env/bin/python")
+    )
+
+    assert environment["PATH"] == "/env/bin:/bin"
+    assert environment["PYTHONNOUSERSITE"] == "1"
+    assert "PYTHONUSERBASE" not in environment
+
+
 def open_descriptors() -> int:
     return len(list(pathlib.Path("/proc/self/fd").iterdir()))
 
