@@ -31,6 +31,7 @@ from homeport.api import storage
 from homeport.api.access import AccessLog
 from homeport.api.protocol import HttpProtocol
 from homeport.edge import guard
+from homeport.environments.build import Environments
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
@@ -212,9 +213,12 @@ async def _application(
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
+    runtime = LocalRuntime(
+        _emptied(data_dir / "scratch"), Environments(data_dir / "environments")
+    )
     reconciler = Reconciler(
         Stores(database, operations, artifacts, data_dir / "logs", _now),
-        LocalRuntime(_emptied(data_dir / "scratch")),
+        runtime,
         router,
         metrics,
         Timing(
@@ -254,6 +258,7 @@ async def _application(
         yield application, reconciler
     finally:
         await reconciler.stop(stop.left_s, stop.at_once)
+        runtime.close()
         operations.close()
         database.close()
         access_log.flush()

@@ -1,23 +1,48 @@
 """The runtime that starts workers as processes of this machine."""
 
 import asyncio
+import collections
+import concurrent.futures
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
+from homeport.environments import lock
+from homeport.environments.build import Environments
 from homeport.serving import machines
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker import replica
 
+_BUILDS_AT_ONCE: Final = 2
+_OnLog: TypeAlias = Callable[[Sequence[str]], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Build:
+    """A build under way, and who hears of its progress, with how many wait for it."""
+
+    python: asyncio.Future[pathlib.Path]
+    listeners: collections.Counter[_OnLog]
+
 
 class LocalRuntime:
-    """Starts each replica as one worker process in the server's own environment.
+    """Starts each replica as one worker process.
 
     Args:
         scratch_dir: Where replicas have their private directories.
+        environments: Where versions with a lock have theirs.
     """
 
-    def __init__(self, scratch_dir: pathlib.Path) -> None:
+    def __init__(self, scratch_dir: pathlib.Path, environments: Environments) -> None:
         self._scratch_dir = scratch_dir
+        self._environments = environments
+        # Its own: a build takes minutes, and others need the loop's threads.
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            _BUILDS_AT_ONCE, thread_name_prefix="environments"
+        )
+        # Those that are being built or looked for, by their locks.
+        self._builds: dict[str, _Build] = {}
         # Loading is work for the cores; the load timeout of those that wait has not
         # begun.
         self._loading = asyncio.Semaphore(machines.this_host().cores)
@@ -32,16 +57,62 @@ class LocalRuntime:
         """Return a replica whose model is loaded.
 
         Raises:
+            HomeportError: Its environment could not be built.
             ReplicaLoadError: The archive's code or files did not load.
             UnavailableError: The process could not be started, ended while it loaded,
                 or did not load in time.
         """
+        python = await self._python(launch.lock, on_log) if launch.lock else None
         spec = replica.ReplicaSpec(
             launch.model_dir,
             launch.environment,
             launch.load_timeout_s,
             scratch_dir=self._scratch_dir,
             server_config=launch.server_config,
+            python=python,
         )
         async with self._loading:
             return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)
+
+    def close(self) -> None:
+        """End the builds that are under way; further ones fail."""
+        self._environments.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _python(self, text: str, on_log: _OnLog) -> pathlib.Path:
+        """Return the interpreter of a lock's environment.
+
+        Replicas that come while it is built wait for the same build, which goes on when
+        they do not want it any more.
+        """
+        build = self._builds.get(text) or self._begin(text)
+        build.listeners[on_log] += 1
+        try:
+            return await asyncio.shield(build.python)
+        finally:
+            build.listeners[on_log] -= 1
+
+    def _begin(self, text: str) -> _Build:
+        loop = asyncio.get_running_loop()
+        listeners: collections.Counter[_OnLog] = collections.Counter()
+
+        def tell(line: str) -> None:
+            for on_log in +listeners:
+                on_log([line])
+
+        def on_line(line: str) -> None:
+            loop.call_soon_threadsafe(tell, line)
+
+        def build() -> pathlib.Path:
+            return self._environments.build(lock.parse(text), on_line).python
+
+        begun = _Build(loop.run_in_executor(self._threads, build), listeners)
+        self._builds[text] = begun
+        begun.python.add_done_callback(lambda done: self._end(text, done))
+        return begun
+
+    def _end(self, text: str, done: asyncio.Future[pathlib.Path]) -> None:
+        del self._builds[text]
+        if not done.cancelled():
+            # Nobody may be left to hear of a failure.
+            done.exception()

@@ -17,15 +17,18 @@ class Launch:
     Attributes:
         model_dir: The laid-out archive, read only.
         environment: The deployment's own variables.
-        load_timeout_s: How long a replica may take to load its model.
+        load_timeout_s: How long a replica may take to load its model; that its
+            environment is built first does not count.
         server_config: The text of the config.properties beside the archive, "" for
             none.
+        lock: The text of the lock whose environment it runs in, "" for the server's.
     """
 
     model_dir: pathlib.Path
     environment: Mapping[str, str]
     load_timeout_s: float
     server_config: str = ""
+    lock: str = ""
 
 
 class Replica(Protocol):

@@ -1,0 +1,272 @@
+"""A version with a lock runs in an environment of its own, whatever the server has."""
+
+import asyncio
+import contextlib
+import json
+import pathlib
+import textwrap
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+import wheels
+from homeport.environments import lock
+from homeport.environments.build import Environments
+from homeport.errors import NotFoundError
+from homeport.serving.local import LocalRuntime
+from homeport.serving.runtime import Launch, Replica
+from homeport.worker.replica import Reply
+
+DEADLINE_S = 30.0
+pytestmark = pytest.mark.service
+MakeModel = Callable[[str], pathlib.Path]
+
+
+@pytest.fixture
+def model(tmp_path: pathlib.Path) -> MakeModel:
+    """Lay out an archive of one handler, whose source is given."""
+
+    def make(source: str) -> pathlib.Path:
+        model_dir = tmp_path / f"model-{len(list(tmp_path.iterdir()))}"
+        (model_dir / "MAR-INF").mkdir(parents=True)
+        (model_dir / "handler.py").write_text(textwrap.dedent(source))
+        (model_dir / "MAR-INF/MANIFEST.json").write_text(
+            json.dumps(
+                {
+                    "runtime": "python",
+                    "model": {
+                        "modelName": "m",
+                        "modelVersion": "1.0",
+                        "handler": "handler.py",
+                    },
+                }
+            )
+        )
+        return model_dir
+
+    return make
+
+
+@pytest.fixture
+def packages(tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def index(
+    packages: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The only index, with the packages of this test alone."""
+    with wheels.served(packages) as url:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def runtime(tmp_path: pathlib.Path) -> AsyncIterator[LocalRuntime]:
+    (tmp_path / "scratch").mkdir()
+    made = LocalRuntime(tmp_path / "scratch", Environments(tmp_path / "environments"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    engine: LocalRuntime, launch: Launch, log: list[str] | None = None
+) -> AsyncIterator[Replica]:
+    lines = [] if log is None else log
+    replica = await engine.start(launch, on_log=lines.extend, on_room=lambda: None)
+    try:
+        yield replica
+    finally:
+        await replica.stop(5.0)
+
+
+async def ask(replica: Replica, *rows: object) -> Reply:
+    body = json.dumps({"instances": rows}).encode()
+    reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    return await asyncio.wait_for(replica.predict(body, reply), DEADLINE_S)
+
+
+def test_an_empty_environment_serves_with_the_standard_library_alone(
+    tmp_path: pathlib.Path, model: MakeModel
+) -> None:
+    model_dir = model(
+        """\
+        import importlib.util
+        import json
+        import os
+        import sys
+
+
+        def found(name):
+            try:
+                return importlib.util.find_spec(name) is not None
+            except ModuleNotFoundError:
+                return False
+
+
+        def handle(data, context):
+            if not data:
+                return None
+            names = ("numpy", "orjson", "simdjson", "yaml", "pydantic", "homeport")
+            rooms = ("homeport.errors", "homeport.serving", "homeport.metadata")
+            return [
+                {
+                    "found": [name for name in names + rooms if found(name)],
+                    "user": [p for p in sys.path if ".local" in p],
+                    "sum": sum(map(sum, row["data"])),
+                }
+                for row in data
+            ]
+        """
+    )
+    launch = Launch(model_dir, {}, DEADLINE_S, lock=lock.resolve([]).text)
+
+    async def scenario() -> None:
+        async with runtime(tmp_path) as engine, running(engine, launch) as replica:
+            reply = await ask(replica, {"data": [[1.5, 2.5], [3.0, 4.0]]})
+
+        assert json.loads(reply.payload) == [
+            {"found": ["homeport", "homeport.errors"], "user": [], "sum": 11.0}
+        ]
+
+    asyncio.run(scenario())
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_numpy_of_a_lock_of_its_own_is_used(
+    tmp_path: pathlib.Path, model: MakeModel
+) -> None:
+    model_dir = model(
+        """\
+        import numpy
+
+
+        def handle(data, context):
+            if not data:
+                return None
+            return [numpy.array(row["data"]) * 2 for row in data]
+        """
+    )
+    wanted = lock.resolve(["numpy<2.4"], if_they_fit=lock.WORKER_WISHES)
+    launch = Launch(model_dir, {}, DEADLINE_S, lock=wanted.text)
+
+    async def scenario() -> None:
+        async with runtime(tmp_path) as engine, running(engine, launch) as replica:
+            assert await ask(replica, {"data": [1, 2]}) == Reply(0, b"[[2,4]]")
+
+    asyncio.run(scenario())
+
+
+VERSION_HANDLER = """\
+    import shared
+
+
+    def handle(data, context):
+        if not data:
+            return None
+        return [shared.VERSION for _ in data]
+"""
+
+
+@pytest.mark.usefixtures("index")
+def test_two_versions_with_pins_that_conflict_serve_side_by_side(
+    tmp_path: pathlib.Path, model: MakeModel, packages: pathlib.Path
+) -> None:
+    for version in ("1.0", "2.0"):
+        wheels.make(packages, "shared", version)
+    model_dir = model(VERSION_HANDLER)
+    old, new = (
+        Launch(
+            model_dir, {}, DEADLINE_S, lock=lock.resolve([f"shared=={version}"]).text
+        )
+        for version in ("1.0", "2.0")
+    )
+
+    async def scenario() -> None:
+        async with (
+            runtime(tmp_path) as engine,
+            running(engine, old) as first,
+            running(engine, new) as second,
+        ):
+            answers = [await ask(first, "x"), await ask(second, "x")]
+
+        assert answers == [Reply(0, b'["1.0"]'), Reply(0, b'["2.0"]')]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("index")
+def test_replicas_that_start_together_share_one_build_which_the_log_tells(
+    tmp_path: pathlib.Path, model: MakeModel, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "shared", "1.0")
+    wanted = lock.resolve(["shared"])
+    launch = Launch(model(VERSION_HANDLER), {}, DEADLINE_S, lock=wanted.text)
+    log: list[str] = []
+
+    async def scenario() -> None:
+        async with (
+            runtime(tmp_path) as engine,
+            contextlib.AsyncExitStack() as stack,
+            asyncio.TaskGroup() as starting,
+        ):
+            for _ in range(3):
+                starting.create_task(
+                    stack.enter_async_context(running(engine, launch, log))
+                )
+
+    asyncio.run(scenario())
+
+    assert log.count("building an environment of 1 packages") == 1
+    assert str(tmp_path) not in "\n".join(log)
+    built = [path.name for path in (tmp_path / "environments").iterdir()]
+    assert built == [wanted.digest]
+
+
+@pytest.mark.usefixtures("index")
+def test_a_lock_that_cannot_be_built_any_more_is_the_cause(
+    tmp_path: pathlib.Path, model: MakeModel
+) -> None:
+    empty = lock.resolve([]).text
+    launch = Launch(
+        model(VERSION_HANDLER), {}, DEADLINE_S, lock=f"{empty}shared==3.0\n"
+    )
+
+    async def scenario() -> None:
+        async with runtime(tmp_path) as engine:
+            with pytest.raises(NotFoundError, match="no package is called shared"):
+                await engine.start(launch, on_log=print, on_room=lambda: None)
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_stops_ends_its_builds(
+    tmp_path: pathlib.Path, model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"{lock.resolve([]).text}shared==1.0\n"
+    launch = Launch(model(VERSION_HANDLER), {}, DEADLINE_S, lock=text)
+
+    async def scenario(url: str) -> None:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", url)
+        begun = asyncio.Event()
+        async with runtime(tmp_path) as engine:
+            start = asyncio.create_task(
+                engine.start(
+                    launch, on_log=lambda _lines: begun.set(), on_room=lambda: None
+                )
+            )
+            await asyncio.wait_for(begun.wait(), DEADLINE_S)
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+
+    with wheels.silent() as url:
+        asyncio.run(asyncio.wait_for(scenario(url), DEADLINE_S))
+
+    assert list((tmp_path / "environments").iterdir()) == []
