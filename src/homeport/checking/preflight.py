@@ -64,6 +64,7 @@ class Checker:
         *,
         golden: Golden | None = None,
         environment: Mapping[str, str] = _NO_VARIABLES,
+        server_config: str = "",
         archive_bytes: int | None = None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
     ) -> Report:
@@ -74,6 +75,7 @@ class Checker:
                 not written into.
             golden: The sample to predict, None for the one in the archive.
             environment: The deployment's variables.
+            server_config: The text of the config.properties beside the archive.
             archive_bytes: The archive's own length, for the report.
             on_stage: Called with each stage when it has ended.
 
@@ -83,7 +85,7 @@ class Checker:
         course = Course(on_stage, environment)
         check = _Check(self._settings, course, environment)
         with contextlib.suppress(StageFailedError):
-            check.run(read, golden)
+            check.run(read, golden, server_config)
         course.end()
         return check.report(archive_bytes)
 
@@ -100,7 +102,12 @@ class _Check:
         self._inventory: Inventory | None = None
         self._trial: Trial | None = None
 
-    def run(self, read: Callable[[], pathlib.Path], golden: Golden | None) -> None:
+    def run(
+        self,
+        read: Callable[[], pathlib.Path],
+        golden: Golden | None,
+        server_config: str,
+    ) -> None:
         with self._course.stage(StageName.READ, (NotFoundError, *_OURS)) as stage:
             model_dir = read()
             self._inventory = folder.check(model_dir)
@@ -115,6 +122,7 @@ class _Check:
             self._environment,
             self._settings.timeout_s,
             scratch_dir=self._settings.scratch_dir,
+            server_config=server_config,
         )
         self._trial = Trial(self._course, spec, sample, self._settings.on_predictions)
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
