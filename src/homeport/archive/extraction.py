@@ -1,7 +1,6 @@
 """Members become files: streamed, counted, verified, published at once."""
 
 import contextlib
-import copy
 import errno
 import io
 import os
@@ -11,14 +10,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from homeport.archive import content, layout
 from homeport.archive.members import Member
-from homeport.errors import (
-    AlreadyExistsError,
-    InvalidArgumentError,
-    ResourceExhaustedError,
-)
+from homeport.errors import AlreadyExistsError, ResourceExhaustedError
 
 _CHUNK_BYTES: Final = 1 << 18  # measured: 1 MiB takes half as long again
 _FILE_MODE: Final = 0o444
@@ -28,9 +24,9 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def unpack(
-    archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], directory: Path
+    archive: BinaryIO, entries: Sequence[zipfile.ZipInfo], directory: Path
 ) -> None:
-    """Write `entries`, already checked, into the new `directory`.
+    """Write `entries` of an archive, already checked, into the new `directory`.
 
     The files are made in a temporary directory beside it and appear under its name in
     one step, read-only; a failure leaves nothing. Everything is on the disk before
@@ -136,26 +132,13 @@ def _staging(directory: Path) -> Iterator[Path]:
         raise
 
 
-def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
-    # One byte more than declared is asked for, so that a longer member shows itself;
-    # zipfile would cut it at the declared size.
-    probe = copy.copy(entry)
-    probe.file_size = entry.file_size + 1
+def _write(archive: BinaryIO, entry: zipfile.ZipInfo, target: Path) -> None:
+    data_offset = layout.data_offset(archive, entry)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with io.FileIO(os.open(target, flags, 0o600), "wb") as file:
-        written_bytes = 0
-        try:
-            with archive.open(probe) as source:
-                while chunk := source.read(_CHUNK_BYTES):
-                    written_bytes += len(chunk)
-                    if written_bytes > entry.file_size:
-                        break
-                    _write_all(file, chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise _damaged(entry, "is damaged") from error
+        for chunk in content.chunks(archive, entry, data_offset):
+            _write_all(file, chunk)
         os.fsync(file.fileno())
-    if written_bytes != entry.file_size:
-        raise _damaged(entry, f"does not hold the {entry.file_size} bytes it declares")
 
 
 def _write_all(file: io.FileIO, chunk: bytes) -> None:
@@ -186,9 +169,3 @@ def _remove(staged: Path) -> None:
     for folder, _, _ in os.walk(staged):
         Path(folder).chmod(0o700)
     shutil.rmtree(staged, ignore_errors=True)
-
-
-def _damaged(entry: zipfile.ZipInfo, problem: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"archive member {entry.filename!r:.120} {problem}: copy the archive again"
-    )

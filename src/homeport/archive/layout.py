@@ -12,6 +12,8 @@ import zipfile
 from collections.abc import Sequence
 from typing import BinaryIO, Final
 
+from homeport.archive import central
+from homeport.archive.central import End
 from homeport.archive.members import Limits
 from homeport.errors import InvalidArgumentError
 
@@ -38,19 +40,6 @@ _DIRECTORY_BYTES_PER_MEMBER: Final = 2048  # generous: a header of 46, a path, e
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class End:
-    """What the end record says.
-
-    Attributes:
-        members: Entries of the central directory.
-        directory_offset: Where it begins, in bytes from the archive's start.
-    """
-
-    members: int
-    directory_offset: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class _LocalHeader:
     flags: int
     method: int
@@ -58,6 +47,7 @@ class _LocalHeader:
     compressed_bytes: int
     size_bytes: int
     name: bytes
+    extra: bytes
     data_offset: int
 
 
@@ -74,24 +64,34 @@ def read_end(file: BinaryIO, limits: Limits) -> End:
     offset = _end_offset(file, size_bytes)
     file.seek(offset)
     end = _END.unpack(file.read(_END.size))
-    _, disk, directory_disk, _, members, directory_bytes, directory_offset, _ = end
+    _, disk, directory_disk, here, members, directory_bytes, directory_offset, _ = end
     directory_end = offset
     end64 = _read_end64(file, offset)
     if end64 is not None:
-        members, directory_bytes, directory_offset, directory_end = end64
-    if disk != directory_disk or directory_offset + directory_bytes != directory_end:
+        _check_same(end[4:7], end64)
+        disk = directory_disk = 0
+        here = members = end64[0]
+        _, directory_bytes, directory_offset, directory_end = end64
+    if disk or directory_disk or here != members:
+        raise _in_parts()
+    if directory_offset + directory_bytes != directory_end:
         raise InvalidArgumentError(
             "the archive's directory is not where its end record says, as after a cut "
             "or with bytes put in front: pack or copy the archive again"
         )
     most = limits.max_members
-    if members > most or directory_bytes > most * _DIRECTORY_BYTES_PER_MEMBER:
+    if members > most:
+        raise InvalidArgumentError(
+            f"the archive has {members} members, the limit is {most} members: leave "
+            "out what the model does not need"
+        )
+    if directory_bytes > members * _DIRECTORY_BYTES_PER_MEMBER:
         raise InvalidArgumentError(
             f"the archive has {members} members in a directory of {directory_bytes} "
-            f"bytes, the limit is {most} members: leave out what the model does not "
-            "need"
+            f"bytes, the limit is {_DIRECTORY_BYTES_PER_MEMBER} bytes a member: pack "
+            "the archive again"
         )
-    return End(members, directory_offset)
+    return End(members, directory_offset, directory_bytes)
 
 
 def check_local_headers(
@@ -112,6 +112,17 @@ def check_local_headers(
         descriptor = bool(entry.flag_bits & _DESCRIPTOR_FLAG)
         expected_offset = local.data_offset + entry.compress_size
     _check_gap(end.directory_offset - expected_offset, "the directory", descriptor)
+
+
+def data_offset(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Return where a member's bytes begin.
+
+    Raises:
+        InvalidArgumentError: Its local header disagrees with the central directory.
+    """
+    local = _read_local(file, entry)
+    _compare(local, entry)
+    return local.data_offset
 
 
 def _check_magic(head: bytes, size_bytes: int) -> None:
@@ -164,8 +175,22 @@ def _read_end64(file: BinaryIO, end_offset: int) -> tuple[int, int, int, int] | 
             "the archive's zip64 end record is not where its locator says: "
             "pack it again"
         )
-    *_, members, directory_bytes, directory_offset = _END64.unpack(record)
+    *_, disk, directory_disk, here, members, directory_bytes, directory_offset = (
+        _END64.unpack(record)
+    )
+    if disk or directory_disk or here != members:
+        raise _in_parts()
     return members, directory_bytes, directory_offset, record_offset
+
+
+def _check_same(narrow: Sequence[int], wide: Sequence[int]) -> None:
+    """Refuse two end records that say two things; a reader may believe either."""
+    sentinels = (0xFFFF, _ZIP64_SENTINEL, _ZIP64_SENTINEL)
+    for ours, theirs, sentinel in zip(narrow, wide, sentinels, strict=False):
+        if ours not in (theirs, sentinel):
+            raise InvalidArgumentError(
+                "the archive's two end records disagree: pack it again"
+            )
 
 
 def _check_gap(gap_bytes: int, path: str, after_descriptor: bool) -> None:  # noqa: FBT001  # read from the header before
@@ -189,8 +214,8 @@ def _read_local(file: BinaryIO, entry: zipfile.ZipInfo) -> _LocalHeader:
     extra = file.read(extra_bytes)
     if _ZIP64_SENTINEL in (compressed, size):
         size, compressed = _zip64_sizes(extra) or (size, compressed)
-    data_offset = entry.header_offset + _LOCAL.size + name_bytes + extra_bytes
-    return _LocalHeader(flags, method, crc32, compressed, size, name, data_offset)
+    begin = entry.header_offset + _LOCAL.size + name_bytes + extra_bytes
+    return _LocalHeader(flags, method, crc32, compressed, size, name, extra, begin)
 
 
 def _zip64_sizes(extra: bytes) -> tuple[int, int] | None:
@@ -209,6 +234,7 @@ def _compare(local: _LocalHeader, entry: zipfile.ZipInfo) -> None:
         local.name == entry.orig_filename.encode(encoding, "replace")
         and local.method == entry.compress_type
         and not (local.flags ^ entry.flag_bits) & _COMPARED_FLAGS
+        and not central.has_other_name(local.extra)
     )
     declared = (entry.CRC, entry.compress_size, entry.file_size)
     said = (local.crc32, local.compressed_bytes, local.size_bytes)
@@ -221,6 +247,12 @@ def _compare(local: _LocalHeader, entry: zipfile.ZipInfo) -> None:
         same_values = said == declared
     if not (same_member and same_values):
         raise _disagrees(entry)
+
+
+def _in_parts() -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "the archive is one part of several: pack it again as one file"
+    )
 
 
 def _disagrees(entry: zipfile.ZipInfo) -> InvalidArgumentError:

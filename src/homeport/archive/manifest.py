@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError
@@ -209,6 +209,7 @@ def _load(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(
             text.decode("utf-8-sig"),
+            object_pairs_hook=_unambiguous,
             parse_float=_number,
             parse_constant=_refuse_constant,
         )
@@ -221,6 +222,16 @@ def _load(text: bytes) -> dict[str, Any]:
             f"{PATH} holds no JSON object: pack the archive again"
         )
     return document
+
+
+def _unambiguous(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a key that is there twice, readers take one or the other."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r:.80} is there twice")
+        found[key] = value
+    return found
 
 
 def _number(digits: str) -> _Number:

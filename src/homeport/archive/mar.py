@@ -9,12 +9,12 @@ import contextlib
 import dataclasses
 import struct
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from homeport.archive import extraction, layout, manifest, members
+from homeport.archive import central, content, extraction, layout, manifest, members
+from homeport.archive.central import End
 from homeport.archive.inventory import Inventory
 from homeport.archive.manifest import Manifest
 from homeport.archive.members import DEFAULT_LIMITS, Limits, Member
@@ -38,7 +38,7 @@ __all__ = [
 class _Opened:
     file: BinaryIO
     archive: zipfile.ZipFile
-    end: layout.End
+    end: End
     inventory: Inventory
 
 
@@ -92,7 +92,7 @@ def extract(
     """
     with _opened(source, limits) as opened:
         _check_headers(opened)
-        extraction.unpack(opened.archive, opened.archive.infolist(), directory)
+        extraction.unpack(opened.file, opened.archive.infolist(), directory)
         return opened.inventory
 
 
@@ -120,7 +120,7 @@ def read(
     with _opened(source, DEFAULT_LIMITS) as opened:
         found = [one for one in opened.archive.infolist() if one.filename in paths]
         return {
-            one.filename: _read_member(opened.archive, one, max_bytes) for one in found
+            one.filename: _read_member(opened.file, one, max_bytes) for one in found
         }
 
 
@@ -132,16 +132,12 @@ def _check_headers(opened: _Opened) -> None:
 def _opened(source: Path | BinaryIO, limits: Limits) -> Iterator[_Opened]:
     with _file(source) as file:
         end = layout.read_end(file, limits)
+        central.check(file, end)
         archive_bytes = file.seek(0, 2)
         with _directory(file) as archive:
             entries = archive.infolist()
-            if len(entries) != end.members:
-                raise InvalidArgumentError(
-                    f"the archive's directory has {len(entries)} members, its end "
-                    f"record says {end.members}: pack the archive again"
-                )
             found = members.check(entries, limits)
-            declared = _read_manifest(archive)
+            declared = _read_manifest(file, archive)
             inventory = Inventory(declared, found, archive_bytes)
             inventory.check_named_files()
             yield _Opened(file, archive, end, inventory)
@@ -181,7 +177,7 @@ def _directory(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
+def _read_manifest(file: BinaryIO, archive: zipfile.ZipFile) -> Manifest:
     try:
         entry = archive.getinfo(manifest.PATH)
     except KeyError as error:
@@ -189,20 +185,13 @@ def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
             f"the archive has no {manifest.PATH}, so it is a zip but no .mar: "
             "make it with 'homeport pack' or torch-model-archiver"
         ) from error
-    return manifest.parse(_read_member(archive, entry, manifest.MAX_BYTES))
+    return manifest.parse(_read_member(file, entry, manifest.MAX_BYTES))
 
 
-def _read_member(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int
-) -> bytes:
+def _read_member(file: BinaryIO, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:
     if entry.file_size > max_bytes:
         raise InvalidArgumentError(
             f"{entry.filename} has {entry.file_size} bytes, the limit is {max_bytes}: "
             "keep descriptions and data in a file of their own"
         )
-    try:
-        return archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InvalidArgumentError(
-            f"{entry.filename} is damaged: copy the archive again"
-        ) from error
+    return content.read(file, entry, layout.data_offset(file, entry), max_bytes)

@@ -15,7 +15,11 @@ from typing import Final
 from homeport.errors import InvalidArgumentError
 
 _DRIVE_RE: Final = re.compile(r"[A-Za-z]:")
-_CONTROL_RE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]")
+# Control characters; line ends and what turns the direction of text, by Unicode's own
+# numbers, which would show another name than there is; halves of a character.
+_CONTROL_RE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 _MAX_COMPONENT_BYTES: Final = 255  # what Linux file systems take
 _MAX_PATH_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32  # keeps the search for collisions linear
@@ -152,7 +156,8 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
     allowed = (0, stat.S_IFDIR) if entry.is_dir() else (0, stat.S_IFREG)
     if kind not in allowed:
         raise refused(entry.filename, "is a link, device or other special entry")
-    if entry.is_dir() and entry.file_size:
+    # An empty deflated stream takes two bytes.
+    if entry.is_dir() and (entry.file_size or entry.compress_size > 2):  # noqa: PLR2004
         raise refused(entry.filename, "is a directory that holds bytes")
 
 
@@ -187,13 +192,22 @@ def check_collisions(paths: Sequence[str]) -> None:
             raise refused(path, "is there twice")
         seen.add(path)
         for ancestor in _with_parents(path):
-            folded = unicodedata.normalize("NFC", ancestor).casefold()
+            folded = _folded(ancestor)
             other = spellings.setdefault(folded, ancestor)
             if other != ancestor:
-                raise refused(path, f"differs from {other!r:.80} only by case")
+                raise refused(
+                    path, f"differs from {other!r:.80} only by case or Unicode form"
+                )
         for parent in _with_parents(path)[path in files :]:
             if parent in files:
                 raise refused(parent, "is a file and a directory at once")
+
+
+def _folded(path: str) -> str:
+    """Return what all spellings of a path that differ by case or form share."""
+    # The Unicode Standard, 3.13, D145: canonical caseless matching.
+    folded = unicodedata.normalize("NFD", path).casefold()
+    return unicodedata.normalize("NFD", folded)
 
 
 def _with_parents(path: str) -> list[str]:

@@ -5,7 +5,6 @@ in constant memory; nothing is written.
 """
 
 import contextlib
-import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -22,7 +21,17 @@ MAGIC: Final = b"\x1f\x8b"
 
 _BLOCK_BYTES: Final = tarfile.BLOCKSIZE
 _CHUNK_BYTES: Final = 1 << 18
+_PACKED_BYTES: Final = 1 << 16
+_GZIP: Final = 31  # zlib: a gzip header, and its sums at the end
 _MAX_RECORD_BYTES: Final = 1 << 16  # a long name, or pax's own header
+_MAX_RECORDS: Final = 8  # in front of one member
+_MAX_SIZE_DIGITS: Final = 20  # 64 bits
+# What a record changes that is read here; the rest (times, owners) has no effect.
+_PAX_KEYS: Final = frozenset({"path", "size", "linkpath"})
+_SPARSE: Final = "GNU.sparse"
+_RECORDS: Final = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME}
+)
 _REGULAR: Final = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE})
 
 
@@ -44,8 +53,8 @@ def check(path: Path, limits: Limits = DEFAULT_LIMITS) -> Inventory:
         raise NotFoundError(
             f"there is no archive {path.name!r}: make it with 'homeport pack'"
         ) from error
-    with file, gzip.GzipFile(fileobj=file, mode="rb") as unpacked, _damage_told():
-        found = _Reader(_Stream(file, unpacked, limits), limits)
+    with file, _damage_told():
+        found = _Reader(_Stream(file, limits), limits)
         found.read()
     if found.declared is None:
         raise inventory.missing_manifest("a tar")
@@ -69,25 +78,48 @@ def _damage_told() -> Iterator[None]:
 class _Stream:
     """Unpacked bytes from the front, counted; too many of them are refused."""
 
-    def __init__(
-        self, packed: BinaryIO, unpacked: gzip.GzipFile, limits: Limits
-    ) -> None:
+    def __init__(self, packed: BinaryIO, limits: Limits) -> None:
         self._packed = packed
-        self._unpacked = unpacked
+        self._inflater = zlib.decompressobj(_GZIP)
         self._limits = limits
         self._read_bytes = 0
+        self._unread = memoryview(b"")
 
     def read(self, size_bytes: int) -> bytes:
         """Return at most `size_bytes`, fewer only at the end."""
-        chunk = self._unpacked.read(size_bytes)
-        self._read_bytes += len(chunk)
+        taken = bytearray()
+        while len(taken) < size_bytes:
+            if not self._unread:
+                self._unread = memoryview(self._inflate())
+                if not self._unread:
+                    break
+            wanted = size_bytes - len(taken)
+            taken += self._unread[:wanted]
+            self._unread = self._unread[wanted:]
+        return bytes(taken)
+
+    def _inflate(self) -> bytes:
+        """Return the next bytes, none only at the end."""
+        chunk = b""
+        while not (chunk or self._inflater.eof):
+            packed = self._inflater.unconsumed_tail or self._packed.read(_PACKED_BYTES)
+            chunk = self._inflater.decompress(packed, _CHUNK_BYTES)
+            if not (packed or chunk):
+                raise EOFError
+        # A second gzip stream is another archive to readers that stop at the first.
+        if self._inflater.eof and (self._inflater.unused_data or self._packed.read(1)):
+            raise _more_behind()
+        self._count(len(chunk))
+        return chunk
+
+    def _count(self, size_bytes: int) -> None:
+        self._read_bytes += size_bytes
         members.check_total(self._read_bytes, self._limits)
         if members.is_bomb(self._read_bytes, self._packed.tell(), self._limits):
             raise InvalidArgumentError(
                 f"the archive unpacks to over {self._limits.max_ratio} times its "
                 "size: pack it with 'homeport pack', which stores"
             )
-        return chunk
 
     def read_exactly(self, size_bytes: int) -> bytes:
         """Return `size_bytes`, a small number."""
@@ -125,26 +157,29 @@ class _Reader:
         members.check_collisions(self._paths)
         while rest := self._stream.read(_CHUNK_BYTES):
             if rest.strip(b"\0"):
-                raise InvalidArgumentError(
-                    "the archive has bytes behind its end: pack or copy it again"
-                )
+                raise _more_behind()
 
     def _header(self) -> tarfile.TarInfo | None:
         """Return the next member's header, None at the end."""
         overrides: dict[str, str] = {}
-        while True:
+        for _ in range(_MAX_RECORDS + 1):
             block = self._stream.read_exactly(_BLOCK_BYTES)
             if not block.strip(b"\0"):
                 return None
-            header = _parse(block)
-            if header.type == tarfile.XHDTYPE:
-                overrides |= _pax(self._record(header))
-            elif header.type == tarfile.GNUTYPE_LONGNAME:
-                overrides["path"] = _text(self._record(header).rstrip(b"\0"))
-            elif header.type == tarfile.XGLTYPE:
-                self._record(header)
-            else:
+            header = _parse(block, first=not self._paths)
+            if header.type not in _RECORDS:
                 return _overridden(header, overrides)
+            record = self._record(header)
+            if header.type == tarfile.XHDTYPE:
+                overrides |= _pax(record)
+            elif header.type == tarfile.GNUTYPE_LONGNAME:
+                overrides["path"] = _text(record.rstrip(b"\0"))
+            else:
+                _check_global(_pax(record))
+        raise InvalidArgumentError(
+            f"the archive has over {_MAX_RECORDS} extended headers in front of one "
+            "member: pack it again"
+        )
 
     def _record(self, header: tarfile.TarInfo) -> bytes:
         if header.size > _MAX_RECORD_BYTES:
@@ -198,10 +233,21 @@ class _Reader:
         self._stream.skip(_padding(size_bytes))
 
 
-def _parse(block: bytes) -> tarfile.TarInfo:
+def _more_behind() -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "the archive has bytes behind its end: pack or copy it again"
+    )
+
+
+def _parse(block: bytes, *, first: bool) -> tarfile.TarInfo:
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError) as error:
+        if not first:
+            raise InvalidArgumentError(
+                "the archive has a tar header that cannot be read: copy or pack it "
+                "again"
+            ) from error
         raise InvalidArgumentError(
             "the archive is a gzip file and no tar in it: make it with "
             "'homeport pack --archive-format tgz'"
@@ -213,27 +259,42 @@ def _parse(block: bytes) -> tarfile.TarInfo:
 
 def _overridden(header: tarfile.TarInfo, overrides: dict[str, str]) -> tarfile.TarInfo:
     header.name = overrides.get("path", header.name)
-    if any(key.startswith("GNU.sparse") for key in overrides):
+    if _SPARSE in overrides:
         raise members.refused(header.name, "is sparse")
     if "size" in overrides:
-        if not (overrides["size"].isascii() and overrides["size"].isdigit()):
+        digits = overrides["size"]
+        is_number = digits.isascii() and digits.isdigit()
+        if not is_number or len(digits) > _MAX_SIZE_DIGITS:
             raise members.refused(header.name, "has a size that is no number")
-        header.size = int(overrides["size"])
+        header.size = int(digits)
     return header
 
 
+def _check_global(keywords: dict[str, str]) -> None:
+    """Refuse a header that changes every member: some readers pass over it."""
+    if keywords:
+        raise InvalidArgumentError(
+            f"the archive has a global header with {min(keywords)!r}: pack it again"
+        )
+
+
 def _pax(record: bytes) -> dict[str, str]:
-    """Return the keywords of a pax header: lines of `length keyword=value`."""
+    """Return what matters of a pax header: lines of `length keyword=value`."""
     found: dict[str, str] = {}
     while record:
         length, separator, _ = record.partition(b" ")
-        if not (separator and length.isdigit() and len(length) < int(length[:6])):
+        if not (separator and length.isdigit()) or not (
+            len(length) < int(length[:6]) <= len(record)
+        ):
             raise InvalidArgumentError(
                 "the archive has a pax header that cannot be read: pack it again"
             )
         line = record[len(length) + 1 : int(length[:6])]
         keyword, _, value = line.removesuffix(b"\n").partition(b"=")
-        found[_text(keyword)] = _text(value)
+        if keyword.startswith(_SPARSE.encode()):
+            found[_SPARSE] = ""
+        elif _text(keyword) in _PAX_KEYS:
+            found[_text(keyword)] = _text(value)
         record = record[int(length[:6]) :]
     return found
 

@@ -103,7 +103,7 @@ class Artifacts:
         """
         archive = self._only_archive(artifact)
         with self._blobs.open(archive.sha256) as file:
-            mar.inspect(file)
+            mar.check(file)
         return archive
 
     def read(self, archive: ArtifactFile, paths: Collection[str]) -> dict[str, bytes]:
