@@ -5,12 +5,14 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from homeport.archive.manifest import DEFAULT_HANDLERS
 from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.packing import sources
 
-_BUILT_IN = ("base_handler", "image_classifier")
+_BUILT_IN: Final = ("base_handler", "image_classifier")
+_MAX_BYTES: Final = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,8 +61,14 @@ def parse(path: Path) -> ast.Module:
     """Return the syntax tree of a Python file.
 
     Raises:
-        InvalidArgumentError: It does not compile; the message names the line.
+        InvalidArgumentError: It does not compile, and the message names the line; or
+            it is larger than 8 MiB.
     """
+    if path.stat().st_size > _MAX_BYTES:
+        raise InvalidArgumentError(
+            f"{path.name} has more than {_MAX_BYTES >> 20} MiB of source: keep data in "
+            "a file of its own"
+        )
     source = path.read_bytes()
     try:
         with warnings.catch_warnings():
@@ -75,6 +83,11 @@ def parse(path: Path) -> ast.Module:
     except ValueError as error:
         raise InvalidArgumentError(
             f"{path.name} is no Python source ({error}): give a text file"
+        ) from error
+    # The two ways in which a tree gets too deep for CPython.
+    except (RecursionError, MemoryError) as error:
+        raise InvalidArgumentError(
+            f"{path.name} nests too deeply to be compiled: divide its expressions"
         ) from error
 
 
