@@ -1,0 +1,123 @@
+"""The distributions of this Python environment, and the modules they provide."""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+
+from homeport.worker import distributions
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Distribution:
+    """One that is installed.
+
+    Attributes:
+        name: Normalized, as in "scikit-learn".
+        version: The public one: "2.13.0" for "2.13.0+cpu".
+    """
+
+    name: str
+    version: str
+
+
+class Installed:
+    """What is installed, looked at when it is first asked for.
+
+    Args:
+        search_path: Folders to look in; None means those of this interpreter.
+    """
+
+    def __init__(self, search_path: Sequence[str] | None = None) -> None:
+        self._search_path = list(sys.path if search_path is None else search_path)
+
+    def provider(self, module: str) -> Distribution | None:
+        """Return the distribution that provides a module, None if none does.
+
+        Of several that share a namespace (`google.*`) it is the one whose files come
+        closest to the module; of several with the same module the best known one.
+        """
+        top = module.partition(".")[0]
+        found = self._by_module.get(top, ())
+        if len(found) > 1:
+            found = _closest(found, module)
+        known = distributions.advise(module)
+        ranked = sorted(found, key=lambda one: (_name(one) != known, _name(one)))
+        return _value(ranked[0]) if ranked else None
+
+    def has(self, name: str) -> bool:
+        """Tell whether a distribution is installed."""
+        normalized = distributions.normalize(name)
+        return any(_name(found) == normalized for found in self._found)
+
+    @functools.cached_property
+    def _found(self) -> Sequence[metadata.Distribution]:
+        # Of two with one name, the first on the path is the one imported.
+        first: dict[str, metadata.Distribution] = {}
+        for found in metadata.distributions(path=self._search_path):
+            if found.name:  # a broken one has none
+                first.setdefault(_name(found), found)
+        return tuple(first.values())
+
+    @functools.cached_property
+    def _by_module(self) -> Mapping[str, tuple[metadata.Distribution, ...]]:
+        by_module: dict[str, tuple[metadata.Distribution, ...]] = {}
+        for found in self._found:
+            for top in _top_modules(found):
+                by_module[top] = (*by_module.get(top, ()), found)
+        return by_module
+
+
+def _top_modules(found: metadata.Distribution) -> set[str]:
+    tops = {path.partition("/")[0] for path in _python_files(found)}
+    named = (found.read_text("top_level.txt") or "").split()
+    return {top.partition(".")[0] for top in tops} | set(named)
+
+
+def _python_files(found: metadata.Distribution) -> Iterator[str]:
+    """Yield what can be imported; `files` would make an object of every line."""
+    for line in (found.read_text("RECORD") or "").splitlines():
+        path = line.partition(",")[0]
+        if path.endswith((".py", ".so", ".pyd")) and not path.startswith(("..", "/")):
+            yield path
+
+
+def _closest(
+    found: Sequence[metadata.Distribution], module: str
+) -> tuple[metadata.Distribution, ...]:
+    depths = [_depth(one, module) for one in found]
+    return tuple(
+        one for one, depth in zip(found, depths, strict=True) if depth == max(depths)
+    )
+
+
+def _depth(found: metadata.Distribution, module: str) -> int:
+    """Return how many parts of a module's name the distribution's files follow."""
+    parts = module.split(".")
+    return max(
+        (_shared(_module_of(path), parts) for path in _python_files(found)), default=0
+    )
+
+
+def _module_of(path: str) -> Sequence[str]:
+    *folders, name = path.split("/")
+    stem = name.partition(".")[0]
+    return folders if stem == "__init__" else (*folders, stem)
+
+
+def _shared(left: Sequence[str], right: Sequence[str]) -> int:
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _name(found: metadata.Distribution) -> str:
+    return distributions.normalize(found.name)
+
+
+def _value(found: metadata.Distribution) -> Distribution:
+    return Distribution(_name(found), found.version.partition("+")[0])
