@@ -39,9 +39,7 @@ class Installed:
         closest to the module; of several with the same module the best known one.
         """
         top = module.partition(".")[0]
-        found = self._by_module.get(top, ())
-        if len(found) > 1:
-            found = _closest(found, module)
+        found = _closest(self._by_module.get(top, ()), module)
         known = distributions.advise(module)
         ranked = sorted(found, key=lambda one: (_name(one) != known, _name(one)))
         return _value(ranked[0]) if ranked else None
@@ -86,33 +84,31 @@ def _python_files(found: metadata.Distribution) -> Iterator[str]:
 def _closest(
     found: Sequence[metadata.Distribution], module: str
 ) -> tuple[metadata.Distribution, ...]:
-    depths = [_depth(one, module) for one in found]
-    return tuple(
-        one for one, depth in zip(found, depths, strict=True) if depth == max(depths)
-    )
+    """Return those that provide most of a module's name, none if all provide nothing.
+
+    Folders alone are nothing: `google` belongs to everybody.
+    """
+    depths = [_depth(one, module.split(".")) for one in found]
+    most = max(depths, default=0)
+    pairs = zip(found, depths, strict=True)
+    return tuple(one for one, depth in pairs if depth == most > 0)
 
 
-def _depth(found: metadata.Distribution, module: str) -> int:
-    """Return how many parts of a module's name the distribution's files follow."""
-    parts = module.split(".")
-    return max(
-        (_shared(_module_of(path), parts) for path in _python_files(found)), default=0
-    )
+def _depth(found: metadata.Distribution, parts: Sequence[str]) -> int:
+    """Return how many parts of a module's name are modules of the distribution."""
+    files = [_module_of(path) for path in _python_files(found)]
+    if not files:
+        return 1  # installed without a list of its files
+    if any(here[: len(parts)] == parts for here in files):
+        return len(parts)
+    above = (here for here in files if here == parts[: len(here)])
+    return max(map(len, above), default=0)
 
 
-def _module_of(path: str) -> Sequence[str]:
+def _module_of(path: str) -> list[str]:
     *folders, name = path.split("/")
     stem = name.partition(".")[0]
-    return folders if stem == "__init__" else (*folders, stem)
-
-
-def _shared(left: Sequence[str], right: Sequence[str]) -> int:
-    count = 0
-    for one, other in zip(left, right, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+    return folders if stem == "__init__" else [*folders, stem]
 
 
 def _name(found: metadata.Distribution) -> str:

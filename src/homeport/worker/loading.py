@@ -10,6 +10,11 @@ from typing import Final
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.worker import distributions, places
 
+OFFERED: Final = (
+    "Homeport brings BaseHandler, VisionHandler, ImageClassifier, Context and "
+    "ts.utils.util: subclass BaseHandler and keep the rest in your own file"
+)
+"""What to do about a part of `ts` that there is not."""
 _OURS: Final = str(pathlib.Path(__file__).parent)
 
 
@@ -139,11 +144,7 @@ def _cause_and_remedy(
 def _missing_module(name: str, model_dir: pathlib.Path) -> str:
     top = name.partition(".")[0]
     if top == "ts":
-        return (
-            "Homeport brings BaseHandler, VisionHandler, ImageClassifier, Context "
-            "and ts.utils.util: subclass BaseHandler and keep the rest in your own "
-            "file."
-        )
+        return f"{OFFERED}."
     if top != name and _is_in_archive(top, model_dir):
         return f"Add the file of {name} to the archive with --extra-files."
     package = distributions.advise(name)

@@ -42,6 +42,16 @@ def refuse_handler(name: str) -> loading.LoadRefusedError:
     )
 
 
+def offers(module: str) -> bool:
+    """Tell whether `module`, such as ts.context, is one of those answered."""
+    return module in _MODULES
+
+
+def is_package(module: str) -> bool:
+    """Tell whether `module` is one whose members are modules too."""
+    return module in _PACKAGES
+
+
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds and makes the modules of `_MODULES`."""
 

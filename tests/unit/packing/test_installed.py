@@ -29,6 +29,12 @@ from site_packages import install
             "cv2", Distribution("opencv-python-headless", "5.0.0"), id="twice there"
         ),
         pytest.param("seaborn", None, id="not there"),
+        pytest.param("google.cloud.bigquery", None, id="not in the namespace"),
+        pytest.param(
+            "google.cloud.storage.Client",
+            Distribution("google-cloud-storage", "3.1.0"),
+            id="an attribute",
+        ),
         pytest.param("numpy_", None, id="almost there"),
     ],
 )

@@ -30,11 +30,13 @@ class Pickled:
         root: The outermost object: a class or function by its full name, "dict", or ""
             for another plain value.
         imports: Every class and function it names, sorted.
+        modules: Where those are from, sorted.
         strings: Every text in it.
     """
 
     root: str
     imports: tuple[str, ...]
+    modules: tuple[str, ...]
     strings: frozenset[str]
 
     @property
@@ -76,7 +78,10 @@ def _read(stream: io.BytesIO) -> Pickled:
     for opcode, argument, _ in pickletools.genops(stream):
         reader.step(opcode.name, argument)
     return Pickled(
-        reader.root or "", tuple(sorted(reader.imports)), frozenset(reader.strings)
+        root=reader.root or "",
+        imports=tuple(sorted(reader.imports)),
+        modules=tuple(sorted(reader.modules)),
+        strings=frozenset(reader.strings),
     )
 
 
@@ -86,6 +91,7 @@ class _Reader:
     def __init__(self) -> None:
         self.root: str | None = None
         self.imports: set[str] = set()
+        self.modules: set[str] = set()
         self.strings: set[str] = set()
         self._texts: list[str] = ["", ""]
         self._memo: dict[int, str] = {}
@@ -108,13 +114,17 @@ class _Reader:
     def _make(self, name: str, argument: object) -> None:
         made = ""
         if name in {"GLOBAL", "INST"}:
-            made = ".".join(str(argument).split(" ", 1))
+            made = self._import(*str(argument).split(" ", 1))
         elif name == "STACK_GLOBAL":
-            made = ".".join(self._texts)
-        if made:
-            self.imports.add(made)
+            made = self._import(*self._texts)
         if self.root is None and name not in _SILENT:
             self.root = "dict" if name in _DICTIONARIES else made
+
+    def _import(self, module: str, name: str = "") -> str:
+        made = f"{module}.{name}"
+        self.modules.add(module)
+        self.imports.add(made)
+        return made
 
 
 def _is_plain(name: str) -> bool:
