@@ -19,6 +19,7 @@ from homeport.registry.catalog import Catalog
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Target, Uploads
 from homeport.resources.bucket import NewObject
 from homeport.resources.listing import ListQuery, PageTokens
@@ -95,6 +96,9 @@ class Rooms:
         self.pager = Pager(PageTokens(b"secret"))
         self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
+        self.transfers = Transfers(
+            self.database, self.blobs, self.operations, now, new_id
+        )
         self.uploads = Uploads(
             self.database, self.artifacts, self.operations, now, new_id
         )

@@ -18,9 +18,16 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from homeport import telemetry
-from homeport.api import endpoints, health, locations, models, operations
+from homeport.api import (
+    endpoints,
+    health,
+    locations,
+    models,
+    operations,
+    transfers,
+)
 from homeport.cli import main
-from homeport.edge import codec, messages
+from homeport.edge import codec, messages, messages_transfers
 from homeport.settings import Settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -156,6 +163,7 @@ VERTEX_ROUTES = [
     *routes_of(models.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(endpoints.router(typing.cast("typing.Any", None))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(transfers.router(typing.cast("typing.Any", None))),
     *routes_of(locations.router(typing.cast("typing.Any", None))),
 ]
 OWN_ROUTES = routes_of(health.router(*typing.cast("typing.Any", (None, None, None))))
@@ -175,7 +183,8 @@ def fields_without_effect() -> list[str]:
     """Return every field that is accepted, returned and has no effect."""
     return [
         name
-        for _, message in inspect.getmembers(messages, inspect.isclass)
+        for module in (messages, messages_transfers)
+        for _, message in inspect.getmembers(module, inspect.isclass)
         if issubclass(message, codec.Message)
         for name, field in message.model_fields.items()
         # `Kept` alone is free JSON.

@@ -44,6 +44,7 @@ from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
+from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.resources.listing import PageTokens
 from homeport.serving.endpoints import Endpoints
@@ -239,6 +240,7 @@ async def _application(
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
         uploads=Uploads(database, artifacts, operations, _now, _new_id),
+        transfers=Transfers(database, blobs, operations, _now, _new_id),
         operations=operations,
         locations=Locations(database),
         endpoints=endpoints,

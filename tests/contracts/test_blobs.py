@@ -239,3 +239,23 @@ def test_starting_twice_keeps_blobs(blobs: Blobs, directory: pathlib.Path) -> No
     shutil.rmtree(directory / "partial")
 
     assert read(started(directory), HELLO.sha256) == b"hello"
+
+
+def test_a_blob_is_measured(blobs: Blobs) -> None:
+    put(blobs, b"hello")
+
+    assert blobs.measure(HELLO.sha256) == HELLO
+
+
+def test_a_blob_that_changed_is_not_measured(
+    blobs: Blobs, directory: pathlib.Path
+) -> None:
+    put(blobs, b"hello")
+    (blob,) = (path for path in directory.rglob("*") if path.is_file())
+    blob.chmod(0o600)
+    blob.write_bytes(b"jello")
+
+    with pytest.raises(DataLossError, match="have changed"):
+        blobs.measure(HELLO.sha256)
+    with pytest.raises(DataLossError):
+        blobs.measure("0" * 64)

@@ -650,6 +650,9 @@ class FullBlobs:
     def open(self, sha256: str) -> BinaryIO:
         raise AssertionError(sha256)
 
+    def measure(self, sha256: str) -> Content:
+        raise AssertionError(sha256)
+
     def delete(self, sha256: str, *, unused_since: dt.datetime) -> bool:
         raise AssertionError(sha256, unused_since)
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import homeport
 from homeport.api import endpoints as endpoint_routes
-from homeport.api import health, locations, models
+from homeport.api import health, locations, models, transfers
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
@@ -22,6 +22,7 @@ from homeport.errors import Code, HomeportError
 from homeport.registry.catalog import Catalog
 from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
+from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.reconciler import Reconciler
@@ -39,6 +40,7 @@ class Verbs:
 
     catalog: Catalog
     uploads: Uploads
+    transfers: Transfers
     operations: Operations
     locations: Locations
     endpoints: Endpoints
@@ -115,6 +117,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(operations, prefix=version)
         app.include_router(places, prefix=version)
     for version in ("/v1", "/v1beta1"):
+        app.include_router(transfers.router(verbs.transfers), prefix=version)
         app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
         app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))

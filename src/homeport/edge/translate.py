@@ -22,6 +22,7 @@ from homeport.errors import InvalidArgumentError
 from homeport.resources import images
 from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
 from homeport.resources.model import (
+    EXPORT_FORMAT,
     ContainerSpec,
     EnvironmentVariable,
     ModelPatch,
@@ -31,9 +32,8 @@ from homeport.resources.model import (
 from homeport.resources.names import ModelName, Parent
 
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
-# Model.ExportFormat.id (aiplatform v1): uploaded by the user, exported as it came.
 _EXPORT_FORMAT: Final = ExportFormat(
-    id="custom-trained", exportable_contents=("ARTIFACT",)
+    id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
 
 

@@ -102,6 +102,20 @@ def set_findings(
     )
 
 
+def set_copied_from(
+    transaction: Transaction, name: ModelName, source: ModelName
+) -> None:
+    """Write of which version the version `name` is a copy."""
+    transaction.execute(
+        model_versions.update()
+        .where(
+            of_model(model_versions, name),
+            model_versions.c.version_id == int(name.version),
+        )
+        .values(copied_from=str(source))
+    )
+
+
 def get_lock(transaction: Transaction, name: ModelName) -> str:
     """Return the lock of the version with this id, "" for none."""
     lock: str | None = transaction.scalar(

@@ -165,6 +165,8 @@ model_versions: Final = sa.Table(
     sa.Column("torchserve", sa.JSON, nullable=False, server_default="{}"),
     # Requirements text; "" for the server's own environment.
     sa.Column("lock", sa.Text, nullable=False, server_default=""),
+    # The full name of the version it is a copy of, "" for none.
+    sa.Column("copied_from", sa.String, nullable=False, server_default=""),
     sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
 )
 
@@ -215,6 +217,44 @@ version_checks: Final = sa.Table(
     sa.Column("report", sa.Text, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+)
+
+evaluations: Final = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("evaluation_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, nullable=False),
+    sa.Column("display_name", sa.String, nullable=False),
+    sa.Column("metrics_schema_uri", sa.String, nullable=False),
+    # What else was imported, in wire JSON.
+    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, *_VERSION_KEY),
+)
+
+_EVALUATION_KEY: Final = (*_MODEL_KEY, "evaluation_id")
+
+evaluation_slices: Final = sa.Table(
+    "evaluation_slices",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("evaluation_id", sa.String, primary_key=True),
+    sa.Column("slice_id", sa.String, primary_key=True),
+    sa.Column("metrics_schema_uri", sa.String, nullable=False),
+    # What else was imported, in wire JSON.
+    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("create_time", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(
+        _EVALUATION_KEY,
+        tuple(f"evaluations.{column}" for column in _EVALUATION_KEY),
+        ondelete="CASCADE",
+    ),
 )
 
 endpoints: Final = sa.Table(
@@ -279,6 +319,13 @@ deployed_models: Final = sa.Table(
         _VERSION_REFERENCE,
     ),
     sa.Index(None, *_ENDPOINT_KEY),
+    sa.Index(
+        "ix_deployed_models_version",
+        "model_project",
+        "model_location",
+        "model_id",
+        "version_id",
+    ),
 )
 
 operations: Final = sa.Table(

@@ -255,6 +255,9 @@ def _read(
                     (EndpointName.parse(endpoint), deployed_id)
                     for deployed_id, endpoint in sorted(own[_DEPLOYED].items())
                 ),
+                copied_from=(
+                    ModelName.parse(row.copied_from) if row.copied_from else None
+                ),
                 torchserve=TorchServeWords(**row.torchserve),
             )
         )

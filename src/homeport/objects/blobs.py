@@ -94,6 +94,13 @@ class Blobs(Protocol):
             DataLossError: No such blob.
         """
 
+    def measure(self, sha256: str) -> Content:
+        """Return the size and digests of a blob, read through.
+
+        Raises:
+            DataLossError: No such blob, or its bytes are not those that were kept.
+        """
+
     def delete(self, sha256: str, *, unused_since: dt.datetime) -> bool:
         """Remove a blob unless it was written (again) since; tell whether it went."""
 
@@ -167,6 +174,23 @@ class FileBlobs:
                 f"the bytes of sha256 {sha256} are gone from the data directory: "
                 "restore it from a backup, or upload them again"
             ) from error
+
+    def measure(self, sha256: str) -> Content:
+        """Return the size and digests of a blob, read through.
+
+        Raises:
+            DataLossError: No such blob, or its bytes are not those that were kept.
+        """
+        digests = _Digests()
+        with self.open(sha256) as file:
+            while block := file.read(_BLOCK_BYTES):
+                digests.update(block)
+        content = digests.content()
+        if content.sha256 != sha256:
+            raise DataLossError(
+                f"the bytes kept as {sha256} have changed: send them again"
+            )
+        return content
 
     def delete(self, sha256: str, *, unused_since: dt.datetime) -> bool:
         """Remove a blob unless it was written (again) since; tell whether it went."""

@@ -119,7 +119,7 @@ class Uploads:
             target.parent, target.model_id or self._new_id()
         )
         with self._database.transaction() as transaction:
-            _check_target(transaction, target, name)
+            check_target(transaction, target, name)
             operation = self._operations.promise(
                 transaction,
                 OperationKind.UPLOAD_MODEL,
@@ -159,7 +159,7 @@ class Uploads:
         spec: VersionSpec,
         found: _Found,
     ) -> Result:
-        _check_target(transaction, target, name)
+        check_target(transaction, target, name)
         now = self._now()
         aliases = set(spec.aliases)
         if target.parent_model is None:
@@ -217,7 +217,20 @@ def _check_variable(variable: EnvironmentVariable) -> None:
         )
 
 
-def _check_target(transaction: Transaction, target: Target, name: ModelName) -> None:
+def check_target(transaction: Transaction, target: Target, name: ModelName) -> None:
+    """Refuse a target that is not there, or is taken.
+
+    Args:
+        transaction: The one that writes, or an earlier one.
+        target: Where a version shall go.
+        name: The model that means.
+
+    Raises:
+        InvalidArgumentError: `parent_model` names a version.
+        FailedPreconditionError: `parent_model` and `model_id` at once.
+        NotFoundError: The parent model is not there.
+        AlreadyExistsError: The new model's id is taken.
+    """
     exists = model_rows.model_exists(transaction, name)
     if target.parent_model is not None and name.version:
         raise InvalidArgumentError(

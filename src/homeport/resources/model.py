@@ -12,6 +12,8 @@ from homeport.resources.torchserve import TorchServeWords
 
 MAX_DISPLAY_NAME = 128  # UTF-8 characters; aiplatform v1 model.proto
 MAX_LABEL = 64  # code points, for keys and values alike
+# Model.ExportFormat.id (aiplatform v1): what a user uploaded, exported as it came.
+EXPORT_FORMAT: Final = "custom-trained"
 _LABEL_RE: Final = re.compile(r"[\w-]{0,64}")
 
 
