@@ -51,6 +51,19 @@ class ConflictError(FailedPreconditionError):
     """Two requirements cannot both be had."""
 
 
+class NoWheelError(FailedPreconditionError):
+    """A package has no wheel that can be installed here.
+
+    Args:
+        message: For people.
+        package: Which, with its version where uv named one.
+    """
+
+    def __init__(self, message: str, package: Requirement) -> None:
+        super().__init__(message)
+        self.package = package
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Story:
     """What uv said, in one line, without its hints; and for which Python and place."""
@@ -159,9 +172,10 @@ def _tell_python(story: _Story) -> HomeportError | None:
 
 def _tell_no_wheel(story: _Story) -> HomeportError | None:
     for (who,) in story.wanted(_NO_WHEEL_RE):
-        return FailedPreconditionError(
+        return NoWheelError(
             f"{_named(who)} has no wheel for {story.target}: choose a version that "
-            "has one, or allow building it from source with --allow-build"
+            "has one, or allow building it from source with --allow-build",
+            who,
         )
     return None
 

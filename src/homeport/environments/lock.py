@@ -4,13 +4,14 @@ Nothing is installed and nothing of a package is run, unless building is allowed
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -18,8 +19,8 @@ from packaging.utils import canonicalize_name
 
 from homeport.archive import lockfile
 from homeport.archive.lockfile import PATH, Lock, Pin, parse
-from homeport.environments import explanation, uvtool
-from homeport.environments.explanation import ConflictError
+from homeport.environments import explanation, standins, uvtool
+from homeport.environments.explanation import ConflictError, NoWheelError
 from homeport.errors import (
     FailedPreconditionError,
     HomeportError,
@@ -77,7 +78,7 @@ def resolve(
         _check(line)
     terms = () if allow_build else ("--only-binary", ":all:")
     question = _Question(terms, timeout_s, on_line)
-    pins = question.ask(wanted, ()) if wanted else ()
+    pins = _answer(question, wanted) if wanted else ()
     pins = _join(question, wanted, if_they_fit, pins)
     return lockfile.make(_python(), sysconfig.get_platform(), pins)
 
@@ -110,11 +111,21 @@ class _Question:
     timeout_s: float
     on_line: Callable[[str], None]
 
-    def ask(self, wanted: Sequence[str], fixed: Sequence[Pin]) -> tuple[Pin, ...]:
-        """Return what `wanted` needs, with those packages at those versions."""
+    def ask(
+        self,
+        wanted: Sequence[str],
+        fixed: Sequence[Pin],
+        absent: Sequence[Requirement] = (),
+    ) -> tuple[Pin, ...]:
+        """Return what `wanted` needs, with those packages at those versions.
+
+        Those that are `absent` are taken for there.
+        """
         with tempfile.TemporaryDirectory(prefix="homeport-lock-") as folder:
             place = pathlib.Path(folder)
             _write(place / "requirements.in", wanted)
+            for one in absent:
+                standins.make(place / "stand-ins", one)
             _write(place / "fixed.txt", [f"{pin.name}=={pin.version}" for pin in fixed])
             outcome = uvtool.run(
                 (
@@ -122,6 +133,7 @@ class _Question:
                     *("--constraints", "fixed.txt"),
                     *("--format", "pylock.toml", "--output-file", "pylock.toml"),
                     *("--python", sys.executable),
+                    *(_find_links(place / "stand-ins") if absent else ()),
                     *self.terms,
                 ),
                 directory=place,
@@ -131,6 +143,44 @@ class _Question:
             if outcome.status != 0:
                 raise explanation.explain(outcome, target())
             return _read_pins((place / "pylock.toml").read_text(encoding="utf-8"))
+
+
+def _answer(question: _Question, wanted: Sequence[str]) -> tuple[Pin, ...]:
+    try:
+        return question.ask(wanted, ())
+    except NoWheelError as error:
+        _look_behind(question, wanted, error.package)
+        raise
+
+
+def _look_behind(
+    question: _Question, wanted: Sequence[str], package: Requirement
+) -> None:
+    """Raise the conflict that a package without a wheel hides, if there is one.
+
+    Raises:
+        ConflictError: There is.
+    """
+    absent: list[Requirement] = []
+    while standins.is_pinned(package) and package not in absent:
+        absent.append(package)
+        try:
+            question.ask(wanted, (), absent)
+        except NoWheelError as error:
+            package = error.package
+        except ConflictError:
+            raise
+        except HomeportError:
+            return
+        else:
+            return
+
+
+def _find_links(folder: pathlib.Path) -> Iterator[str]:
+    """Yield the arguments that name `folder` beside the user's own places."""
+    own = uvtool.environment(os.environ).get("UV_FIND_LINKS", "")
+    for place in (*filter(None, own.split(",")), str(folder)):
+        yield from ("--find-links", place)
 
 
 def _join(

@@ -84,6 +84,20 @@ def test_two_requirements_that_do_not_go_together_are_both_named(
     )
 
 
+def test_the_pair_is_named_also_where_this_python_has_no_wheel_of_one(
+    packages: pathlib.Path,
+) -> None:
+    wheels.make(packages, "torch", "1.13.1", tag="cp37-cp37m-manylinux2014_x86_64")
+    wheels.make(packages, "torch", "2.0.0", tag="cp37-cp37m-manylinux2014_x86_64")
+    wheels.make(packages, "torchvision", "0.15.1", needs=["torch==2.0.0"])
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        lock.resolve(["torch==1.13.1", "torchvision==0.15.1"])
+
+    assert "torchvision 0.15.1 needs torch==2.0.0" in refused.value.message
+    assert "torch==1.13.1" in refused.value.message
+
+
 def test_a_conflict_two_packages_deep_names_those_who_disagree(
     packages: pathlib.Path,
 ) -> None:
