@@ -43,7 +43,9 @@ lint: $(VENV)/.dev ## Check form, types and the layers
 
 check: lint test ## What CI runs: lint and test
 
-check-all: check $(VENV)/.dev ## check, and the benchmarks beside their peers (about half an hour)
+check-all: check $(VENV)/.dev ## check, and all that needs the peers (about half an hour)
+	@$(BIN)/python -m pytest -m peers tests/conformance \
+		--conformance-result benchmarks/results/torchserve-conformance.md
 	@$(BIN)/python benchmarks/online.py --output benchmarks/results/online.json
 	@$(BIN)/python benchmarks/second_version.py --output benchmarks/results/second_version.json
 

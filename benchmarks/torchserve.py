@@ -1,7 +1,7 @@
 """A TorchServe 0.12 of our own: started, given archives, asked, ended.
 
-The benchmarks measure beside it, and tests/peers compare what it answers with what
-Homeport does.
+The benchmarks measure beside it, and tests/conformance compares its answers with
+Homeport's.
 """
 
 import dataclasses
@@ -27,12 +27,14 @@ class TorchServe:
         home: Directory of its own; short, for it holds Unix sockets.
         environment: Where it is installed.
         settings: Further lines of its config.properties.
+        variables: Further variables of its environment and its workers'.
         inference: Where it predicts, once started: `http://host:port`.
     """
 
     home: pathlib.Path
     environment: Environment
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
     inference: str = ""
     _management: str = ""
     _server: processes.Server | None = None
@@ -72,6 +74,7 @@ class TorchServe:
                 "OMP_NUM_THREADS": "1",
                 # The workers are started with the first python on the path.
                 "PATH": f"{self.environment.root / 'bin'}:{os.environ['PATH']}",
+                **self.variables,
             },
         )
         self._server.wait_until_ready(f"{self.inference}/ping")

@@ -1,7 +1,7 @@
 """What TorchServe 0.12 hands a handler for the body of a request.
 
 First the parameters of the request become one dictionary, then a service envelope may
-open it. tests/peers asks a real TorchServe whether this is so.
+open it. tests/conformance asks a real TorchServe whether this is so.
 """
 
 import base64

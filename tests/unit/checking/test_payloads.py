@@ -1,6 +1,6 @@
 """What a handler receives for one request is shown for each way it may come.
 
-That TorchServe really does so is asked of itself, in tests/peers.
+That TorchServe really does so is asked of itself, in tests/conformance.
 """
 
 import json
