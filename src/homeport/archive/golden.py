@@ -75,11 +75,20 @@ def parse(text: bytes) -> Golden:
     request = document.get("request")
     if not isinstance(request, dict):
         raise _invalid('request is missing or no object: give {"instances": [...]}')
+    return expecting(Golden(request), document)
+
+
+def expecting(sample: Golden, document: Mapping[str, Any]) -> Golden:
+    """Return the sample with the predictions and tolerances of a JSON object.
+
+    Raises:
+        InvalidArgumentError: One of them is of the wrong kind.
+    """
     predictions = document.get("predictions")
     if predictions is not None and not isinstance(predictions, list):
         raise _invalid("predictions is no list: give one for each instance")
     return Golden(
-        request,
+        sample.request,
         None if predictions is None else tuple(predictions),
         _number(document, "relativeTolerance", RELATIVE_TOLERANCE),
         _number(document, "absoluteTolerance", ABSOLUTE_TOLERANCE),

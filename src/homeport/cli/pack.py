@@ -4,12 +4,10 @@ import contextlib
 import hashlib
 import os
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 from rich.console import Console
@@ -22,8 +20,11 @@ from rich.progress import (
 )
 
 from homeport.archive import manifest
+from homeport.archive.golden import Golden
+from homeport.cli import signals
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
+from homeport.packing import samples
 from homeport.packing.containers import ArchiveFormat
 from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
@@ -114,6 +115,18 @@ Examples:
     default="python",
     show_default=True,
 )
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path),
+    help='A request that "homeport check" and a deployment predict: JSON '
+    '{"instances": [...]}, or any other file, such as a picture.',
+)
+@click.option(
+    "--expected",
+    type=click.Path(path_type=Path),
+    help='What the sample should be answered with: JSON {"predictions": [...]}; it may '
+    "hold relativeTolerance and absoluteTolerance.",
+)
 @click.option("--description", default="", help="A line for people.")
 @click.option(
     "--trust-pickle",
@@ -137,6 +150,8 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     archive_format: str,
     force: bool,
     runtime: str,
+    sample: Path | None,
+    expected: Path | None,
     description: str,
     trust_pickle: bool,
 ) -> None:
@@ -159,10 +174,11 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         config_file=config_file,
         runtime=runtime,
         description=description,
+        golden=_golden(sample, expected),
         trust_pickle=trust_pickle,
         created_on=packing.source_date(os.environ),
     )
-    with _ending_on_sigterm(), _progress() as on_progress:
+    with signals.ending_on_sigterm(), _progress() as on_progress:
         packed = packing.pack(
             spec,
             export_path,
@@ -194,26 +210,19 @@ def _default_handler(serialized_file: Path | None) -> str:
     return "base_handler"
 
 
+def _golden(sample: Path | None, expected: Path | None) -> Golden | None:
+    if sample is not None:
+        return samples.read(sample, expected)
+    if expected is not None:
+        raise InvalidArgumentError(
+            "--expected is what a sample is answered with: give --sample too"
+        )
+    return None
+
+
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:
     parts = (part.strip() for value in values for part in value.split(","))
     return tuple(part for part in parts if part)
-
-
-@contextlib.contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, with what it wrote removed."""
-
-    def end(*_: object) -> NoReturn:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

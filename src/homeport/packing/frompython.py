@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from homeport.archive import manifest
+from homeport.archive.golden import Golden
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
+from homeport.packing import samples
 from homeport.packing.containers import ArchiveFormat
 from homeport.packing.pack import Packed, PackSpec
 
@@ -34,6 +36,9 @@ class Options(TypedDict, total=False):
         requirements_file: Names and versions.
         config_file: The model's configuration, YAML.
         archive_format: "default", "tgz", "no-archive" or "zip-store".
+        sample_file: A request that is predicted when the archive is checked; for
+            base_handler the `sample` is one by itself.
+        expected_file: What that request should be answered with.
         runtime: "python" or "python3".
         description: For people.
         trust_pickle: A whole pickled module may be packed.
@@ -50,6 +55,8 @@ class Options(TypedDict, total=False):
     requirements_file: StrPath | None
     config_file: StrPath | None
     archive_format: str
+    sample_file: StrPath | None
+    expected_file: StrPath | None
     runtime: str
     description: str
     trust_pickle: bool
@@ -73,7 +80,8 @@ def pack(
         name: The model's; by default that of the saved file, or of the model's class.
         handler: A path to a .py file, `path.py:function`, or base_handler.
         sample: One batch that the model takes: a tensor, or a tuple of one for each
-            argument. It is needed to trace or export.
+            argument. It is needed to trace or export. For base_handler its first two
+            rows and the model's output travel in the archive, for `homeport check`.
         output: The folder for the archive, made if missing.
         **options: See `Options`.
 
@@ -91,15 +99,19 @@ def pack(
                 f"{os.fspath(model)!r} is saved already: leave out sample and how, or "
                 "give the model itself"
             )
-        path = Path(model)
-        return _pack(path, name or path.stem, str(handler), Path(output), options)
+        path, golden = Path(model), _golden_of_files(options)
+        named = name or path.stem
+        return _pack(path, named, str(handler), Path(output), (options, golden))
     _check_how(how)
     with tempfile.TemporaryDirectory(prefix="homeport-pack-") as directory:
         saved, model_file = _save(model, how, sample, Path(directory), options)
         if model_file is not None:
             options.setdefault("model_file", model_file)
+        golden = _golden_of_files(options)
+        if golden is None and str(handler) == "base_handler":
+            golden = _answer(model, sample)
         named = name or type(model).__name__
-        return _pack(saved, named, str(handler), Path(output), options)
+        return _pack(saved, named, str(handler), Path(output), (options, golden))
 
 
 def _save(
@@ -121,6 +133,24 @@ def _save(
     return torchmodels.save(model, how, sample, directory, find_source=not has_source)
 
 
+def _golden_of_files(options: Options) -> Golden | None:
+    sample = _path(options.get("sample_file"))
+    expected = _path(options.get("expected_file"))
+    if sample is not None:
+        return samples.read(sample, expected)
+    if expected is not None:
+        raise InvalidArgumentError(
+            "expected_file is what a sample is answered with: give sample_file too"
+        )
+    return None
+
+
+def _answer(model: object, sample: object) -> Golden | None:
+    from homeport.packing import torchmodels  # noqa: PLC0415  # as in `_save`
+
+    return None if sample is None else torchmodels.answer(model, sample)
+
+
 def _check_how(how: object) -> None:
     known = (None, "trace", "script", "export", "state_dict")
     if how not in known:
@@ -130,8 +160,13 @@ def _check_how(how: object) -> None:
 
 
 def _pack(
-    saved: Path, name: str, handler: str, output: Path, options: Options
+    saved: Path,
+    name: str,
+    handler: str,
+    output: Path,
+    given: tuple[Options, Golden | None],
 ) -> Packed:
+    options, golden = given
     spec = PackSpec(
         model_name=name,
         handler=handler,
@@ -146,6 +181,7 @@ def _pack(
         config_file=_path(options.get("config_file")),
         runtime=options.get("runtime", "python"),
         description=options.get("description", ""),
+        golden=golden,
         trust_pickle=options.get("trust_pickle", False),
         created_on=packing.source_date(os.environ),
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import homeport
-from homeport.archive import manifest, reading
+from homeport.archive import golden, manifest, reading
+from homeport.archive.golden import Golden
 from homeport.archive.manifest import Manifest
 from homeport.errors import InvalidArgumentError
 from homeport.packing import (
@@ -52,6 +53,7 @@ class PackSpec:
         config_file: The model's configuration, YAML.
         runtime: "python" or "python3".
         description: For people.
+        golden: A sample request, and the predictions it should have.
         trust_pickle: The author made the saved model and lets loading it run code. It
             is recorded in the archive, and the worker then unpickles without limits.
         created_on: The date every member and the manifest carry, UTC, kept within
@@ -72,6 +74,7 @@ class PackSpec:
     config_file: Path | None = None
     runtime: str = "python"
     description: str = ""
+    golden: Golden | None = None
     trust_pickle: bool = False
     created_on: dt.datetime = EARLIEST
 
@@ -128,7 +131,7 @@ def pack(
     warnings = _check_files(spec, handler)
     contents = Contents(
         model_name=spec.model_name,
-        documents={manifest.PATH: manifest.serialize(_manifest(spec, handler))},
+        documents=_documents(spec, handler),
         members=_members(spec, handler, target),
         date=_in_range(spec.created_on),
         on_progress=on_progress,
@@ -138,6 +141,14 @@ def pack(
         # Our own reader has the last word: what it refuses is never published.
         size_bytes = reading.check(temporary).archive_bytes
     return Packed(target, size_bytes, warnings)
+
+
+def _documents(spec: PackSpec, handler: Handler) -> dict[str, bytes]:
+    """Return what is made for the archive, by path, the manifest in front."""
+    made = {manifest.PATH: manifest.serialize(_manifest(spec, handler))}
+    if spec.golden is not None:
+        made[golden.PATH] = golden.serialize(spec.golden)
+    return made
 
 
 def source_date(environment: Mapping[str, str]) -> dt.datetime:

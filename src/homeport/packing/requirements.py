@@ -32,17 +32,29 @@ def check(path: Path) -> tuple[str, ...]:
         InvalidArgumentError: The file is not UTF-8, or a line is an option, URL, path
             or no requirement at all; the message names the line by its number.
     """
+    warnings = [
+        _check_line(f"{path.name} line {number}", line)
+        for number, line in _logical_lines(_text(path))
+    ]
+    return tuple(warning for warning in warnings if warning)
+
+
+def read(path: Path) -> tuple[str, ...]:
+    """Return the requirements, each on one line, without comments.
+
+    Raises:
+        InvalidArgumentError: The file is not UTF-8.
+    """
+    return tuple(line for _, line in _logical_lines(_text(path)))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(
             f"{path.name} is not UTF-8 text: save it as UTF-8"
         ) from error
-    warnings = [
-        _check_line(f"{path.name} line {number}", line)
-        for number, line in _logical_lines(text)
-    ]
-    return tuple(warning for warning in warnings if warning)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -6,13 +6,17 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 
+from homeport.archive.golden import Golden
 from homeport.errors import InvalidArgumentError
 
 How = Literal["trace", "script", "export", "state_dict"]
+# Enough to see whether two requests may share a call.
+_SAMPLE_ROWS: Final = 2
+_SAMPLE_NUMBERS: Final = 400_000  # as JSON within what an archive may hold
 
 
 def save(
@@ -48,6 +52,44 @@ def save(
     source = _source_of(type(model)) if how == "state_dict" and find_source else None
     with _evaluating(model), torch.no_grad():
         return _save_module(model, how, sample, directory), source
+
+
+def answer(model: object, sample: object) -> Golden | None:
+    """Return the sample's first two rows as a request, with the model's own answer.
+
+    None where base_handler could not be asked so: several arguments, no batch, rows of
+    very many numbers, an output that is not one finite tensor with a row for each.
+
+    Args:
+        model: As `save` took it.
+        sample: As `save` took it.
+    """
+    arguments = _arguments(sample, "answer")
+    if len(arguments) != 1 or not arguments[0].dim():
+        return None
+    rows = arguments[0][:_SAMPLE_ROWS]
+    if rows.numel() > _SAMPLE_NUMBERS:
+        return None
+    try:
+        output = _output(model, rows)
+        if output is None or output.shape[:1] != rows.shape[:1]:
+            return None
+        return Golden({"instances": rows.tolist()}, tuple(output.tolist()))
+    # The model's own code: it may refuse so few rows.
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _output(model: Any, rows: torch.Tensor) -> torch.Tensor | None:  # noqa: ANN401
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
+        found = model(rows)
+    else:
+        with _evaluating(model), torch.no_grad():
+            found = model(rows)
+    if not isinstance(found, torch.Tensor) or found.is_complex() or not found.dim():
+        return None
+    return found.detach() if bool(found.isfinite().all()) else None
 
 
 def _save_module(
