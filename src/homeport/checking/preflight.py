@@ -19,23 +19,36 @@ from homeport.archive.inventory import Inventory
 from homeport.checking import measuring
 from homeport.checking.course import Course, StageFailedError
 from homeport.checking.report import Measures, Report, Stage, StageName
+from homeport.checking.surroundings import OURS, Builder, Choice, Surroundings
 from homeport.checking.trial import NOT_REACHED, Trial
 from homeport.environments.build import Environments
-from homeport.errors import DataLossError, NotFoundError, ResourceExhaustedError
+from homeport.errors import NotFoundError
 from homeport.worker.replica import ReplicaSpec
 
-DEFAULT_TIMEOUT_S: Final = 120.0
-# Of this machine, whatever the archive is.
-_OURS: Final = (ResourceExhaustedError, DataLossError)
 _NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Settings:
-    environments: Environments
-    scratch_dir: pathlib.Path
-    timeout_s: float
-    on_predictions: Callable[[str], None]
+class Options:
+    """How a checker works.
+
+    Attributes:
+        choice: Which environment archives are checked in.
+        allow_build: Whether packages without a wheel may be built, which runs their
+            code.
+        timeout_s: For each of import, load and prediction.
+        on_line: Receives lines that tell how resolving and building go.
+        on_predictions: Receives the answer to each archive's sample, as JSON.
+    """
+
+    choice: Choice = Choice.AUTO
+    allow_build: bool = False
+    timeout_s: float = 120.0
+    on_line: Callable[[str], None] = lambda _line: None
+    on_predictions: Callable[[str], None] = lambda _text: None
+
+
+DEFAULT_OPTIONS: Final = Options()
 
 
 class Checker:
@@ -44,19 +57,20 @@ class Checker:
     Args:
         environments: Where the environments of locks are.
         scratch_dir: Where workers have their private directories; it is there.
-        timeout_s: For each of import, load and prediction.
-        on_predictions: Receives the answer to each archive's sample, as JSON.
+        options: How it works.
     """
 
     def __init__(
         self,
         environments: Environments,
         scratch_dir: pathlib.Path,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        on_predictions: Callable[[str], None] = lambda _text: None,
+        options: Options = DEFAULT_OPTIONS,
     ) -> None:
-        self._settings = _Settings(environments, scratch_dir, timeout_s, on_predictions)
+        self._options = options
+        self._scratch_dir = scratch_dir
+        self._builder = Builder(
+            environments, options.choice, options.allow_build, options.on_line
+        )
 
     def check(
         self,
@@ -83,52 +97,65 @@ class Checker:
             HomeportError: `read` met a fault of this machine, not of the archive.
         """
         course = Course(on_stage, environment)
-        check = _Check(self._settings, course, environment)
+        check = _Check(course, golden)
         with contextlib.suppress(StageFailedError):
-            check.run(read, golden, server_config)
+            model_dir = check.read(read)
+            check.look_at_imports(model_dir)
+            python = check.prepare(self._builder, model_dir)
+            spec = ReplicaSpec(
+                model_dir,
+                environment,
+                self._options.timeout_s,
+                scratch_dir=self._scratch_dir,
+                python=python,
+                server_config=server_config,
+            )
+            check.try_out(spec, self._options.on_predictions)
         course.end()
         return check.report(archive_bytes)
 
 
 class _Check:
-    """One check under way."""
+    """One check under way: what is known of its archive so far."""
 
-    def __init__(
-        self, settings: _Settings, course: Course, environment: Mapping[str, str]
-    ) -> None:
-        self._settings = settings
+    def __init__(self, course: Course, golden: Golden | None) -> None:
         self._course = course
-        self._environment = environment
+        self._golden = golden
         self._inventory: Inventory | None = None
+        self._surroundings = Surroundings()
         self._trial: Trial | None = None
 
-    def run(
-        self,
-        read: Callable[[], pathlib.Path],
-        golden: Golden | None,
-        server_config: str,
-    ) -> None:
-        with self._course.stage(StageName.READ, (NotFoundError, *_OURS)) as stage:
+    def read(self, read: Callable[[], pathlib.Path]) -> pathlib.Path:
+        with self._course.stage(StageName.READ, (NotFoundError, *OURS)) as stage:
             model_dir = read()
             self._inventory = folder.check(model_dir)
             stage.detail = _summary(self._inventory)
-            sample = golden or _golden_in(model_dir)
+            self._golden = self._golden or _golden_in(model_dir)
+        return model_dir
+
+    def look_at_imports(self, model_dir: pathlib.Path) -> None:
+        del model_dir
         self._course.skip(StageName.IMPORTS, "not looked at")
-        why = "no requirements: Homeport's own environment"
-        self._course.skip(StageName.RESOLVE, why)
-        self._course.skip(StageName.BUILD, why)
-        spec = ReplicaSpec(
-            model_dir,
-            self._environment,
-            self._settings.timeout_s,
-            scratch_dir=self._settings.scratch_dir,
-            server_config=server_config,
-        )
-        self._trial = Trial(self._course, spec, sample, self._settings.on_predictions)
+
+    def prepare(self, builder: Builder, model_dir: pathlib.Path) -> pathlib.Path | None:
+        inventory = self._known_inventory
+        self._surroundings = builder.prepare(self._course, inventory, model_dir)
+        return self._surroundings.python
+
+    def try_out(self, spec: ReplicaSpec, on_predictions: Callable[[str], None]) -> None:
+        trial = Trial(self._course, spec, self._golden, on_predictions)
+        self._trial = trial
+        # asyncio's own loop: a check is no server, and may run in any thread.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(self._trial.run())
+            runner.run(trial.run())
         with self._course.stage(StageName.MEASURE) as stage:
-            stage.detail = measuring.summary(self._trial.measures)
+            stage.detail = measuring.summary(trial.measures)
+
+    @property
+    def _known_inventory(self) -> Inventory:
+        if self._inventory is None:
+            raise RuntimeError("the archive has not been read")
+        return self._inventory
 
     def report(self, archive_bytes: int | None) -> Report:
         """Return what was found so far."""
@@ -142,7 +169,9 @@ class _Check:
                 measures,
                 archive_bytes=archive_bytes,
                 unpacked_bytes=None if inventory is None else inventory.total_bytes,
+                environment_bytes=self._surroundings.size_bytes,
             ),
+            lock=self._surroundings.lock,
         )
 
 

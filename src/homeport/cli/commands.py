@@ -21,6 +21,7 @@ _MODULES: Final = {
     "logs": "homeport.cli.logs",
     "pack": "homeport.cli.pack",
     "inspect": "homeport.cli.inspect",
+    "check": "homeport.cli.check",
 }
 _EPILOG: Final = """\b
 A served model in two commands:

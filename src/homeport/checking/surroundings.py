@@ -1,0 +1,143 @@
+"""The environment an archive is checked in: its own, from its lock, or Homeport's."""
+
+import dataclasses
+import enum
+import pathlib
+from collections.abc import Callable
+from typing import Final
+
+from homeport.archive import lockfile
+from homeport.archive.inventory import Inventory
+from homeport.checking import measuring
+from homeport.checking.course import Course
+from homeport.checking.report import StageName
+from homeport.environments import lock
+from homeport.environments.build import Environments
+from homeport.environments.lock import Lock
+from homeport.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+)
+from homeport.packing import requirements
+
+# Of this machine, whatever the archive is.
+OURS: Final = (ResourceExhaustedError, DataLossError)
+_NONE: Final = "no requirements: it runs in Homeport's own environment"
+
+
+class Choice(enum.StrEnum):
+    """Which environment is wanted.
+
+    `AUTO` is what a deployment does: its own if the archive has requirements.
+    """
+
+    AUTO = "auto"
+    OWN = "own"
+    LOCKED = "locked"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where the worker runs.
+
+    Attributes:
+        python: The interpreter, None for Homeport's own.
+        lock: The text of the lock it was built from, "" for Homeport's own.
+        size_bytes: What it takes on the disk, None for Homeport's own.
+    """
+
+    python: pathlib.Path | None = None
+    lock: str = ""
+    size_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Builder:
+    """Prepares environments.
+
+    Attributes:
+        environments: Where they are.
+        choice: Which one is wanted.
+        allow_build: Whether packages without a wheel may be built.
+        on_line: Receives lines that tell of progress.
+    """
+
+    environments: Environments
+    choice: Choice = Choice.AUTO
+    allow_build: bool = False
+    on_line: Callable[[str], None] = lambda _line: None
+
+    def prepare(
+        self, course: Course, inventory: Inventory, model_dir: pathlib.Path
+    ) -> Surroundings:
+        """Run the stages that resolve and build.
+
+        Raises:
+            StageFailedError: One of them failed.
+            HomeportError: The disk is full, or a package's file is not the locked one.
+        """
+        why = self._why_not(inventory)
+        if why:
+            course.skip(StageName.RESOLVE, why)
+            course.skip(StageName.BUILD, why)
+            return Surroundings()
+        with course.stage(StageName.RESOLVE, OURS) as stage:
+            wanted, origin = self._lock(inventory, model_dir)
+            stage.detail = f"{_packages(wanted)}, {origin}"
+        with course.stage(StageName.BUILD, OURS) as stage:
+            built = self.environments.build(wanted, self.on_line)
+            stage.detail = "it was there" if built.was_there else _packages(wanted)
+        size_bytes = measuring.size_bytes(built.python.parents[1])
+        return Surroundings(built.python, wanted.text, size_bytes)
+
+    def _why_not(self, inventory: Inventory) -> str:
+        """Return why Homeport's own environment it is, "" if it is another."""
+        if self.choice is Choice.OWN:
+            return "asked to run in Homeport's own environment"
+        has_lock = any(one.path == lockfile.PATH for one in inventory.members)
+        has_requirements = has_lock or bool(inventory.manifest.requirements_file)
+        if self.choice is Choice.AUTO and not has_requirements:
+            return _NONE
+        return ""
+
+    def _lock(self, inventory: Inventory, model_dir: pathlib.Path) -> tuple[Lock, str]:
+        """Return the archive's lock, or a new one of its requirements.
+
+        Raises:
+            HomeportError: As `lock.parse` and `lock.resolve`; or it has neither.
+        """
+        if any(one.path == lockfile.PATH for one in inventory.members):
+            found = lock.parse(_read_lock(model_dir / lockfile.PATH))
+            lock.check_target(found)
+            return found, "as locked in the archive"
+        name = inventory.manifest.requirements_file
+        if not name:
+            raise FailedPreconditionError(
+                "the archive has no requirements to build an environment from: pack it "
+                "with --requirements-file, or check it with --environment own"
+            )
+        lines = requirements.read(model_dir / name)
+        resolved = lock.resolve(
+            lines,
+            if_they_fit=lock.WORKER_WISHES,
+            allow_build=self.allow_build,
+            on_line=self.on_line,
+        )
+        return resolved, f"resolved from {name}"
+
+
+def _read_lock(path: pathlib.Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(lockfile.MAX_BYTES + 1)
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"{lockfile.PATH} is no UTF-8 text: pack the archive again"
+        ) from error
+
+
+def _packages(wanted: Lock) -> str:
+    count = len(wanted.pins)
+    return "1 package" if count == 1 else f"{count} packages"

@@ -1,0 +1,198 @@
+"""`homeport check`: does this archive work, in the environment that will be built?"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from homeport.archive import golden as golden_file
+from homeport.archive import mar
+from homeport.archive.golden import Golden
+from homeport.checking import report as reports
+from homeport.checking.preflight import Checker, Options
+from homeport.checking.report import Report
+from homeport.checking.surroundings import Choice
+from homeport.cli import options, signals
+from homeport.cli.checkview import View
+from homeport.environments.build import Environments
+from homeport.errors import InvalidArgumentError, PermissionDeniedError
+from homeport.packing import samples
+
+FAILED: Final = 3
+_EPILOG: Final = """\b
+Examples:
+  homeport check digits.mar
+  homeport check digits.mar --sample request.json --save-predictions expected.json
+  homeport check digits.mar --sample cat.jpg --expected expected.json
+  homeport check digits.mar --json | jq .stages
+
+\b
+Exit codes:
+  0  the archive passed
+  1  it could not be checked, such as a file that is not there or a full disk
+  2  the command was not understood
+  3  the archive failed; the stage, the cause and the remedy are told
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path),
+    help='The request to predict: JSON {"instances": [...]}, or any other file, such '
+    "as a picture, which is sent as one instance. Default: the archive's own.",
+)
+@click.option(
+    "--expected",
+    type=click.Path(path_type=Path),
+    help='What it should be answered with: JSON {"predictions": [...]}. Default: the '
+    "archive's own, for its own sample.",
+)
+@click.option(
+    "--save-predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the answer, to be given with --expected the next time.",
+)
+@click.option(
+    "--environment",
+    type=click.Choice([one.value for one in Choice]),
+    default=Choice.AUTO.value,
+    show_default=True,
+    help="own: that of this command. locked: a clean one from the archive's lock or "
+    "requirements. auto: locked if it has any, as a deployment does.",
+)
+@click.option(
+    "--allow-build",
+    is_flag=True,
+    help="Build packages that have no wheel, which runs their code.",
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=options.variables,
+    help="A variable for the handler; may be repeated.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=Options().timeout_s,
+    show_default=True,
+    help="Seconds for each of import, load and prediction.",
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    show_default="~/.cache/homeport, or below XDG_CACHE_HOME",
+    help="Where built environments are kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def check(  # noqa: PLR0913  # one parameter for each option
+    *,
+    archive: Path,
+    sample: Path | None,
+    expected: Path | None,
+    save_predictions: Path | None,
+    environment: str,
+    allow_build: bool,
+    variables: dict[str, str],
+    timeout: float,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Prove ARCHIVE, a .mar, before it is uploaded.
+
+    Stage by stage: the archive is read as hostile input, its imports are looked at,
+    its requirements resolved and built into a clean environment; there the handler is
+    imported, the model loaded and a sample predicted and compared, alone and together
+    with another, by the same worker that serves. What fails is told with its one cause
+    and what to do.
+    """
+    view = View(as_json=as_json)
+    settings = Options(
+        choice=Choice(environment),
+        allow_build=allow_build,
+        timeout_s=timeout,
+        on_line=view.tell,
+        on_predictions=_keeping(save_predictions),
+    )
+    environments = Environments(
+        (cache_dir or _cache_dir()) / "environments", allow_build=allow_build
+    )
+    golden = _golden(archive, sample, expected)
+    with (
+        signals.ending_on_sigterm(),
+        tempfile.TemporaryDirectory(prefix="homeport-check-") as scratch,
+        view,
+    ):
+        checker = Checker(environments, Path(scratch), settings)
+        laid_out = Path(scratch) / "archive"
+
+        def read() -> Path:
+            mar.extract(archive, laid_out)
+            return laid_out
+
+        report = checker.check(
+            read,
+            golden=golden,
+            environment=variables,
+            archive_bytes=_size_bytes(archive),
+            on_stage=view.show,
+        )
+    _end(report, view)
+
+
+def _end(report: Report, view: View) -> None:
+    if view.as_json:
+        click.echo(reports.to_json(report))
+    else:
+        view.conclude(report)
+    if not report.passed:
+        sys.exit(FAILED)
+
+
+def _golden(archive: Path, sample: Path | None, expected: Path | None) -> Golden | None:
+    """Return the sample that the options give, None for the archive's own."""
+    if sample is not None:
+        return samples.read(sample, expected)
+    if expected is None:
+        return None
+    found = mar.read(archive, {golden_file.PATH}, golden_file.MAX_BYTES)
+    if golden_file.PATH not in found:
+        raise InvalidArgumentError(
+            f"{archive.name} holds no sample that --expected is of: give --sample"
+        )
+    return samples.expect(golden_file.parse(found[golden_file.PATH]), expected)
+
+
+def _keeping(path: Path | None) -> Callable[[str], None]:
+    def keep(text: str) -> None:
+        if path is None:
+            return
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise PermissionDeniedError(
+                f"cannot write {str(path)!r} ({error.strerror}): choose another file "
+                "for --save-predictions"
+            ) from error
+
+    return keep
+
+
+def _cache_dir() -> Path:
+    # XDG Base Directory Specification: a relative path there is invalid.
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
+    return base / "homeport"
+
+
+def _size_bytes(archive: Path) -> int | None:
+    return archive.stat().st_size if archive.is_file() else None

@@ -1,0 +1,106 @@
+"""How a check is shown to people: a line for each stage as it ends, then the result."""
+
+import sys
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from homeport.checking.report import Report, Stage, StageName, Verdict
+
+_NAME_WIDTH: Final = max(len(name) for name in StageName)
+_STYLES: Final = {
+    Verdict.PASSED: "green",
+    Verdict.FAILED: "bold red",
+    Verdict.SKIPPED: "dim",
+}
+_SHOWN_LINE: Final = 100
+
+
+class View:
+    """Shows one check.
+
+    On a terminal the stage that runs is shown as well.
+
+    Args:
+        as_json: The report is printed elsewhere, as JSON: nothing goes to the output.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._console = Console(
+            highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=as_json
+        )
+        self._status = Status(
+            _running(StageName.READ), console=Console(stderr=True, markup=False)
+        )
+        self._watched = sys.stderr.isatty()
+        self._stage = StageName.READ
+
+    def __enter__(self) -> Self:
+        if self._watched:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+
+    def show(self, stage: Stage) -> None:
+        """Show a stage that has ended, and name the next."""
+        seconds = "" if stage.verdict is Verdict.SKIPPED else f"{stage.seconds:8.2f} s"
+        line = Text()
+        line.append(f"{stage.name:{_NAME_WIDTH}}  ")
+        line.append(f"{stage.verdict:7}", style=_STYLES[stage.verdict])
+        line.append(f"{seconds:10}  {_printable(stage.detail)}".rstrip())
+        self._console.print(line)
+        self._name_next(stage.name)
+
+    def tell(self, line: str) -> None:
+        """Show a line of what runs, while it runs."""
+        said = _printable(line)[:_SHOWN_LINE]
+        self._status.update(f"{_running(self._stage)} {said}")
+
+    def conclude(self, report: Report) -> None:
+        """Show what came of it: the cause and the remedy, or what is known now."""
+        print_ = self._console.print
+        failure = report.failure
+        print_()
+        if failure is None:
+            for warning in report.warnings:
+                print_(f"warning: {_printable(warning)}")
+            proof = report.batching
+            print_(f"batching  {proof.verdict}: {_printable(proof.reason)}")
+            print_(Text("passed", style="bold green"))
+            return
+        print_(Text(f"{failure.name} failed", style="bold red"))
+        print_(_printable(failure.cause))
+        if failure.traceback:
+            print_()
+            for line in failure.traceback.rstrip().splitlines():
+                print_(f"  {_printable(line)}")
+        if failure.remedy:
+            print_()
+            print_(f"What to do: {_printable(failure.remedy)}")
+
+    def _name_next(self, ended: StageName) -> None:
+        order = list(StageName)
+        following = order.index(ended) + 1
+        if following < len(order):
+            self._stage = order[following]
+            self._status.update(_running(self._stage))
+
+
+def _running(name: StageName) -> str:
+    return f"{name} ..."
+
+
+def _printable(text: str) -> str:
+    """Return `text` as a terminal only shows it: no control sequence survives."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
