@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
+from databases import Databases
 from servers import Server, running
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Where tests get their databases from."""
+    lent = Databases(tmp_path_factory.mktemp("databases"))
+    yield lent
+    lent.close()
 
 
 @pytest.fixture

@@ -80,14 +80,17 @@ class Clock:
 class Rooms:
     """Registry and what it stands on, on a database of the newest shape.
 
-    A second one on the same directory is a restarted server.
+    A second one on the same directory and rows is a restarted server.
     """
 
-    def __init__(self, directory: pathlib.Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, directory: pathlib.Path, rows_url: str, clock: Clock | None = None
+    ) -> None:
         self.directory = directory
+        self.rows_url = rows_url
         self.clock = clock or Clock()
         now, new_id = self.clock.now, self.clock.new_id
-        self.database = Database(f"sqlite:///{directory / 'rows.sqlite'}")
+        self.database = Database(rows_url)
         self.blobs = FileBlobs(directory / "blobs")
         self.blobs.start()
         self.buckets = Buckets(self.database, self.blobs, now)

@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import sqlite3
 import threading
 from collections.abc import Iterator
 from typing import Final
@@ -11,18 +10,21 @@ import alembic.command
 import alembic.config
 import sqlalchemy as sa
 
-from homeport.errors import FailedPreconditionError, UnavailableError
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnavailableError,
+)
+from homeport.metadata import postgresql, sqlite
 
 Transaction = sa.Connection
 """What the `*_rows` functions work in; open one with `Database.transaction`."""
 
 _MIGRATIONS: Final = pathlib.Path(__file__).parent / "migrations"
-_READ_ONLY: Final = "homeport_read_only"
 _BUSY_TIMEOUT_S: Final = 10.0
-# Writers of this process queue up here instead of polling SQLite's lock, where under
-# load one may find it taken each time it looks.
+# Writers of this process queue up here instead of polling the database's lock, where
+# under load one may find it taken each time it looks.
 _TURN_TIMEOUT_S: Final = 60.0
-_KEPT_CONNECTIONS: Final = 64
 
 
 class DatabaseUnavailableError(UnavailableError):
@@ -33,37 +35,45 @@ class Database:
     """A SQL database of registry rows.
 
     Args:
-        url: A SQLAlchemy URL; `sqlite:///path` is the embedded default.
-        busy_timeout_s: How long SQLite waits for what another process has locked.
+        url: `sqlite:///path`, the embedded default, or `postgresql+psycopg://...`.
+        busy_timeout_s: How long to wait for what another process has locked.
+
+    Raises:
+        InvalidArgumentError: Another kind of URL.
+        FailedPreconditionError: The database's driver is not installed.
     """
 
     def __init__(self, url: str, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
-        self._turn: threading.Lock | None = None
-        if sa.make_url(url).get_backend_name() != "sqlite":
-            self._engine = sa.create_engine(url)
-            return
+        self._url = parse_url(url)
+        self._kind = sqlite if is_embedded(url) else postgresql
+        self._writing, self._reading = self._kind.connect(self._url, busy_timeout_s)
         self._turn = threading.Lock()
-        # Every thread may have one: a thread that waits for a connection could hold
-        # up the one that has the turn to write.
-        self._engine = sa.create_engine(
-            url,
-            poolclass=sa.QueuePool,
-            pool_size=_KEPT_CONNECTIONS,
-            max_overflow=-1,
-            connect_args={"timeout": busy_timeout_s},
-        )
-        sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._held: sa.Connection | None = None
+        self._closed = False
+
+    def hold(self) -> None:
+        """Keep other servers away from a PostgreSQL database until `close`.
+
+        Raises:
+            FailedPreconditionError: Another server has it.
+            DatabaseUnavailableError: It cannot be reached.
+        """
+        if self._kind is postgresql:
+            with self._translated():
+                self._held = postgresql.hold(self._url)
 
     def upgrade(self) -> None:
         """Bring an empty or older database to the newest shape, all or nothing.
 
         Raises:
-            FailedPreconditionError: A newer Homeport has already changed its shape.
+            FailedPreconditionError: A newer Homeport has already changed its shape, or
+                its encoding is not UTF-8.
         """
         config = alembic.config.Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.transaction() as transaction:
+            if self._kind is postgresql:
+                postgresql.check_encoding(transaction)
             config.attributes["connection"] = transaction
             try:
                 alembic.command.upgrade(config, "head")
@@ -77,17 +87,17 @@ class Database:
     def transaction(self) -> Iterator[Transaction]:
         """Yield a transaction that writes: committed at the end, undone on a raise.
 
-        On SQLite it holds the one write lock from its start, so what it read is still
-        true when it writes. Never open one inside another.
+        It holds the one write lock from its start, so what it read is still true when
+        it writes. Never open one inside another.
 
         Raises:
             DatabaseUnavailableError: It is locked, full or cannot be reached.
+            InvalidArgumentError: A text that the database cannot hold.
         """
         with (
-            _translated(),
+            self._translated(),
             self._own_turn(),
-            self._engine.connect() as connection,
-            connection.begin(),
+            self._begun(self._writing) as connection,
         ):
             yield connection
 
@@ -97,21 +107,33 @@ class Database:
 
         Raises:
             DatabaseUnavailableError: It is locked or cannot be reached.
+            InvalidArgumentError: A text that the database cannot hold.
         """
-        engine = self._engine.execution_options(**{_READ_ONLY: True})
-        with _translated(), engine.connect() as connection, connection.begin():
+        with self._translated(), self._begun(self._reading) as connection:
             yield connection
 
     def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
+        """Close every connection, those in use when they are given back."""
+        self._closed = True
+        if self._held is not None:
+            self._held.close()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    @contextlib.contextmanager
+    def _begun(self, engine: sa.Engine) -> Iterator[Transaction]:
+        with engine.connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if self._closed:
+                    # There is no pool any more that would close it.
+                    connection.detach()
 
     @contextlib.contextmanager
     def _own_turn(self) -> Iterator[None]:
-        """Let one writer of this process after the other into SQLite."""
-        if self._turn is None:
-            yield
-            return
+        """Let one writer of this process after the other into the database."""
         if not self._turn.acquire(timeout=_TURN_TIMEOUT_S):
             raise DatabaseUnavailableError(
                 f"the database was busy for {_TURN_TIMEOUT_S:g} s: retry in a moment"
@@ -121,32 +143,53 @@ class Database:
         finally:
             self._turn.release()
 
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.TimeoutError as error:
+            raise DatabaseUnavailableError(
+                "every connection to the database is in use: retry in a moment"
+            ) from error
+        except sa.exc.DataError as error:
+            raise InvalidArgumentError(
+                f"the database cannot hold this text ({_cause(error)})"
+            ) from error
+        except sa.exc.OperationalError as error:
+            if self._kind.is_our_fault(error):
+                raise
+            raise DatabaseUnavailableError(
+                f"the database cannot be used right now ({_cause(error)}): retry in a "
+                "moment, and see that its disk has room"
+            ) from error
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
+
+def parse_url(url: str) -> sa.URL:
+    """Return a database's URL with the driver that Homeport uses.
+
+    Raises:
+        InvalidArgumentError: Neither SQLite's nor PostgreSQL's; says nothing of what
+            the URL holds, which may be a password.
+    """
     try:
-        yield
-    except sa.exc.OperationalError as error:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_ERROR:  # of our SQL, not of the moment
-            raise
-        raise DatabaseUnavailableError(
-            f"the database cannot be used right now ({error.orig}): retry in a moment, "
-            "and see that its disk has room"
-        ) from error
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        parsed = sa.URL.create("unknown")
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"} and parsed.database:
+        return parsed
+    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidArgumentError(
+        "the database URL is none that Homeport knows: expected "
+        "postgresql+psycopg://USER@HOST/NAME or sqlite:///PATH"
+    ) from None
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    del record
-    # SQLAlchemy's advice for SQLite: no implicit BEGIN by the driver, ours instead.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    # As `=` and as PostgreSQL's LIKE.
-    connection.execute("PRAGMA case_sensitive_like=ON")
+def is_embedded(url: str) -> bool:
+    """Tell whether a URL is of SQLite, which lives in this process."""
+    return parse_url(url).get_backend_name() == "sqlite"
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _cause(error: sa.exc.DBAPIError) -> str:
+    """Return the driver's own words, of which libpq has several lines."""
+    return " ".join(str(error.orig).split())

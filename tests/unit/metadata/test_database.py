@@ -12,7 +12,12 @@ import alembic.migration
 import pytest
 import sqlalchemy as sa
 
-from homeport.errors import FailedPreconditionError
+from databases import KINDS, POSTGRESQL, SQLITE, Databases
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from homeport.metadata import (
     check_rows,
     endpoint_rows,
@@ -29,11 +34,28 @@ FORMATS = pathlib.Path(__file__).parents[2] / "formats"
 OLD_ROWS = FORMATS / "database_0001.sql"
 
 
+@pytest.fixture(params=KINDS)
+def url(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path: pathlib.Path
+) -> str:
+    """A database of each kind, without tables."""
+    if request.param == SQLITE:
+        return f"sqlite:///{tmp_path / 'rows.sqlite'}"
+    return databases.create()
+
+
 @pytest.fixture
-def database(tmp_path: pathlib.Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+def database(url: str) -> Iterator[Database]:
+    opened = Database(url)
     yield opened
     opened.close()
+
+
+@contextlib.contextmanager
+def _another_process(url: str) -> Iterator[Database]:
+    other = Database(url)
+    yield other
+    other.close()
 
 
 def _add_artifact(transaction: sa.Connection, digest: str) -> None:
@@ -109,15 +131,11 @@ def test_a_database_of_a_newer_homeport_is_refused_and_left_alone(
         assert version == "9999"
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(
-    database: Database, tmp_path: pathlib.Path
-) -> None:
-    connection = sqlite3.connect(tmp_path / "rows.sqlite")
-    connection.execute("CREATE TABLE operations (stray)")
-    connection.commit()
-    connection.close()
+def test_a_migration_that_fails_leaves_nothing_behind(database: Database) -> None:
+    with database.transaction() as transaction:
+        transaction.exec_driver_sql("CREATE TABLE operations (stray INTEGER)")
 
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(sa.exc.DBAPIError, match="already exists"):
         database.upgrade()
 
     with database.snapshot() as transaction:
@@ -174,11 +192,10 @@ def test_what_a_transaction_read_is_still_true_when_it_writes(rooms: Rooms) -> N
         assert sorted(map(int, _digests(transaction))) == list(range(20))
 
 
-def test_a_writer_waits_its_turn_however_long_sqlite_would(
-    tmp_path: pathlib.Path,
+def test_a_writer_waits_its_turn_however_long_the_database_would(
+    rows_url: str,
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}", busy_timeout_s=0.01)
-    database.upgrade()
+    database = Database(rows_url, busy_timeout_s=0.01)
 
     def add() -> None:
         with database.transaction() as transaction:
@@ -196,20 +213,16 @@ def test_a_writer_waits_its_turn_however_long_sqlite_would(
     database.close()
 
 
-def test_what_another_process_has_locked_is_unavailable(
-    tmp_path: pathlib.Path,
-) -> None:
-    path = tmp_path / "rows.sqlite"
-    database = Database(f"sqlite:///{path}", busy_timeout_s=0.01)
-    database.upgrade()
+def test_what_another_process_has_locked_is_unavailable(rows_url: str) -> None:
+    database = Database(rows_url, busy_timeout_s=0.01)
 
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with (
-            pytest.raises(DatabaseUnavailableError, match="locked"),
-            database.transaction(),
-        ):
-            pass
+    with (
+        _another_process(rows_url) as other,
+        other.transaction(),
+        pytest.raises(DatabaseUnavailableError, match=r"locked|lock timeout"),
+        database.transaction(),
+    ):
+        pass
     with database.transaction() as transaction:
         _add_artifact(transaction, "a")
     database.close()
@@ -236,3 +249,90 @@ def test_references_between_rows_are_enforced(rooms: Rooms) -> None:
         rooms.database.transaction() as transaction,
     ):
         transaction.execute(tables.artifact_files.insert().values(**row))
+
+
+# --- PostgreSQL
+
+
+@pytest.fixture
+def postgresql(databases: Databases, tmp_path: pathlib.Path) -> Iterator[str]:
+    """An empty database of the newest shape."""
+    with databases.lend(POSTGRESQL, tmp_path) as url:
+        yield url
+
+
+def test_every_text_column_is_in_the_order_of_its_bytes(postgresql: str) -> None:
+    database = Database(postgresql)
+
+    with database.snapshot() as transaction:
+        other = transaction.execute(
+            sa.text(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = 'public' AND data_type LIKE 'char%' "
+                "AND collation_name IS DISTINCT FROM 'C'"
+            )
+        ).all()
+
+    assert other == []
+    database.close()
+
+
+def test_a_database_that_a_server_holds_is_refused_to_others(postgresql: str) -> None:
+    first = Database(postgresql)
+    first.hold()
+
+    with _another_process(postgresql) as second:
+        with pytest.raises(FailedPreconditionError, match="another homeport server"):
+            second.hold()
+        first.close()
+        second.hold()
+
+
+def test_a_text_that_postgresql_cannot_hold_is_refused(postgresql: str) -> None:
+    database = Database(postgresql)
+
+    with (
+        pytest.raises(InvalidArgumentError, match="NUL"),
+        database.transaction() as transaction,
+    ):
+        _add_artifact(transaction, "a\0b")
+    database.close()
+
+
+def test_a_connection_that_was_cut_costs_no_request(postgresql: str) -> None:
+    database = Database(postgresql)
+    with database.transaction() as transaction:
+        _add_artifact(transaction, "a")
+    with database.snapshot() as transaction:
+        assert _digests(transaction) == ["a"]
+
+    with _another_process(postgresql) as other, other.transaction() as transaction:
+        transaction.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    with database.transaction() as transaction:
+        _add_artifact(transaction, "b")
+    with database.snapshot() as transaction:
+        assert sorted(_digests(transaction)) == ["a", "b"]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("postgresql://u:hunter2@127.0.0.1:1/x", id="nobody listens"),
+        pytest.param("postgresql+psycopg://u:hunter2@/x?host=/nowhere", id="no socket"),
+        pytest.param("mysql://u:hunter2@host/x", id="another kind"),
+        pytest.param("postgresql+asyncpg://u:hunter2@host/x", id="another driver"),
+        pytest.param("postgresql://u:hunter2@host:port/x", id="no number"),
+        pytest.param("u:hunter2@host/x", id="no URL"),
+        pytest.param("sqlite://", id="nowhere on a disk"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_without_its_password(url: str) -> None:
+    with pytest.raises((UnavailableError, InvalidArgumentError)) as caught:
+        Database(url).upgrade()
+
+    assert "hunter2" not in caught.value.message

@@ -2,14 +2,13 @@
 
 import contextlib
 import datetime as dt
-import pathlib
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from databases import KINDS, Databases
 from homeport.errors import InvalidArgumentError
 from homeport.metadata import model_rows, tables, version_rows
 from homeport.metadata.database import Transaction
@@ -26,14 +25,22 @@ class _UndoneError(Exception):
     """Ends a transaction that is to leave nothing."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=KINDS)
 def stocked(
-    empty_rows: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Rooms]:
     """Four models, created a minute apart; only read."""
     directory = tmp_path_factory.mktemp("stocked")
-    shutil.copy(empty_rows, directory / "rows.sqlite")
-    rooms = Rooms(directory)
+    with databases.lend(request.param, directory) as url:
+        rooms = Rooms(directory, url)
+        _stock(rooms)
+        yield rooms
+        rooms.close()
+
+
+def _stock(rooms: Rooms) -> None:
     for model_id, display_name, labels in (
         ("ant", "Ant 100%", {"env": "prod", "team": "a"}),
         ("bee", "bee_hive", {"env": "dev"}),
@@ -44,8 +51,6 @@ def stocked(
         rooms.clock.advance(minutes=1)
     _label_model(rooms, "bee", team="a")
     _label_model(rooms, "doe", env="dev", owner="me")
-    yield rooms
-    rooms.close()
 
 
 def _label_model(rooms: Rooms, model_id: str, **labels: str) -> None:

@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
-import shutil
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from databases import KINDS, Databases
 from homeport.errors import (
     AlreadyExistsError,
     ConditionNotMetError,
@@ -46,9 +46,9 @@ LONG_AFTER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 class Store:
     """Buckets and uploads on one directory, with a clock that tests move."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, rows_url: str) -> None:
         self.now = T0
-        self.database = Database(f"sqlite:///{directory / 'rows.sqlite'}")
+        self.database = Database(rows_url)
         self.blobs = FileBlobs(directory / "blobs")
         self.blobs.start()
         self.buckets = Buckets(self.database, self.blobs, lambda: self.now)
@@ -73,36 +73,31 @@ class Store:
             query = dataclasses.replace(query, start=page.next_start)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """An empty database, made once: migrations take longer than tests."""
-    path = tmp_path_factory.mktemp("empty") / "rows.sqlite"
-    database = Database(f"sqlite:///{path}")
-    database.upgrade()
-    database.close()
-    return path
-
-
 @contextlib.contextmanager
-def opened(empty: pathlib.Path, directory: pathlib.Path) -> Iterator[Store]:
-    shutil.copy(empty, directory)
-    store = Store(directory)
+def opened(directory: pathlib.Path, rows_url: str) -> Iterator[Store]:
+    store = Store(directory, rows_url)
     store.buckets.create_bucket("models", project="p", location="europe-west4")
     yield store
     store.database.close()
 
 
 @pytest.fixture
-def store(empty: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[Store]:
-    with opened(empty, tmp_path) as made:
+def store(rows_url: str, tmp_path: pathlib.Path) -> Iterator[Store]:
+    with opened(tmp_path, rows_url) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=KINDS)
 def shared(
-    empty: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Store]:
-    with opened(empty, tmp_path_factory.mktemp("shared")) as made:
+    directory = tmp_path_factory.mktemp("shared")
+    with (
+        databases.lend(request.param, directory) as url,
+        opened(directory, url) as made,
+    ):
         yield made
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -340,19 +339,17 @@ def test_an_undeploy_at_the_last_step_of_a_deploy_lets_it_end(rooms: Rooms) -> N
 @contextlib.contextmanager
 def _locked(rooms: Rooms) -> Iterator[None]:
     """Hold the database's write lock as another process does."""
-    path = rooms.directory / "rows.sqlite"
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    other = Database(rooms.rows_url)
+    with other.transaction():
         yield
+    other.close()
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_deploy_is_recorded_as_soon_as_the_database_takes_it(
     rooms: Rooms, caplog: pytest.LogCaptureFixture, *, fails: bool
 ) -> None:
-    impatient = Database(
-        f"sqlite:///{rooms.directory / 'rows.sqlite'}", busy_timeout_s=0.01
-    )
+    impatient = Database(rooms.rows_url, busy_timeout_s=0.01)
     operations = Operations(impatient, rooms.pager, rooms.clock.now, rooms.clock.new_id)
 
     async def scenario() -> None:
@@ -369,10 +366,10 @@ def test_a_deploy_is_recorded_as_soon_as_the_database_takes_it(
                 await until(lambda: "not recorded yet" in caplog.text)
             assert ((await server.ended(promised)).failure is not None) is fails
 
+    rooms.close()
+    # The rooms' own from here on, and closed with them.
     rooms.database, rooms.operations = impatient, operations
     run(scenario)
-    operations.close()
-    impatient.close()
 
 
 def test_one_of_several_replicas_that_fails_fails_the_deploy(rooms: Rooms) -> None:

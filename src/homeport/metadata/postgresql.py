@@ -1,0 +1,140 @@
+"""PostgreSQL: its connections, its write lock, and what its errors mean.
+
+Whoever writes holds one advisory lock from the beginning of the transaction to its
+end, as on SQLite: what a verb has read is still true when it writes, no version id is
+given twice, and there are no deadlocks or serialization failures to be retried.
+Readers neither take it nor wait for it.
+"""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from homeport.errors import FailedPreconditionError
+
+# Advisory locks are numbers, one space of them in each database.
+_WRITING: Final = int.from_bytes(b"homeport")
+_SERVING: Final = _WRITING + 1
+_KEPT_READERS: Final = 16
+_MOST_READERS: Final = 40
+_CONNECT_TIMEOUT_S: Final = 10
+# SQLSTATE classes: no connection; resources; an operator's hand; the system.
+_OF_THE_MOMENT: Final = frozenset({"08", "53", "55", "57", "58"})
+
+
+def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
+    """Return where transactions that write begin, and where snapshots do.
+
+    Each has connections of its own, so that no reader keeps the writer waiting.
+
+    Args:
+        url: `postgresql+psycopg://...`.
+        busy_timeout_s: How long to wait for what another process has locked.
+
+    Raises:
+        FailedPreconditionError: The driver is not installed.
+    """
+    # One of this process writes at a time: `Database` sees to it.
+    writing = _engine(url, pool_size=1, max_overflow=1)
+    reading = _engine(
+        url,
+        isolation_level="REPEATABLE READ",
+        pool_size=_KEPT_READERS,
+        max_overflow=_MOST_READERS - _KEPT_READERS,
+    )
+
+    def prepare_writer(connection: Any, record: object) -> None:  # noqa: ANN401  # psycopg's, not imported
+        del record
+        connection.execute(f"SET lock_timeout = {int(busy_timeout_s * 1000)}")
+        connection.commit()
+
+    def prepare_reader(connection: Any, record: object) -> None:  # noqa: ANN401  # the same
+        del record
+        connection.read_only = True
+
+    sa.event.listen(writing, "connect", prepare_writer)
+    sa.event.listen(writing, "begin", _lock)
+    sa.event.listen(reading, "connect", prepare_reader)
+    return writing, reading
+
+
+def is_our_fault(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether the SQL is wrong, and not the moment."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state is not None and state[:2] not in _OF_THE_MOMENT
+
+
+def check_encoding(transaction: sa.Connection) -> None:
+    """Refuse a database that cannot hold every text.
+
+    Raises:
+        FailedPreconditionError: Its encoding is not UTF-8.
+    """
+    encoding = transaction.scalar(sa.text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise FailedPreconditionError(
+            f"the PostgreSQL database has the encoding {encoding}: make one with "
+            "CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'"
+        )
+
+
+def hold(url: sa.URL) -> sa.Connection:
+    """Return a connection that keeps other servers away for as long as it is open.
+
+    Raises:
+        FailedPreconditionError: Another server has the database.
+    """
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    connection = engine.connect()
+    if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SERVING))):
+        connection.close()
+        raise FailedPreconditionError(
+            "another homeport server uses this database: stop it, or give this one "
+            "another --database-url"
+        )
+    return connection
+
+
+def collate_bytewise(transaction: sa.Connection) -> None:
+    """Give every text column the order of its bytes, whatever the database's own is.
+
+    Lists and prefixes then are in one order everywhere, and an index serves them.
+    """
+    columns = transaction.execute(
+        sa.text(
+            "SELECT table_name, column_name, character_maximum_length AS longest "
+            "FROM information_schema.columns WHERE table_schema = current_schema() "
+            "AND data_type = 'character varying' "
+            "AND collation_name IS DISTINCT FROM 'C'"
+        )
+    ).all()
+    quote = transaction.dialect.identifier_preparer.quote
+    for column in columns:
+        length = f"({column.longest})" if column.longest else ""
+        transaction.exec_driver_sql(
+            f"ALTER TABLE {quote(column.table_name)} ALTER COLUMN "
+            f'{quote(column.column_name)} TYPE VARCHAR{length} COLLATE "C"'
+        )
+
+
+def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQLAlchemy has them
+    try:
+        return sa.create_engine(
+            url,
+            # A restarted database costs no request.
+            pool_pre_ping=True,
+            pool_timeout=_CONNECT_TIMEOUT_S,
+            connect_args={
+                "connect_timeout": _CONNECT_TIMEOUT_S,
+                "client_encoding": "utf8",
+            },
+            **options,
+        )
+    except ImportError as error:
+        raise FailedPreconditionError(
+            "PostgreSQL needs the driver psycopg: pip install 'homeport[postgres]'"
+        ) from error
+
+
+def _lock(connection: sa.Connection) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITING)))
