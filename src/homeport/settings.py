@@ -10,6 +10,8 @@ class Settings:
 
     Attributes:
         data_dir: Everything the server remembers; one server at a time.
+        database_url: Where the rows are, None for SQLite in the data directory; may
+            hold a password.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
         allowed_hosts: Names beside localhost that requests may be addressed to.
@@ -25,6 +27,7 @@ class Settings:
     """
 
     data_dir: pathlib.Path
+    database_url: str | None = dataclasses.field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 8080
     allowed_hosts: tuple[str, ...] = ()

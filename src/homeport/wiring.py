@@ -201,8 +201,7 @@ async def _application(
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
-    database = Database(f"sqlite:///{data_dir / 'homeport.db'}")
-    database.upgrade()
+    database = await asyncio.to_thread(_database, settings)
     blobs = FileBlobs(data_dir / "blobs")
     blobs.start()
     await asyncio.to_thread(_sweep, database, blobs)
@@ -346,6 +345,15 @@ def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
+
+
+def _database(settings: Settings) -> Database:
+    """Return the rows, in their newest shape, for this server alone."""
+    embedded = f"sqlite:///{settings.data_dir / 'homeport.db'}"
+    database = Database(settings.database_url or embedded)
+    database.hold()
+    database.upgrade()
+    return database
 
 
 def _sweep(database: Database, blobs: FileBlobs) -> None:

@@ -32,6 +32,11 @@ the next start.
     show_default=True,
     help="Everything the server remembers; made if missing.",
 )
+@click.option(
+    "--database-url",
+    help="Keep the rows in PostgreSQL: postgresql+psycopg://USER@HOST/NAME. A password "
+    "is better said in the variable: every account can read options.",
+)
 @click.option("--host", default=_DEFAULTS.host, show_default=True)
 @click.option(
     "--port",

@@ -1,5 +1,7 @@
 """An upload makes a new model, or a version of the model that it names; never both."""
 
+import collections
+import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +16,10 @@ from homeport.errors import (
     NotFoundError,
 )
 from homeport.metadata.database import Transaction
+from homeport.registry.paging import PageRequest
 from homeport.registry.upload import Target
 from homeport.resources.bucket import ObjectRef
+from homeport.resources.listing import ListQuery
 from homeport.resources.model import (
     ContainerSpec,
     EnvironmentVariable,
@@ -357,3 +361,24 @@ def test_an_own_image_takes_any_artifact_or_none(rooms: Rooms) -> None:
 
     assert with_artifact.artifact is not None
     assert without.artifact is None
+
+
+def test_versions_uploaded_at_once_get_ids_in_a_row_and_one_default(
+    rooms: Rooms,
+) -> None:
+    model = rooms.register("m").unversioned
+    spec = VersionSpec("m", artifact_uri=URI, aliases=("golden",))
+    target = Target(PARENT, model)
+
+    with concurrent.futures.ThreadPoolExecutor(64) as threads:
+        promised = threads.map(lambda _: rooms.uploads.upload(target, spec), range(64))
+        ended = [rooms.wait(one) for one in promised]
+
+    assert [one.failure for one in ended] == [None] * 64
+    ids = sorted(int(one.result["model_version_id"]) for one in ended)
+    assert ids == list(range(2, 66))
+    query = ListQuery("ListModelVersions", str(model))
+    versions, _ = rooms.catalog.list_versions(model, PageRequest(query))
+    aliases = collections.Counter(alias for one in versions for alias in one.aliases)
+    assert len(versions) == 65
+    assert aliases == {"default": 1, "golden": 1}
