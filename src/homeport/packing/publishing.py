@@ -1,10 +1,14 @@
 """A file or folder that appears whole under its name, or not at all."""
 
 import contextlib
+import fcntl
+import glob
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from homeport.archive import manifest
 from homeport.errors import (
@@ -12,6 +16,11 @@ from homeport.errors import (
     FailedPreconditionError,
     PermissionDeniedError,
 )
+
+_SUFFIX: Final = ".partial"
+_HEX: Final = "[0-9a-f]"
+_REPLACED: Final = "replaced"
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def check_target(target: Path, *, force: bool) -> None:
@@ -36,20 +45,23 @@ def check_target(target: Path, *, force: bool) -> None:
 
 @contextlib.contextmanager
 def appearing_at(target: Path) -> Iterator[Path]:
-    """Yield a free path beside `target` that becomes it at the end, or nothing.
+    """Yield a free path that becomes `target` at the end, or nothing.
 
     What is written there, a file or a folder, takes the place of what was at `target`.
+    It lies in a hidden folder beside `target`, locked while this process lives; what a
+    killed one left there is removed first.
 
     Raises:
         PermissionDeniedError: The folder cannot be written to.
         FailedPreconditionError: The disk is full, or a file stands where the folder
             should be.
     """
-    temporary = _beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _publish(temporary, target)
+        _clear_left(target)
+        with _room_beside(target) as room:
+            yield room / target.name
+            _publish(room, target)
     except PermissionError as error:
         raise PermissionDeniedError(
             f"cannot write to {str(target.parent)!r}: choose another --export-path"
@@ -59,32 +71,57 @@ def appearing_at(target: Path) -> Iterator[Path]:
             f"cannot write {str(target)!r} ({error.strerror}): make room there or "
             "choose another --export-path"
         ) from error
-    finally:
-        _remove(temporary)
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def _publish(room: Path, target: Path) -> None:
+    temporary = room / target.name
     if not target.is_dir():
         temporary.replace(target)
         return
     # No call replaces a folder that is not empty: the old one steps aside first.
-    aside = _beside(target)
+    aside = room / _REPLACED
     target.replace(aside)
     try:
         temporary.replace(target)
     except BaseException:
         aside.replace(target)
         raise
-    _remove(aside)
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+@contextlib.contextmanager
+def _room_beside(target: Path) -> Iterator[Path]:
+    room, lock = _locked_room(target)
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+        os.close(lock)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _locked_room(target: Path) -> tuple[Path, int]:
+    while True:
+        room = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}")
+        room.mkdir()
+        # Until it is locked, another process may take it for left behind.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(room, _DIRECTORY)
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if room.exists():
+                return room, lock
+            os.close(lock)
+
+
+def _clear_left(target: Path) -> None:
+    """Remove what killed processes left; what lives holds its lock."""
+    name = glob.escape(target.name)
+    for left in target.parent.glob(f".{name}.{_HEX * 8}{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            lock = os.open(left, _DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (left / _REPLACED).exists() and not target.exists():
+                    (left / _REPLACED).replace(target)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)

@@ -15,9 +15,14 @@ import zipfile
 import pytest
 
 from homeport.archive import folder, mar, reading, tgz
-from homeport.errors import AlreadyExistsError, InvalidArgumentError
+from homeport.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+)
 from homeport.packing.containers import ArchiveFormat
 from homeport.packing.pack import PackSpec, pack
+from homeport.packing.publishing import appearing_at
 
 HANDLER = "def handle(data, context):\n    return data\n"
 ALL = pytest.mark.parametrize("archive_format", list(ArchiveFormat))
@@ -178,11 +183,8 @@ def test_an_error_leaves_nothing(archive_format: ArchiveFormat) -> None:
     assert list(pathlib.Path("store").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@ALL
-def test_a_signal_leaves_nothing(
-    archive_format: ArchiveFormat, number: signal.Signals
-) -> None:
+def _begun(archive_format: ArchiveFormat) -> "subprocess.Popen[bytes]":
+    """Return a process that writes an archive of 40 GiB into `store`."""
     with pathlib.Path("large.bin").open("wb") as file:
         file.truncate(40 << 30)
     words = "-s large.bin --handler handler.py --model-name m --export-path store"
@@ -195,15 +197,69 @@ def test_a_signal_leaves_nothing(
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + DEADLINE_S
-    while not list(pathlib.Path().glob("store/.*.partial")):
+    while not list(pathlib.Path().glob("store/.*.partial/m*")):
         assert process.poll() is None
         assert time.monotonic() < deadline, "packing never began"
         time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@ALL
+def test_a_signal_leaves_nothing(
+    archive_format: ArchiveFormat, number: signal.Signals
+) -> None:
+    process = _begun(archive_format)
 
     process.send_signal(number)
 
     assert process.wait(DEADLINE_S) != 0
     assert list(pathlib.Path("store").iterdir()) == []
+
+
+@ALL
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    archive_format: ArchiveFormat,
+) -> None:
+    store = pathlib.Path("store")
+    process = _begun(archive_format)
+
+    process.kill()
+    process.wait(DEADLINE_S)
+    assert [path.name[0] for path in store.iterdir()] == ["."]
+    pack(spec(), store, archive_format=archive_format)
+
+    assert [path.name for path in store.iterdir()] == [archive_format.file_name("m")]
+
+
+def test_what_another_process_writes_is_left_alone() -> None:
+    store = pathlib.Path("store")
+    process = _begun(ArchiveFormat.DEFAULT)
+
+    pack(spec(), store)
+
+    assert list(store.glob(".*.partial/m.mar"))
+    process.terminate()
+    process.wait(DEADLINE_S)
+    assert [path.name for path in store.iterdir()] == ["m.mar"]
+
+
+def test_a_folder_that_had_stepped_aside_comes_back() -> None:
+    # As after a kill between the two renames of --force.
+    left = pathlib.Path("store/.m.0123abcd.partial")
+    (left / "replaced").mkdir(parents=True)
+    (left / "replaced/old.txt").write_text("x")
+
+    target = pathlib.Path("store/m")
+
+    with (
+        pytest.raises(FailedPreconditionError, match="as in this test"),
+        appearing_at(target),
+    ):
+        raise OSError(5, "as in this test")
+
+    assert (target / "old.txt").read_text() == "x"
+    assert [path.name for path in target.parent.iterdir()] == ["m"]
 
 
 def test_a_folder_is_replaced_by_force_alone_and_only_if_it_is_an_archive() -> None:
