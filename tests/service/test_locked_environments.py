@@ -15,7 +15,7 @@ from homeport.environments.build import Environments
 from homeport.errors import NotFoundError
 from homeport.serving.local import LocalRuntime
 from homeport.serving.runtime import Launch, Replica
-from homeport.worker.replica import Reply
+from homeport.worker.replica import ReplicaLoadError, Reply
 
 DEADLINE_S = 30.0
 pytestmark = pytest.mark.service
@@ -228,6 +228,24 @@ def test_replicas_that_start_together_share_one_build_which_the_log_tells(
     assert str(tmp_path) not in "\n".join(log)
     built = [path.name for path in (tmp_path / "environments").iterdir()]
     assert built == [wanted.digest]
+
+
+def test_what_the_lock_lacks_is_told_with_what_to_do(
+    tmp_path: pathlib.Path, model: MakeModel
+) -> None:
+    empty = lock.resolve([]).text
+    launch = Launch(model("import pydantic\n"), {}, DEADLINE_S, lock=empty)
+
+    async def scenario() -> None:
+        async with runtime(tmp_path) as engine:
+            with pytest.raises(ReplicaLoadError) as refused:
+                await engine.start(launch, on_log=print, on_room=lambda: None)
+        assert "No module named 'pydantic'" in refused.value.cause
+        assert "list pydantic in the archive's requirements and pack it again" in (
+            refused.value.remedy
+        )
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.usefixtures("index")

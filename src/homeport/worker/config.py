@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.resources.torchserve import TorchServeWords
-from homeport.worker import batching, serverconfig
+from homeport.worker import batching, optional, serverconfig
 from homeport.worker.serverconfig import Envelope, Properties
 
 # Parsing takes seconds for each MB.
@@ -214,9 +214,10 @@ def _yaml(file_name: str) -> Any:  # noqa: ANN401  # an optional module, untyped
         # Deferred: only archives with a config file need it.
         return importlib.import_module("yaml")
     except ModuleNotFoundError as error:
+        remedy = optional.remedy("pyyaml", here="install pyyaml where the server runs")
         raise FailedPreconditionError(
             f"the archive has a config file ({file_name}) and PyYAML is not "
-            "installed: install pyyaml where the server runs"
+            f"installed: {remedy}"
         ) from error
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 _PACKAGE: Final = pathlib.Path(__file__).parents[1]
 _SEEN: Final = ("__init__.py", "errors.py", "resources", "archive", "worker")
+_FOLDER: Final = ".homeport"
 _SCRIPT: Final = """\
 import runpy
 
@@ -19,10 +20,15 @@ runpy.run_module("homeport.worker", run_name="__main__", alter_sys=True)
 
 def lay_out(directory: pathlib.Path) -> pathlib.Path:
     """Make such a folder in `directory` and return it; Python can run it."""
-    made = directory / ".homeport"
+    made = directory / _FOLDER
     package = made / "homeport"
     package.mkdir(parents=True)
     for name in _SEEN:
         (package / name).symlink_to(_PACKAGE / name)
     (made / "__main__.py").write_text(_SCRIPT, encoding="utf-8")
     return made
+
+
+def is_all_there_is() -> bool:
+    """Tell whether this process is a worker in an environment of its model's own."""
+    return _PACKAGE.parent.name == _FOLDER

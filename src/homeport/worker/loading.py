@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
-from homeport.worker import distributions, places
+from homeport.worker import distributions, optional, places
 
 OFFERED: Final = (
     "Homeport brings BaseHandler, VisionHandler, ImageClassifier, Context and "
@@ -148,9 +148,10 @@ def _missing_module(name: str, model_dir: pathlib.Path) -> str:
     if top != name and _is_in_archive(top, model_dir):
         return f"Add the file of {name} to the archive with --extra-files."
     package = distributions.advise(name)
-    listing = (
-        f"list {package} in the archive's requirements and install it where the "
-        "server runs"
+    listing = optional.remedy(
+        package,
+        here=f"list {package} in the archive's requirements and install it where the "
+        "server runs",
     )
     if distributions.is_renamed(name):
         return f"Please {listing}."

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 import torch
 
 from homeport.errors import InvalidArgumentError
-from homeport.worker import handlers, loading
+from homeport.worker import handlers, loading, optional
 from homeport.worker.basehandler import BaseHandler
 from homeport.worker.context import Context
 
@@ -23,7 +23,12 @@ except ModuleNotFoundError as error:
         raise
     raise loading.LoadRefusedError(
         "TorchServe's image handlers decode with Pillow, which is not installed",
-        "Install pillow (the extra homeport[vision]) where the server runs.",
+        "Please "
+        + optional.remedy(
+            "pillow",
+            here="install pillow (the extra homeport[vision]) where the server runs",
+        )
+        + ".",
     ) from error
 
 _IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)

@@ -247,7 +247,12 @@ def _read_safetensors(path: pathlib.Path, device: torch.device) -> object:
     if library is None:
         raise loading.LoadRefusedError(
             f"{path.name} is safetensors, and that package is not installed",
-            "Install homeport[safetensors] where the server runs.",
+            "Please "
+            + optional.remedy(
+                "safetensors",
+                here="install homeport[safetensors] where the server runs",
+            )
+            + ".",
         )
     reader = importlib.import_module("safetensors.torch")
     try:

@@ -191,7 +191,7 @@ def test_without_pillow_the_load_says_what_to_install(
     with pytest.raises(loading.LoadRefusedError, match="Pillow") as caught:
         handler.find(archive)(context)
 
-    assert "Install pillow (the extra homeport[vision])" in caught.value.remedy
+    assert "install pillow (the extra homeport[vision])" in caught.value.remedy
 
 
 class _WithoutPillow:
