@@ -5,6 +5,7 @@ A setting, metric, route, room or dependency that no document tells of fails her
 
 import dataclasses
 import inspect
+import json
 import pathlib
 import re
 import shlex
@@ -26,15 +27,19 @@ from homeport.api import (
     operations,
     transfers,
 )
+from homeport.archive import golden, lockfile, manifest, members
 from homeport.cli import main
 from homeport.edge import codec, messages, messages_transfers
+from homeport.packing.containers import ArchiveFormat
 from homeport.settings import Settings
+from homeport.worker import config
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "homeport"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
 DEPENDENCIES = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8")
+FORMAT = (ROOT / "docs" / "format-mar.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 DOCUMENTS = sorted(
@@ -195,6 +200,67 @@ def fields_without_effect() -> list[str]:
 @pytest.mark.parametrize("field", sorted(set(fields_without_effect())))
 def test_compatibility_tells_each_field_without_effect(field: str) -> None:
     assert f"`{field}`" in COMPATIBILITY
+
+
+# The archive
+
+
+def manifest_keys() -> set[str]:
+    """Return every key of a manifest in which every field says something."""
+    texts: dict[str, typing.Any] = {
+        field.name: "x"
+        for field in dataclasses.fields(manifest.Manifest)
+        if field.type is str
+    }
+    texts["runtime"] = "python"
+    full = manifest.Manifest(**texts, extensions=("x",), trust_pickle=True)
+    document = json.loads(manifest.serialize(full))
+    return {*document, *document["model"]}
+
+
+def test_the_formats_fields_are_those_of_the_manifest() -> None:
+    table = section(FORMAT, "## MANIFEST.json")
+
+    listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+    assert sorted(listed) == sorted(manifest_keys())
+
+
+def test_the_format_tells_its_documents_with_their_limits() -> None:
+    for heading, most_bytes in (
+        ("## MANIFEST.json", manifest.MAX_BYTES),
+        (f"### {golden.PATH}", golden.MAX_BYTES),
+        (f"### {lockfile.PATH}", lockfile.MAX_BYTES),
+    ):
+        assert f"at most {most_bytes >> 20} MiB" in section(FORMAT, heading)
+
+
+def test_the_format_tells_each_form() -> None:
+    table = section(FORMAT, "## Four forms")
+
+    listed = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
+
+    assert set(listed) == {one.value for one in ArchiveFormat}
+
+
+def test_the_format_tells_each_limit() -> None:
+    limits = members.DEFAULT_LIMITS
+
+    told = section(FORMAT, "## Limits")
+
+    assert f"| {limits.max_members:,} |" in told
+    assert f"| {limits.max_total_bytes >> 30} GiB |" in told
+    free_mib = limits.ratio_free_bytes >> 20
+    assert f"| {limits.max_ratio} times, from {free_mib} MiB on |" in told
+    assert f"| {config.MAX_BYTES >> 10} KiB |" in told
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands below a heading, up to the next of its kind or above."""
+    below = text.partition(f"\n{heading}\n")[2]
+    assert below, f"no heading {heading!r}"
+    level = len(heading.split(maxsplit=1)[0])
+    return re.split(rf"^#{{1,{level}}} ", below, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 # Dependencies and rooms
