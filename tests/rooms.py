@@ -16,6 +16,7 @@ from homeport.objects.blobs import FileBlobs
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.evaluations import Evaluations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
@@ -99,6 +100,7 @@ class Rooms:
         self.pager = Pager(PageTokens(b"secret"))
         self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
+        self.evaluations = Evaluations(self.database, self.pager, now, new_id)
         self.transfers = Transfers(
             self.database, self.blobs, self.operations, now, new_id
         )

@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 from homeport import telemetry
 from homeport.api import (
     endpoints,
+    evaluations,
     health,
     locations,
     models,
@@ -29,7 +30,12 @@ from homeport.api import (
 )
 from homeport.archive import golden, lockfile, manifest, members
 from homeport.cli import main
-from homeport.edge import codec, messages, messages_transfers
+from homeport.edge import (
+    codec,
+    messages,
+    messages_evaluations,
+    messages_transfers,
+)
 from homeport.packing.containers import ArchiveFormat
 from homeport.settings import Settings
 from homeport.worker import config
@@ -169,6 +175,7 @@ VERTEX_ROUTES = [
     *routes_of(endpoints.router(typing.cast("typing.Any", None))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(transfers.router(typing.cast("typing.Any", None))),
+    *routes_of(evaluations.router(typing.cast("typing.Any", None))),
     *routes_of(locations.router(typing.cast("typing.Any", None))),
 ]
 OWN_ROUTES = routes_of(health.router(*typing.cast("typing.Any", (None, None, None))))
@@ -188,7 +195,7 @@ def fields_without_effect() -> list[str]:
     """Return every field that is accepted, returned and has no effect."""
     return [
         name
-        for module in (messages, messages_transfers)
+        for module in (messages, messages_evaluations, messages_transfers)
         for _, message in inspect.getmembers(module, inspect.isclass)
         if issubclass(message, codec.Message)
         for name, field in message.model_fields.items()

@@ -40,6 +40,7 @@ from homeport.registry import blob_sweep
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.evaluations import Evaluations
 from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
@@ -240,6 +241,7 @@ async def _application(
         catalog=Catalog(database, operations, pager, _now, _new_id),
         uploads=Uploads(database, artifacts, operations, _now, _new_id),
         transfers=Transfers(database, blobs, operations, _now, _new_id),
+        evaluations=Evaluations(database, pager, _now, _new_id),
         operations=operations,
         locations=Locations(database),
         endpoints=endpoints,

@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import homeport
 from homeport.api import endpoints as endpoint_routes
-from homeport.api import health, locations, models, transfers
+from homeport.api import evaluations, health, locations, models, transfers
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
 from homeport.edge import guard, status
 from homeport.errors import Code, HomeportError
 from homeport.registry.catalog import Catalog
+from homeport.registry.evaluations import Evaluations
 from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
 from homeport.registry.transfers import Transfers
@@ -41,6 +42,7 @@ class Verbs:
     catalog: Catalog
     uploads: Uploads
     transfers: Transfers
+    evaluations: Evaluations
     operations: Operations
     locations: Locations
     endpoints: Endpoints
@@ -118,6 +120,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(places, prefix=version)
     for version in ("/v1", "/v1beta1"):
         app.include_router(transfers.router(verbs.transfers), prefix=version)
+        app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
         app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))

@@ -72,7 +72,7 @@ def _add_writers(routes: APIRouter, operations: Operations) -> None:
 
 
 def _list(operations: Operations, endpoints: Endpoints, request: Request) -> Response:
-    path = _without_version(request).removesuffix("/operations")
+    path = requests.below_version(request).removesuffix("/operations")
     # What a name below it would be parsed to.
     below = OperationName.parse(f"{path}/operations/1")
     page = requests.page_request(request, "ListOperations", path)
@@ -107,13 +107,8 @@ def _made(
 
 
 def _name(request: Request) -> OperationName:
-    path = _without_version(request)
+    path = requests.below_version(request)
     return OperationName.parse(path.removesuffix(":wait").removesuffix(":cancel"))
-
-
-def _without_version(request: Request) -> str:
-    """Return the path behind /v1, /v1beta1 or /ui."""
-    return str(request.url.path.split("/", 2)[2])
 
 
 def _timeout_s(text: str) -> float:

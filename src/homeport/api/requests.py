@@ -31,6 +31,11 @@ def query_value(request: Request, name: str) -> str:
     return values.get(scalars.camel_case(name)) or values.get(name) or ""
 
 
+def below_version(request: Request) -> str:
+    """Return the path behind /v1, /v1beta1 or /ui, which names a resource."""
+    return str(request.url.path.split("/", 2)[2])
+
+
 def page_request(request: Request, method: str, parent: str) -> PageRequest:
     """Return which page of a list the request asks for.
 

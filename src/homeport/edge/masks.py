@@ -28,15 +28,16 @@ def shown(
     if not paths or "*" in paths:
         return tuple(messages)
     wanted = {path.partition(".")[0] for path in paths}
-    fields = message_type.model_fields
+    # By protobuf's name: an attribute that is a word of Python ends in "_".
+    fields = {name.rstrip("_"): name for name in message_type.model_fields}
     unknown = sorted(wanted - fields.keys())
     if unknown:
         raise InvalidArgumentError(
             f"read_mask names {unknown[0]!r}: the fields are {', '.join(fields)}"
         )
     hidden = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in fields.items()
+        attribute: message_type.model_fields[attribute].default
+        for name, attribute in fields.items()
         if name not in wanted
     }
     return tuple(message.model_copy(update=hidden) for message in messages)
