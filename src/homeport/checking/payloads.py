@@ -93,7 +93,8 @@ def read(content: bytes) -> Payload:
     """Return the request that a file's bytes stand for.
 
     JSON with a list of `instances` or of `inputs` is a request already; other JSON is
-    one instance, text one string, and any other file one binary value.
+    one instance, and any other file the instance `{"data": {"b64": ...}}`, as with
+    `--sample`.
 
     Raises:
         InvalidArgumentError: Nothing is there, or `inputs` are no tensors.
@@ -103,9 +104,8 @@ def read(content: bytes) -> Payload:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return Payload(
-            content=content, is_json=False, document=None, instances=[_value(content)]
-        )
+        row = {"data": {"b64": base64.b64encode(content).decode()}}
+        return Payload(content=content, is_json=False, document=None, instances=[row])
     match document:
         case {"instances": [_, *_] as rows}:
             return _json(content, document, rows)
@@ -248,18 +248,12 @@ def _own_type(payload: Payload) -> str:
 
 
 def _raw_type(payload: Payload) -> str:
-    """Return the type of the file sent as bytes, or as text if it is no JSON."""
-    if payload.is_json or isinstance(payload.instances[0], dict):
-        return BINARY
-    return TEXT
-
-
-def _value(content: bytes) -> object:
-    """Return text as a string, and other bytes as JSON can hold them."""
+    """Return the type of the file sent as it is, which is not as JSON."""
     try:
-        return content.decode()
+        payload.content.decode()
     except UnicodeDecodeError:
-        return {"b64": base64.b64encode(content).decode()}
+        return BINARY
+    return BINARY if payload.is_json else TEXT
 
 
 def _text(document: object) -> bytes:

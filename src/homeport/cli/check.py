@@ -12,15 +12,16 @@ import click
 from homeport.archive import golden as golden_file
 from homeport.archive import mar
 from homeport.archive.golden import Golden
+from homeport.checking import payloads
 from homeport.checking import report as reports
 from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report
 from homeport.checking.surroundings import Choice
-from homeport.cli import options, signals
+from homeport.cli import options, payloadview, signals
 from homeport.cli.checkview import View
 from homeport.environments.build import Environments
 from homeport.errors import InvalidArgumentError, PermissionDeniedError
-from homeport.packing import samples
+from homeport.packing import samples, sources
 
 FAILED: Final = 3
 _EPILOG: Final = """\b
@@ -29,6 +30,7 @@ Examples:
   homeport check digits.mar --sample request.json --save-predictions expected.json
   homeport check digits.mar --sample cat.jpg --expected expected.json
   homeport check digits.mar --json | jq .stages
+  homeport check --explain-payload request.json
 
 \b
 Exit codes:
@@ -40,7 +42,7 @@ Exit codes:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("archive", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--sample",
     type=click.Path(path_type=Path),
@@ -93,10 +95,17 @@ Exit codes:
     show_default="~/.cache/homeport, or below XDG_CACHE_HOME",
     help="Where built environments are kept.",
 )
+@click.option(
+    "--explain-payload",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show what a handler receives for this request through Vertex AI, TorchServe "
+    "and KServe, and check nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(  # noqa: PLR0913  # one parameter for each option
     *,
-    archive: Path,
+    archive: Path | None,
     sample: Path | None,
     expected: Path | None,
     save_predictions: Path | None,
@@ -105,6 +114,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
     variables: dict[str, str],
     timeout: float,
     cache_dir: Path | None,
+    explain_payload: Path | None,
     as_json: bool,
 ) -> None:
     """Prove ARCHIVE, a .mar, before it is uploaded.
@@ -115,6 +125,11 @@ def check(  # noqa: PLR0913  # one parameter for each option
     with another, by the same worker that serves. What fails is told with its one cause
     and what to do.
     """
+    if explain_payload is not None:
+        _explain(explain_payload, as_json=as_json)
+        return
+    if archive is None:
+        raise click.UsageError("Missing argument 'ARCHIVE'.")
     view = View(as_json=as_json)
     settings = Options(
         choice=Choice(environment),
@@ -156,6 +171,21 @@ def _end(report: Report, view: View) -> None:
         view.conclude(report)
     if not report.passed:
         sys.exit(FAILED)
+
+
+def _explain(path: Path, *, as_json: bool) -> None:
+    sources.check_file(path, "request")
+    if path.stat().st_size > golden_file.MAX_BYTES:
+        raise InvalidArgumentError(
+            f"request {str(path)!r} has {path.stat().st_size} bytes, the limit is "
+            f"{golden_file.MAX_BYTES}: give fewer or smaller instances"
+        )
+    payload = payloads.read(path.read_bytes())
+    shapes = payloads.explain(payload)
+    if as_json:
+        payloadview.show_json(shapes)
+    else:
+        payloadview.show(path.name, payload, shapes)
 
 
 def _golden(archive: Path, sample: Path | None, expected: Path | None) -> Golden | None:

@@ -74,17 +74,20 @@ def test_rows_of_numbers_are_shown_in_every_shape() -> None:
 def test_a_picture_is_bytes_or_base64_text_by_the_way_it_comes() -> None:
     found = shown(PICTURE)
 
-    assert found["Homeport ENDPOINT:predict json json"] == r"[b'\xff\xd8\x00']"
-    assert found["TorchServe /predictions/MODEL json json"] == r"[b'\xff\xd8\x00']"
+    decoded = r"[{'data': b'\xff\xd8\x00'}]"
+    assert found["Homeport ENDPOINT:predict json json"] == decoded
+    assert found["TorchServe /predictions/MODEL json json"] == decoded
     assert found["TorchServe /predictions/MODEL - octet-stream"] == (
         r"[{'body': bytearray(b'\xff\xd8\x00')}]"
     )
     assert found["TorchServe /predictions/MODEL - form-data"] == (
         r"[{'data': bytearray(b'\xff\xd8\x00')}]"
     )
-    assert found["KServe /v1/models/MODEL:predict kserve json"] == "[{'b64': '/9gA'}]"
+    assert found["KServe /v1/models/MODEL:predict kserve json"] == (
+        "[{'data': {'b64': '/9gA'}}]"
+    )
     assert found["KServe /v2/models/MODEL/infer kservev2 json"] == (
-        "[{'name': 'input-0', 'shape': [1], 'datatype': 'BYTES', 'data': '/9gA'}]"
+        "[{'name': 'data', 'shape': [1], 'datatype': 'BYTES', 'data': '/9gA'}]"
     )
     assert found["Vertex AI ENDPOINT:rawPredict json octet-stream"] == (
         "the body was not sent as application/json, so the json envelope fails"
@@ -96,7 +99,7 @@ def test_text_and_other_json_are_one_instance() -> None:
 
     assert (text.kind, text.instances) == (
         "12 bytes, taken as one instance",
-        ["good morning"],
+        [{"data": {"b64": "Z29vZCBtb3JuaW5n"}}],
     )
     assert (value.kind, value.instances) == (
         "JSON, taken as one instance",
