@@ -23,6 +23,8 @@ class Settings:
         drain_s: Seconds given to accepted predictions when a model is undeployed or
             the server stops.
         strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
+        allow_build: Build packages that have no wheel when an environment is made,
+            which runs their code.
         access_log: Write a line for each request to standard error.
     """
 
@@ -38,4 +40,5 @@ class Settings:
     load_timeout_s: float = 120.0
     drain_s: float = 30.0
     strict_resources: bool = False
+    allow_build: bool = False
     access_log: bool = True

@@ -214,9 +214,10 @@ async def _application(
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
-    runtime = LocalRuntime(
-        _emptied(data_dir / "scratch"), Environments(data_dir / "environments")
+    environments = Environments(
+        data_dir / "environments", allow_build=settings.allow_build
     )
+    runtime = LocalRuntime(_emptied(data_dir / "scratch"), environments)
     reconciler = Reconciler(
         Stores(database, operations, artifacts, data_dir / "logs", _now),
         runtime,

@@ -101,6 +101,11 @@ the next start.
     help="Refuse a deployment that asks for what this host lacks, such as a GPU.",
 )
 @click.option(
+    "--allow-build",
+    is_flag=True,
+    help="Build packages that have no wheel from source, which runs their code.",
+)
+@click.option(
     "--access-log/--no-access-log",
     default=_DEFAULTS.access_log,
     show_default=True,

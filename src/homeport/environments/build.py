@@ -19,10 +19,15 @@ from typing import Final
 from homeport.archive import lockfile
 from homeport.environments import explanation, folders, lock, uvtool
 from homeport.environments.lock import Lock
-from homeport.errors import FailedPreconditionError, ResourceExhaustedError
+from homeport.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    ResourceExhaustedError,
+)
 
 _log: Final = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 1800.0
+_LOCK_PREFIX: Final = ".lock."
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -104,6 +109,7 @@ class Environments:
                 os.utime(self._directory / wanted.digest)
                 return found
             self._remove(wanted.digest)
+            self._sweep()
             on_line(f"building an environment of {len(wanted.pins)} packages")
             self._build(wanted, on_line, owner)
             self._whole.add(wanted.digest)
@@ -167,10 +173,20 @@ class Environments:
         if outcome.status != 0:
             raise explanation.explain(outcome, lock.target())
 
-    def _owned(self, digest: str) -> contextlib.AbstractContextManager[int]:
+    def _owned(
+        self, digest: str, timeout_s: float | None = None
+    ) -> contextlib.AbstractContextManager[int]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._directory / f".lock.{digest}"
-        return folders.owned(path, self._timeout_s, self._runs.check)
+        path = self._directory / f"{_LOCK_PREFIX}{digest}"
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        return folders.owned(path, limit_s, self._runs.check)
+
+    def _sweep(self) -> None:
+        """Remove what other builds left that were killed; those in work are not."""
+        for path in self._directory.glob(f"{_LOCK_PREFIX}*"):
+            digest = path.name.removeprefix(_LOCK_PREFIX)
+            with contextlib.suppress(DeadlineExceededError), self._owned(digest, 0.0):
+                folders.discard(self._staging(digest))
 
     def _staging(self, digest: str) -> pathlib.Path:
         return self._directory / f".staging.{digest}"

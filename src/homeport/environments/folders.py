@@ -36,7 +36,7 @@ def owned(
     deadline = time.monotonic() + timeout_s
     while (owner := _try_lock(path)) is None:
         before_waiting()
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             raise DeadlineExceededError(
                 "the environment is being built by somebody else, who did not end "
                 f"within {timeout_s:g} s: see what that build waits for"

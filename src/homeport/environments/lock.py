@@ -6,7 +6,6 @@ Nothing is installed and nothing of a package is run, unless building is allowed
 import dataclasses
 import os
 import pathlib
-import re
 import sys
 import sysconfig
 import tempfile
@@ -14,17 +13,16 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from homeport.archive import lockfile
 from homeport.archive.lockfile import PATH, Lock, Pin, parse
-from homeport.environments import explanation, standins, uvtool
+from homeport.environments import explanation, requested, standins, uvtool
 from homeport.environments.explanation import ConflictError, NoWheelError
 from homeport.errors import (
     FailedPreconditionError,
     HomeportError,
-    InvalidArgumentError,
     NotFoundError,
 )
 
@@ -43,8 +41,6 @@ WORKER_WISHES: Final = ("numpy>=1.26", "orjson>=3.10", "pysimdjson>=7.0", "pyyam
 """What makes our worker faster; it does without where they do not fit."""
 
 _TIMEOUT_S: Final = 300.0
-_COMMENT_RE: Final = re.compile(r"(?:^|\s)#.*")
-_HASH_RE: Final = re.compile(r"\s--hash[= ]\S+")
 
 
 def resolve(
@@ -58,7 +54,7 @@ def resolve(
     """Return the lock for this Python and platform.
 
     Args:
-        requirements: Lines of a requirements file: names, versions, markers.
+        requirements: Lines of a requirements file: names, versions, markers, hashes.
         if_they_fit: Those that are added where they change nothing of the others.
         allow_build: Whether packages without a wheel may be built, which runs their
             code.
@@ -69,18 +65,18 @@ def resolve(
         InvalidArgumentError: A line is no requirement, or says where to fetch from.
         ConflictError: Two requirements cannot both be had; the pair is named.
         NotFoundError: The index has no such package or version.
+        DataLossError: The index has it, with none of the hashes that a line gives.
         FailedPreconditionError: No wheel for this Python, or there is no uv.
         UnavailableError: The index does not answer.
         DeadlineExceededError: It took longer than `timeout_s`.
     """
-    wanted = [bare for line in requirements if (bare := _bare(line))]
-    for line in wanted:
-        _check(line)
+    wanted = requested.parse(requirements)
     terms = () if allow_build else ("--only-binary", ":all:")
     question = _Question(terms, timeout_s, on_line)
-    pins = _answer(question, wanted) if wanted else ()
-    pins = _join(question, wanted, if_they_fit, pins)
-    return lockfile.make(_python(), sysconfig.get_platform(), pins)
+    pins = _answer(question, wanted.lines) if wanted.lines else ()
+    pins = _join(question, wanted.lines, if_they_fit, pins)
+    allowed = tuple(map(wanted.restrict, pins))
+    return lockfile.make(_python(), sysconfig.get_platform(), allowed)
 
 
 def check_target(lock: Lock) -> None:
@@ -231,33 +227,6 @@ def _read_pin(package: dict[str, Any]) -> Pin:
 
 def _is_local(file: dict[str, Any]) -> bool:
     return "path" in file or file.get("url", "").startswith("file:")
-
-
-def _bare(line: str) -> str:
-    return _HASH_RE.sub("", _COMMENT_RE.sub("", line)).strip()
-
-
-def _check(line: str) -> None:
-    """Refuse what is more than a name and versions, without repeating it.
-
-    Raises:
-        InvalidArgumentError: It is.
-    """
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement as error:
-        raise _refused(line, "is no name of a package with versions") from error
-    if requirement.url:
-        raise _refused(line, "says where to fetch from")
-
-
-def _refused(line: str, why: str) -> HomeportError:
-    name = re.match(r"[\w.-]{0,40}", line)
-    shown = name[0] if name else ""
-    return InvalidArgumentError(
-        f"the requirement that begins with {shown!r} {why}: "
-        "write a name and a version, as in numpy==2.1.0"
-    )
 
 
 def _write(path: pathlib.Path, lines: Sequence[str]) -> None:

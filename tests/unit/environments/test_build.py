@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 import wheels
-from homeport.environments import lock
+from homeport.environments import folders, lock
 from homeport.environments.build import Environment, Environments
 from homeport.errors import (
     DataLossError,
@@ -192,6 +192,20 @@ def test_what_a_killed_build_left_is_removed_by_the_next(
     assert left == [f".lock.{alpha.digest}", f".staging.{alpha.digest}"]
     assert not built.was_there
     assert names_in(directory) == [alpha.digest]
+
+
+def test_what_other_killed_builds_left_goes_with_the_next_build_that_works(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    (directory / ".staging.dead/bin").mkdir(parents=True)
+    (directory / ".lock.dead").touch()
+    (directory / ".staging.alive").mkdir()
+    with folders.owned(directory / ".lock.alive", 1.0, lambda: None):
+        Environments(directory).build(alpha)
+
+        left = names_in(directory)
+
+    assert left == [".lock.alive", ".staging.alive", alpha.digest]
 
 
 def test_an_environment_that_lost_bytes_is_built_anew(

@@ -11,6 +11,7 @@ import uv
 import wheels
 from homeport.environments import lock
 from homeport.errors import (
+    DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -198,6 +199,20 @@ def test_a_line_that_is_more_than_a_name_and_versions_is_refused(line: str) -> N
         lock.resolve([line])
 
     assert "secret" not in refused.value.message
+
+
+def test_hashes_that_the_requirements_give_are_kept_and_held(
+    packages: pathlib.Path,
+) -> None:
+    wheel = wheels.make(packages, "alpha", "1.0")
+
+    resolved = lock.resolve(
+        [f"Alpha==1.0 --hash=sha256:{sha256(wheel)} --hash=sha256:{'0' * 64}"]
+    )
+
+    assert resolved.pins == (lock.Pin("alpha", "1.0", (sha256(wheel),)),)
+    with pytest.raises(DataLossError, match=r"no file of alpha 1\.0 in the index"):
+        lock.resolve([f"alpha==1.0 --hash=sha256:{'0' * 64}"])
 
 
 def test_what_would_be_good_to_have_joins_where_it_fits(packages: pathlib.Path) -> None:
