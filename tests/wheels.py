@@ -5,8 +5,10 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import io
 import pathlib
 import socket
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -53,6 +55,37 @@ def make(
     return path
 
 
+def make_source(folder: pathlib.Path, name: str, version: str) -> pathlib.Path:
+    """Write a source distribution that builds itself, with no other package."""
+    built = make(folder, name, version)
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "pyproject.toml": (
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+            'backend-path = ["."]\n'
+        ),
+        "backend.py": (
+            "import base64, pathlib\n"
+            "def build_wheel(directory, *_):\n"
+            f"    wheel = pathlib.Path(directory, {built.name!r})\n"
+            f"    wheel.write_bytes(base64.b64decode({_base64(built)!r}))\n"
+            "    return wheel.name\n"
+        ),
+    }
+    built.unlink()
+    path = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as source:
+        for member, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{member}")
+            entry.size = len(text)
+            source.addfile(entry, io.BytesIO(text.encode()))
+    return path
+
+
+def _base64(path: pathlib.Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
 def _record(path: str, text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     shown = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -64,7 +97,7 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 class _Index(http.server.SimpleHTTPRequestHandler):
-    """`/simple/<name>/` lists the wheels of that name, with their hashes."""
+    """`/simple/<name>/` lists the files of that name, with their hashes."""
 
     protocol_version = "HTTP/1.1"
 
@@ -72,7 +105,7 @@ class _Index(http.server.SimpleHTTPRequestHandler):
         if not self.path.startswith("/simple/"):
             return super().do_GET()
         name = self.path.removeprefix("/simple/").strip("/").replace("-", "_")
-        found = sorted(pathlib.Path(self.directory).glob(f"{name}-*.whl"))
+        found = sorted(pathlib.Path(self.directory).glob(f"{name}-*"))
         page = "".join(
             f'<a href="/{one.name}#sha256={_sha256(one)}">{one.name}</a>\n'
             for one in found

@@ -1,6 +1,7 @@
 """An environment is built once, whole or not at all, and found again."""
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -138,6 +139,21 @@ def test_a_lock_that_cannot_be_installed_leaves_nothing(
     assert names_in(directory) == []
 
 
+def test_a_package_is_built_from_source_only_where_that_is_allowed(
+    directory: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make_source(packages, "delta", "1.0")
+    with pytest.raises(FailedPreconditionError, match=r"delta 1\.0 has no wheel"):
+        lock.resolve(["delta==1.0"])
+
+    locked = lock.resolve(["delta==1.0"], allow_build=True)
+
+    with pytest.raises(FailedPreconditionError, match=r"delta 1\.0 has no wheel"):
+        Environments(directory).build(locked)
+    built = Environments(directory, allow_build=True).build(locked)
+    assert output_of(built, "import delta; print(delta.VERSION)") == "1.0"
+
+
 def test_a_lock_for_another_python_is_refused_before_anything_is_made(
     directory: pathlib.Path,
 ) -> None:
@@ -166,23 +182,35 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert names_in(directory) == []
 
 
+@contextlib.contextmanager
+def a_build_in_another_process(
+    directory: pathlib.Path, wanted: lock.Lock
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield it when it waits for an index that does not answer."""
+    script = (
+        "import pathlib, sys\n"
+        "from homeport.environments import build, lock\n"
+        "build.Environments(pathlib.Path(sys.argv[1]))"
+        ".build(lock.parse(sys.argv[2]), print)\n"
+    )
+    with (
+        wheels.silent() as url,
+        subprocess.Popen(  # noqa: S603  # our own interpreter
+            [sys.executable, "-u", "-c", script, str(directory), wanted.text],
+            env={**os.environ, "UV_DEFAULT_INDEX": url, "UV_HTTP_TIMEOUT": "3"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        staging = directory / f".staging.{wanted.digest}"
+        wait_until((staging / "requirements.txt").exists)
+        yield process
+
+
 def test_what_a_killed_build_left_is_removed_by_the_next(
     directory: pathlib.Path, alpha: lock.Lock
 ) -> None:
-    with wheels.silent() as url:
-        script = (
-            "import pathlib, sys\n"
-            "from homeport.environments import build, lock\n"
-            "build.Environments(pathlib.Path(sys.argv[1]))"
-            ".build(lock.parse(sys.argv[2]), print)\n"
-        )
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter
-            [sys.executable, "-u", "-c", script, str(directory), alpha.text],
-            env={**os.environ, "UV_DEFAULT_INDEX": url, "UV_HTTP_TIMEOUT": "3"},
-            stdout=subprocess.PIPE,
-        )
-        staging = directory / f".staging.{alpha.digest}"
-        wait_until((staging / "requirements.txt").exists)
+    with a_build_in_another_process(directory, alpha) as process:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         left = names_in(directory)
@@ -192,6 +220,17 @@ def test_what_a_killed_build_left_is_removed_by_the_next(
     assert left == [f".lock.{alpha.digest}", f".staging.{alpha.digest}"]
     assert not built.was_there
     assert names_in(directory) == [alpha.digest]
+
+
+def test_a_build_that_is_interrupted_leaves_nothing(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    with a_build_in_another_process(directory, alpha) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == -signal.SIGINT
+    assert names_in(directory) == []
 
 
 def test_what_other_killed_builds_left_goes_with_the_next_build_that_works(
