@@ -10,7 +10,8 @@ from typing import Final
 
 from homeport.checking.comparison import Difference
 from homeport.checking.report import StageName
-from homeport.errors import HomeportError
+from homeport.errors import FailedPreconditionError, HomeportError
+from homeport.packing.imports import Import
 from homeport.worker.examination import Examination
 from homeport.worker.replica import ReplicaLoadError
 
@@ -40,11 +41,43 @@ class Failure:
     detail: str = ""
 
 
+class FaultError(FailedPreconditionError):
+    """A stage found a fault of the archive."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.cause)
+        self.failure = failure
+
+
 def told(error: HomeportError) -> Failure:
     """Return the failure that an error is, whose sentence ends with the remedy."""
+    if isinstance(error, FaultError):
+        return error.failure
     if isinstance(error, ReplicaLoadError):
         return Failure(error.cause, error.remedy, error.traceback)
     return Failure(error.message)
+
+
+def not_provided(lacking: Sequence[Import], where: str) -> FaultError:
+    """Return the error for imports that nothing provides.
+
+    Args:
+        lacking: At least one; the first is told in full.
+        where: It should come from, as in "the lock".
+    """
+    first = lacking[0]
+    others = sorted({one.module for one in lacking} - {first.module})
+    also = f"; nor {', '.join(others)}" if others else ""
+    remedy = first.remedy or (
+        f"list {first.distribution}=={first.version} in the requirements file and pack "
+        "the archive again with it"
+    )
+    return FaultError(
+        Failure(
+            f"{first.where} imports {first.module}, which {where} does not have{also}",
+            f"{remedy[:1].upper()}{remedy[1:]}.",
+        )
+    )
 
 
 def ended(stage: StageName, how: str, printed: Sequence[str]) -> Failure:

@@ -100,7 +100,6 @@ class Checker:
         check = _Check(course, golden)
         with contextlib.suppress(StageFailedError):
             model_dir = check.read(read)
-            check.look_at_imports(model_dir)
             python = check.prepare(self._builder, model_dir)
             spec = ReplicaSpec(
                 model_dir,
@@ -132,10 +131,6 @@ class _Check:
             stage.detail = _summary(self._inventory)
             self._golden = self._golden or _golden_in(model_dir)
         return model_dir
-
-    def look_at_imports(self, model_dir: pathlib.Path) -> None:
-        del model_dir
-        self._course.skip(StageName.IMPORTS, "not looked at")
 
     def prepare(self, builder: Builder, model_dir: pathlib.Path) -> pathlib.Path | None:
         inventory = self._known_inventory

@@ -8,7 +8,7 @@ from typing import Final
 
 from homeport.archive import lockfile
 from homeport.archive.inventory import Inventory
-from homeport.checking import measuring
+from homeport.checking import failures, importing, measuring
 from homeport.checking.course import Course
 from homeport.checking.report import StageName
 from homeport.environments import lock
@@ -72,13 +72,20 @@ class Builder:
     def prepare(
         self, course: Course, inventory: Inventory, model_dir: pathlib.Path
     ) -> Surroundings:
-        """Run the stages that resolve and build.
+        """Run the stages that look at the imports, resolve and build.
 
         Raises:
             StageFailedError: One of them failed.
             HomeportError: The disk is full, or a package's file is not the locked one.
         """
         why = self._why_not(inventory)
+        with course.stage(StageName.IMPORTS) as stage:
+            found = importing.scan(inventory, model_dir)
+            stage.detail = importing.summary(found)
+            if why and (lacking := importing.lacking_here(found)):
+                raise failures.not_provided(lacking, "Homeport's own environment")
+            if lacking := importing.lacking_anywhere(found):
+                raise failures.not_provided(lacking, "the archive")
         if why:
             course.skip(StageName.RESOLVE, why)
             course.skip(StageName.BUILD, why)
@@ -86,6 +93,8 @@ class Builder:
         with course.stage(StageName.RESOLVE, OURS) as stage:
             wanted, origin = self._lock(inventory, model_dir)
             stage.detail = f"{_packages(wanted)}, {origin}"
+            if lacking := importing.lacking_in(wanted, found):
+                raise failures.not_provided(lacking, "the archive's lock")
         with course.stage(StageName.BUILD, OURS) as stage:
             built = self.environments.build(wanted, self.on_line)
             stage.detail = "it was there" if built.was_there else _packages(wanted)
