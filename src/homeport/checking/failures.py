@@ -82,8 +82,9 @@ def not_provided(lacking: Sequence[Import], where: str) -> FaultError:
 
 def ended(stage: StageName, how: str, printed: Sequence[str]) -> Failure:
     """Return the failure of a worker that ended; `how` as in "exited with code 3"."""
+    passive = "was " if how.startswith("killed") else ""
     return Failure(
-        f"the worker process {how} {_DOING[stage]}",
+        f"the worker process {passive}{how} {_DOING[stage]}",
         "Let the handler raise an exception where something is wrong, instead of "
         "ending the process; a process that was killed may have needed more memory "
         "than there is.",

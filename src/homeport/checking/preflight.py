@@ -36,7 +36,8 @@ class Options:
         choice: Which environment archives are checked in.
         allow_build: Whether packages without a wheel may be built, which runs their
             code.
-        timeout_s: For each of import, load and prediction.
+        timeout_s: For the handler to be imported and the model loaded, and again for
+            each prediction.
         on_line: Receives lines that tell how resolving and building go.
         on_predictions: Receives the answer to each archive's sample, as JSON.
     """

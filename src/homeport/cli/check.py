@@ -86,7 +86,7 @@ Exit codes:
     type=click.FloatRange(min=0, min_open=True),
     default=Options().timeout_s,
     show_default=True,
-    help="Seconds for each of import, load and prediction.",
+    help="Seconds for import and load together, and for each prediction.",
 )
 @click.option(
     "--cache-dir",
