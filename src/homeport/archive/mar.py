@@ -7,9 +7,10 @@ goes on, and nothing of an archive is ever run here.
 
 import contextlib
 import dataclasses
+import io
 import struct
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +30,7 @@ __all__ = [
     "extract",
     "inspect",
     "is_extracted",
+    "looking_into",
     "looks_like_archive",
     "read",
 ]
@@ -122,6 +124,33 @@ def read(
         return {
             one.filename: _read_member(opened.file, one, max_bytes) for one in found
         }
+
+
+@contextlib.contextmanager
+def looking_into(
+    source: Path | BinaryIO, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[Callable[[Member, int], BinaryIO]]:
+    """Yield what opens a member of a checked archive, without unpacking it.
+
+    A stored member is read where it lies; of a deflated one, as many bytes as are
+    asked for are inflated from its front.
+
+    Raises:
+        NotFoundError: There is no such archive.
+        InvalidArgumentError: As `check`; when opening, also that a member is damaged.
+    """
+    with _opened(source, limits) as opened:
+        _check_headers(opened)
+
+        def open_member(member: Member, max_bytes: int) -> BinaryIO:
+            entry = opened.archive.getinfo(member.path)
+            begin = layout.data_offset(opened.file, entry)
+            if member.stored:
+                region = content.Region(opened.file, begin, member.size_bytes)
+                return io.BufferedReader(region)
+            return io.BytesIO(content.read(opened.file, entry, begin, max_bytes))
+
+        yield open_member
 
 
 def _check_headers(opened: _Opened) -> None:
