@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: help demo install test check check-all lint format clean
+.PHONY: help demo install test check check-all lint format methods clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +52,9 @@ check-all: check $(VENV)/.dev ## check, and all that needs the peers (about half
 format: $(VENV)/.dev ## Put the code into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+methods: $(VENV)/.dev ## Write the table of all methods into docs/compatibility.md
+	@$(BIN)/python -W ignore tests/vertex_methods.py
 
 clean: ## Remove the demo's folder and caches, not the virtual environment
 	@rm -rf demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

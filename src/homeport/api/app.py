@@ -13,12 +13,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import homeport
 from homeport.api import endpoints as endpoint_routes
-from homeport.api import evaluations, health, locations, models, transfers
+from homeport.api import (
+    evaluations,
+    health,
+    locations,
+    models,
+    transfers,
+    unimplemented,
+)
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
 from homeport.edge import guard, status
-from homeport.errors import Code, HomeportError
+from homeport.errors import HomeportError
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
 from homeport.registry.locations import Locations
@@ -123,6 +130,9 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
         app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
+    # Behind all that are answered.
+    for version in ("/v1", "/v1beta1", "/ui"):
+        app.include_router(unimplemented.router(), prefix=version)
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)
@@ -140,9 +150,5 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_no_route(request: Request, error: Exception) -> Response:
     del error
-    message = (
-        f"{request.method} {request.url.path} is not a method of this server: "
-        "Homeport's docs/compatibility.md lists those that are"
-    )
-    http, document = status.status(Code.NOT_FOUND, message)
+    http, document = status.from_exception(unimplemented.no_route(request))
     return JSONResponse(document, http)

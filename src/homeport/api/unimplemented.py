@@ -1,0 +1,145 @@
+"""What Vertex AI's clients can ask and Homeport does not do: refused by name.
+
+A method of the services we speak that no other router answers has its line here; a test
+compares the two with the official client's own list.
+"""
+
+import dataclasses
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from homeport.errors import HomeportError, NotFoundError, UnimplementedError
+
+_PARENT: Final = "/projects/{project}/locations/{location}"
+_MODEL: Final = _PARENT + "/models/{model}"
+_ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
+_PUBLISHED: Final = _PARENT + "/publishers/{publisher}/models/{model}"
+_JOBS: Final = _PARENT + "/batchPredictionJobs"
+_SLICE: Final = _MODEL + "/evaluations/{evaluation}/slices/{slice}"
+
+_PREDICT: Final = "send instances to :predict"
+_GENERATE: Final = "Homeport serves the models you register and generates nothing"
+_BATCH: Final = f"there are no batch jobs yet; {_PREDICT}"
+_ACCESS: Final = "who reaches the server may do everything; see docs/security.md"
+# Vertex AI's paths, of whichever service.
+_VERTEX: Final = re.compile(r"/(?:v1|v1beta1|ui)/(?:projects|publishers|endpoints)/")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Method:
+    """A method that is not there.
+
+    Attributes:
+        rpc: Its name in the service.
+        verb: Of HTTP.
+        path: Behind the version.
+        instead: Completes "... is not implemented: ".
+    """
+
+    rpc: str
+    verb: str
+    path: str
+    instead: str
+
+
+METHODS: Final = (
+    Method(
+        "BatchImportEvaluatedAnnotations",
+        "POST",
+        _SLICE + ":batchImport",
+        "import the metrics of slices with slices:batchImport",
+    ),
+    Method(
+        "UpdateExplanationDataset",
+        "POST",
+        _MODEL + ":updateExplanationDataset",
+        "predictions are not explained here",
+    ),
+    Method(
+        "MutateDeployedModel",
+        "POST",
+        _ENDPOINT + ":mutateDeployedModel",
+        "deploy the version with the numbers it shall have, then undeploy the old one",
+    ),
+    Method(
+        "UpdateEndpointLongRunning",
+        "POST",
+        _ENDPOINT + ":update",
+        "PATCH the endpoint; client_connection_config has no effect here",
+    ),
+    Method(
+        "Explain", "POST", _ENDPOINT + ":explain", "predictions are not explained here"
+    ),
+    *(
+        Method(verb[0].upper() + verb[1:], "POST", f"{_ENDPOINT}:{verb}", _PREDICT)
+        for verb in (
+            "directPredict",
+            "directRawPredict",
+            "rawPredict",
+            "serverStreamingPredict",
+            "streamRawPredict",
+        )
+    ),
+    *(
+        Method(verb[0].upper() + verb[1:], "POST", f"{_PUBLISHED}:{verb}", _GENERATE)
+        for verb in (
+            "embedContent",
+            "predict",
+            "rawPredict",
+            "serverStreamingPredict",
+            "streamRawPredict",
+        )
+    ),
+    *(
+        Method(verb[0].upper() + verb[1:], "POST", f"{resource}:{verb}", _GENERATE)
+        for verb in ("generateContent", "streamGenerateContent")
+        for resource in (
+            _ENDPOINT,
+            _PUBLISHED,
+            "/endpoints/{endpoint}",
+            "/publishers/{publisher}/models/{model}",
+        )
+    ),
+    Method("CreateBatchPredictionJob", "POST", _JOBS, _BATCH),
+    Method("ListBatchPredictionJobs", "GET", _JOBS, _BATCH),
+    Method("GetBatchPredictionJob", "GET", _JOBS + "/{job}", _BATCH),
+    Method("DeleteBatchPredictionJob", "DELETE", _JOBS + "/{job}", _BATCH),
+    Method("CancelBatchPredictionJob", "POST", _JOBS + "/{job}:cancel", _BATCH),
+    *(
+        Method(verb[0].upper() + verb[1:], "POST", f"{resource}:{verb}", _ACCESS)
+        for verb in ("getIamPolicy", "setIamPolicy", "testIamPermissions")
+        for resource in (_MODEL, _ENDPOINT, _PUBLISHED)
+    ),
+)
+
+
+def router() -> APIRouter:
+    """Return the routes that refuse, without the version prefix."""
+    routes = APIRouter()
+    for method in METHODS:
+        routes.add_api_route(method.path, _refusing(method), methods=[method.verb])
+    return routes
+
+
+def no_route(request: Request) -> HomeportError:
+    """Return what a request is told that no route takes."""
+    asked = f"{request.method} {request.url.path}"
+    if _VERTEX.match(request.url.path):
+        return UnimplementedError(
+            f"{asked} is not implemented: Homeport's docs/compatibility.md lists the "
+            "methods that are"
+        )
+    return NotFoundError(
+        f"{asked} is not a method of this server: Homeport's docs/compatibility.md "
+        "lists those that are"
+    )
+
+
+def _refusing(method: Method) -> Callable[[], Awaitable[Response]]:
+    async def refuse() -> Response:
+        raise UnimplementedError(f"{method.rpc} is not implemented: {method.instead}")
+
+    return refuse
