@@ -164,3 +164,46 @@ def test_help_has_an_example(command: object) -> None:
     result = CliRunner().invoke(command, ["--help"])  # type: ignore[arg-type]  # a click command
 
     assert "Examples:\n    homeport " in result.stdout
+
+
+def _golden(archive: str) -> dict[str, object]:
+    with zipfile.ZipFile(archive) as file:
+        document = json.loads(file.read("MAR-INF/golden.json"))
+    assert isinstance(document, dict)
+    return document
+
+
+def test_a_sample_and_its_answer_travel_in_the_archive() -> None:
+    Path("sample.json").write_text('{"instances": [[1, 2]]}')
+    Path("expected.json").write_text('{"predictions": [3], "deployedModelId": "1"}')
+
+    result = _pack(
+        *("-s", "digits.pt", "--sample", "sample.json", "--expected", "expected.json")
+    )
+
+    assert result.exit_code == 0, result.output
+    assert _golden("digits.mar") == {
+        "request": {"instances": [[1, 2]]},
+        "predictions": [3],
+        "relativeTolerance": 1e-5,
+        "absoluteTolerance": 1e-6,
+    }
+
+
+def test_a_picture_is_a_sample_too() -> None:
+    Path("cat.jpg").write_bytes(b"\xff\xd8\xff")
+
+    _pack("-s", "digits.pt", "--sample", "cat.jpg")
+
+    golden = _golden("digits.mar")
+    assert golden["request"] == {"instances": [{"data": {"b64": "/9j/"}}]}
+    assert golden["predictions"] is None
+
+
+def test_an_expected_output_without_a_sample_is_refused() -> None:
+    Path("expected.json").write_text("[3]")
+
+    result = _pack("-s", "digits.pt", "--expected", "expected.json")
+
+    assert "give --sample too" in _error(result).message
+    assert not Path("digits.mar").exists()

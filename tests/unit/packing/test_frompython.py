@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import homeport
-from homeport.archive import mar, reading
+from homeport.archive import golden, mar, reading
+from homeport.archive.golden import Golden
 from homeport.errors import InvalidArgumentError
 from homeport.worker import weights
 
@@ -200,3 +201,81 @@ def test_importing_homeport_imports_nothing_else() -> None:
         "int is no model that can be packed: give a torch.nn.Module or the path of a "
         "saved model\n"
     )
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2.0
+
+
+class TwoOutputs(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x
+
+
+def golden_of(archive: pathlib.Path) -> Golden | None:
+    found = mar.read(archive, {golden.PATH}, golden.MAX_BYTES)
+    return golden.parse(found[golden.PATH]) if found else None
+
+
+@pytest.mark.parametrize("how", ["trace", "export"])
+def test_the_first_rows_and_the_models_own_answer_travel_along(
+    tmp_path: pathlib.Path, how: Any
+) -> None:
+    packed = homeport.pack(Doubled(), how=how, sample=BATCH, output=tmp_path)
+
+    assert golden_of(packed.path) == Golden(
+        {"instances": [[1.0, 2.0], [3.0, 4.0]]}, ([2.0, 4.0], [6.0, 8.0])
+    )
+
+
+def test_an_exported_program_answers_its_sample_too(tmp_path: pathlib.Path) -> None:
+    rows = torch.export.Dim("rows", min=2, max=64)
+    program = torch.export.export(Doubled(), (BATCH,), dynamic_shapes=({0: rows},))
+
+    packed = homeport.pack(program, sample=BATCH, output=tmp_path)
+
+    found = golden_of(packed.path)
+    assert found is not None
+    assert found.predictions == ([2.0, 4.0], [6.0, 8.0])
+
+
+@pytest.mark.parametrize(
+    ("model", "sample"),
+    [
+        pytest.param(TwoOutputs(), SAMPLE, id="two outputs"),
+        pytest.param(Doubled(), SAMPLE / 0, id="infinite"),
+        pytest.param(Doubled(), torch.tensor(1.0), id="no batch"),
+        pytest.param(Doubled(), torch.zeros(2, 200_001), id="very many numbers"),
+    ],
+)
+def test_what_base_handler_could_not_answer_is_no_sample(
+    tmp_path: pathlib.Path, model: torch.nn.Module, sample: torch.Tensor
+) -> None:
+    packed = homeport.pack(model, sample=sample, output=tmp_path)
+
+    assert golden_of(packed.path) is None
+
+
+def test_a_sample_for_the_authors_handler_is_given_as_a_file(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "handler.py").write_text("def handle(data, context): ...\n")
+    (tmp_path / "sample.json").write_text('{"instances": ["text"]}')
+    (tmp_path / "expected.json").write_text('["label"]')
+
+    packed = homeport.pack(
+        Doubled(),
+        handler=tmp_path / "handler.py",
+        sample=SAMPLE,
+        sample_file=tmp_path / "sample.json",
+        expected_file=tmp_path / "expected.json",
+        output=tmp_path / "out",
+    )
+
+    assert golden_of(packed.path) == Golden({"instances": ["text"]}, ("label",))
+
+
+def test_an_expected_file_without_a_sample_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="give sample_file too"):
+        homeport.pack(Doubled(), expected_file="expected.json", output=tmp_path)
