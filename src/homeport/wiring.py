@@ -36,7 +36,7 @@ from homeport.errors import FailedPreconditionError
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
-from homeport.registry import blob_sweep
+from homeport.registry import blob_sweep, possession
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
@@ -352,10 +352,14 @@ def _url(listener: socket.socket) -> str:
 
 def _database(settings: Settings) -> Database:
     """Return the rows, in their newest shape, for this server alone."""
-    embedded = f"sqlite:///{settings.data_dir / 'homeport.db'}"
-    database = Database(settings.database_url or embedded)
+    data_dir, url = settings.data_dir, settings.database_url
+    if url is None:
+        possession.refuse_foreign_rows(data_dir)
+    database = Database(url or f"sqlite:///{data_dir / 'homeport.db'}")
     database.hold()
     database.upgrade()
+    if url is not None:
+        possession.claim(database, data_dir)
     return database
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from homeport.metadata.database import Transaction
+from homeport.metadata.prefixes import after_prefix
 from homeport.metadata.tables import (
     artifact_files,
     buckets,
@@ -161,17 +162,6 @@ def referenced_blobs(transaction: Transaction, blobs: Iterable[str]) -> set[str]
             )
         )
     )
-
-
-def after_prefix(prefix: str) -> str:
-    """Return the first string after all that begin with `prefix`, "" if none is."""
-    for index in range(len(prefix) - 1, -1, -1):
-        following = ord(prefix[index]) + 1
-        if following == 0xD800:  # noqa: PLR2004  # surrogates are not characters
-            following = 0xE000
-        if following <= 0x10FFFF:  # noqa: PLR2004  # the last code point
-            return prefix[:index] + chr(following)
-    return ""
 
 
 def _names(

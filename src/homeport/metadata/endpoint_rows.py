@@ -31,7 +31,7 @@ ENDPOINT_FIELDS: Final = listing_sql.Fields(
         "create_time": endpoints.c.create_time,
         "update_time": endpoints.c.update_time,
     },
-    labels=lambda key: _label(key),  # noqa: PLW0108  # defined below
+    maps={"labels": lambda key: _label(key)},  # noqa: PLW0108  # defined below
     key=endpoints.c.endpoint_id,
 )
 

@@ -1,7 +1,9 @@
 """One page of a list, as SQL: filter, order and the place to begin after.
 
 Compiled from the values of `homeport.resources.listing`; which fields there are is said
-by the module of the rows.
+by the module of the rows. A page costs what the page has, not what the table has: the
+order is an index's, the place to begin is a bound of it, and where a filter asks for
+something that few rows have, the search begins there.
 """
 
 import dataclasses
@@ -11,38 +13,49 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.errors import InvalidArgumentError
+from homeport.metadata import filter_sql
 from homeport.metadata.tables import UtcTime, microseconds
 from homeport.resources.listing import (
     And,
     Filter,
-    Not,
     Operator,
-    Or,
     OrderBy,
     Restriction,
     check_fields,
 )
 
-_LABELS: Final = "labels"
-_MOST: Final = (1 << 63) - 1  # of a BigInteger
-_LIKE_SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+_Condition = sa.ColumnElement[bool]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fields:
+class Seek:
+    """A table that has a row for each row that may match, in the order of the key.
+
+    Attributes:
+        table: To be joined.
+        on: The condition of the join, true for one row of the table at most.
+        key: The list's key as that table has it.
+    """
+
+    table: sa.FromClause
+    on: _Condition
+    key: sa.ColumnElement[Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fields(filter_sql.Fields):
     """What a list can be filtered and ordered by.
 
     Attributes:
-        columns: By field name in snake_case.
         key: The column that makes every row's place unique.
-        labels: Returns the value of a label, NULL where a row has none; None for rows
-            that never have labels.
+        narrow: Columns of which a value has few rows, found by an index.
+        seek: Returns where to search for what a restriction asks, None if nowhere
+            better than in the list itself.
     """
 
-    columns: Mapping[str, sa.ColumnElement[Any]]
-    key: sa.ColumnElement[Any]
-    labels: Callable[[str], sa.ColumnElement[Any]] | None = None
+    key: sa.ColumnElement[Any] = dataclasses.field(kw_only=True)
+    narrow: frozenset[str] = frozenset()
+    seek: Callable[[Restriction], Seek | None] = lambda _: None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,12 +82,17 @@ def paged(query: sa.Select[Any], fields: Fields, page: Page) -> sa.Select[Any]:
         InvalidArgumentError: The filter names an unknown field, or compares one with
             what it cannot be compared with.
     """
+    key = fields.key
     if page.filter is not None:
-        labelled = {_LABELS} if fields.labels else set()
-        check_fields(page.filter, {*fields.columns, *labelled})
-        query = query.where(_condition(page.filter, fields))
-    keys = [(fields.columns[key.field], key.descending) for key in page.order_by]
-    keys.append((fields.key, False))
+        check_fields(page.filter, fields.names)
+        query = query.where(filter_sql.condition(page.filter, fields))
+        seek = _seek(page.filter, fields)
+        if seek is not None:
+            query = query.join(seek.table, seek.on)
+            key = seek.key
+    keys = [(fields.columns[one.field], one.descending) for one in page.order_by]
+    # In the direction of the key before: then one index has the whole order.
+    keys.append((key, keys[-1][1] if keys else False))
     if page.after:
         query = query.where(_after(keys, page.after))
     ordered = (column.desc() if down else column.asc() for column, down in keys)
@@ -95,121 +113,47 @@ def position(
     return (*stored, key)
 
 
+_ONE_VALUE: Final = frozenset({Operator.EQUAL, Operator.HAS})
+
+
+def _seek(parsed: Filter, fields: Fields) -> Seek | None:
+    """Return the first place to search that all matching rows have a row in."""
+    operands = parsed.operands if isinstance(parsed, And) else (parsed,)
+    needed = [
+        one
+        for one in operands
+        if isinstance(one, Restriction) and one.field and one.operator in _ONE_VALUE
+    ]
+    if any(one.field[0] in fields.narrow and "*" not in one.value for one in needed):
+        return None
+    return next((seek for one in needed if (seek := fields.seek(one))), None)
+
+
 def _after(
     keys: Sequence[tuple[sa.ColumnElement[Any], bool]], after: tuple[str | int, ...]
-) -> sa.ColumnElement[bool]:
+) -> _Condition:
     """Return the condition that a row comes later in the order than `after`."""
+    bounds: list[sa.ColumnElement[Any]] = [
+        _bound(column, value) for (column, _), value in zip(keys, after, strict=True)
+    ]
+    down = keys[0][1]
+    if all(descending is down for _, descending in keys):
+        row, begin = sa.tuple_(*(column for column, _ in keys)), sa.tuple_(*bounds)
+        return row < begin if down else row > begin
     alternatives = []
-    same: list[sa.ColumnElement[bool]] = []
-    for (column, descending), value in zip(keys, after, strict=True):
-        bound = _bound(column, value)
-        later = column < bound if descending else column > bound
-        alternatives.append(sa.and_(*same, later))
-        same.append(column == bound)
-    return sa.or_(*alternatives)
-
-
-def _bound(column: sa.ColumnElement[Any], value: str | int) -> Any:  # noqa: ANN401
-    # Positions carry times as stored; bypass the conversion from datetime.
-    if isinstance(column.type, UtcTime):
-        return sa.literal(value, sa.BigInteger)
-    return value
-
-
-def _condition(parsed: Filter, fields: Fields) -> sa.ColumnElement[bool]:
-    match parsed:
-        case And():
-            return sa.and_(*(_condition(one, fields) for one in parsed.operands))
-        case Or():
-            return sa.or_(*(_condition(one, fields) for one in parsed.operands))
-        case Not():
-            # A comparison with NULL is neither true nor false; NOT of it is a match.
-            return ~sa.func.coalesce(_condition(parsed.operand, fields), sa.false())
-        case Restriction():
-            return _restriction(parsed, fields)
-
-
-def _restriction(one: Restriction, fields: Fields) -> sa.ColumnElement[bool]:
-    if one.field[0] == _LABELS and fields.labels is not None:
-        return _label(one, fields.labels)
-    if len(one.field) > 1:
-        raise InvalidArgumentError(
-            f"filter names the field {'.'.join(one.field)!r}: {one.field[0]} has no "
-            "fields"
+    same: list[_Condition] = []
+    for (column, descending), bound in zip(keys, bounds, strict=True):
+        alternatives.append(
+            sa.and_(*same, column < bound if descending else column > bound)
         )
-    column = fields.columns[one.field[0]]
-    if one.operator is Operator.HAS and one.value == "*":
-        return column.is_not(None)
-    if isinstance(column.type, UtcTime):
-        return _compare(column, one, _time(one))
-    if isinstance(column.type, sa.Integer):
-        return _compare(column, one, _whole(one))
-    return _text(column, one)
+        same.append(column == bound)
+    first = keys[0][0]
+    # What an index can use of it.
+    reach = first <= bounds[0] if down else first >= bounds[0]
+    return sa.and_(reach, sa.or_(*alternatives))
 
 
-def _label(
-    one: Restriction, labels: Callable[[str], sa.ColumnElement[Any]]
-) -> sa.ColumnElement[bool]:
-    # labels:key asks for the key, and so does labels.key:*
-    if len(one.field) == 1:
-        if one.operator is not Operator.HAS:
-            raise InvalidArgumentError(
-                "filter compares labels as a whole: use labels.KEY=VALUE or labels:KEY"
-            )
-        return labels(one.value).is_not(None)
-    value = labels(".".join(one.field[1:]))
-    if one.operator is Operator.HAS and one.value == "*":
-        return value.is_not(None)
-    return _text(value, one)
-
-
-def _text(column: sa.ColumnElement[Any], one: Restriction) -> sa.ColumnElement[bool]:
-    if "*" in one.value and one.operator in {
-        Operator.EQUAL,
-        Operator.NOT_EQUAL,
-        Operator.HAS,
-    }:
-        pattern = one.value.translate(_LIKE_SPECIAL).replace("*", "%")
-        alike = column.like(pattern, escape="\\")
-        return ~alike if one.operator is Operator.NOT_EQUAL else alike
-    return _compare(column, one, one.value)
-
-
-def _compare(
-    column: sa.ColumnElement[Any], one: Restriction, value: str | int | dt.datetime
-) -> sa.ColumnElement[bool]:
-    match one.operator:
-        case Operator.EQUAL | Operator.HAS:
-            return column == value
-        case Operator.NOT_EQUAL:
-            return column != value
-        case Operator.LESS:
-            return column < value
-        case Operator.AT_MOST:
-            return column <= value
-        case Operator.GREATER:
-            return column > value
-        case Operator.AT_LEAST:
-            return column >= value
-
-
-def _time(one: Restriction) -> dt.datetime:
-    try:
-        moment = dt.datetime.fromisoformat(one.value)
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"filter compares {one.field[0]} with {one.value!r}: expected a time such "
-            'as "2026-01-31T12:00:00Z"'
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def _whole(one: Restriction) -> int:
-    try:
-        number = int(one.value)
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"filter compares {one.field[0]} with {one.value!r}: expected a number"
-        ) from error
-    # What a column cannot hold compares like the last number that it can.
-    return max(-_MOST, min(number, _MOST))
+def _bound(column: sa.ColumnElement[Any], value: str | int) -> sa.ColumnElement[Any]:
+    # Positions carry times as stored; bypass the conversion from datetime.
+    plain = sa.BigInteger() if isinstance(column.type, UtcTime) else column.type
+    return sa.literal(value, plain)

@@ -5,6 +5,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
+from homeport.metadata import shown_label_rows
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     model_versions,
@@ -73,6 +74,7 @@ def insert_version(
         )
     for alias in spec.aliases:
         set_alias(transaction, versioned, alias)
+    shown_label_rows.derive(transaction, name)
     return versioned
 
 
@@ -135,7 +137,7 @@ def touch(
     *,
     updated: bool = False,
 ) -> None:
-    """Give the model a new etag and update time.
+    """Note that something of the model changed: a new etag and update time.
 
     Args:
         transaction: Where.
@@ -149,6 +151,7 @@ def touch(
     transaction.execute(
         models.update().where(of_model(models, name)).values(etag=etag, update_time=now)
     )
+    shown_label_rows.derive(transaction, name)
 
 
 def set_alias(transaction: Transaction, name: ModelName, alias: str) -> None:

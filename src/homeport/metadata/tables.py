@@ -49,6 +49,13 @@ metadata: Final = sa.MetaData(
     }
 )
 
+# One row: which data directory has the bytes that the other rows name.
+data_directories: Final = sa.Table(
+    "data_directories",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+)
+
 buckets: Final = sa.Table(
     "buckets",
     metadata,
@@ -126,9 +133,10 @@ models: Final = sa.Table(
     sa.Column("etag", sa.String, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.Column("update_time", UtcTime, nullable=False),
-    sa.Index(None, "project", "location", "display_name"),
-    sa.Index(None, "project", "location", "create_time"),
-    sa.Index(None, "project", "location", "update_time"),
+    # Each ends in what makes a place in a list unique.
+    sa.Index(None, "project", "location", "display_name", "model_id"),
+    sa.Index(None, "project", "location", "create_time", "model_id"),
+    sa.Index(None, "project", "location", "update_time", "model_id"),
 )
 
 _MODEL_KEY: Final = ("project", "location", "model_id")
@@ -191,6 +199,21 @@ version_labels: Final = sa.Table(
     sa.Index(None, "project", "location", "key", "value"),
 )
 
+# The labels of each model as a list shows it, those of its default version over its
+# own: `shown_label_rows` derives them, so that one index finds them in order.
+shown_labels: Final = sa.Table(
+    "shown_labels",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+    sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, "project", "location", "key", "value", "model_id"),
+    sa.Index(None, "project", "location", "key", "model_id"),
+)
+
 version_aliases: Final = sa.Table(
     "version_aliases",
     metadata,
@@ -201,6 +224,7 @@ version_aliases: Final = sa.Table(
     sa.Column("alias", sa.String, primary_key=True),
     sa.Column("version_id", sa.BigInteger, nullable=False),
     sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+    sa.Index(None, "project", "location", "alias", "model_id"),
 )
 
 version_checks: Final = sa.Table(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import artifact_rows, listing_sql
+from homeport.metadata import artifact_rows, listing_sql, version_fields
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     deployed_models,
@@ -17,6 +17,7 @@ from homeport.metadata.tables import (
     version_aliases,
     version_labels,
 )
+from homeport.metadata.version_fields import same
 from homeport.resources.endpoint import DeployState
 from homeport.resources.listing import OrderBy
 from homeport.resources.model import (
@@ -27,32 +28,6 @@ from homeport.resources.model import (
 from homeport.resources.names import DEFAULT_ALIAS, EndpointName, ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
 
-MODEL_FIELDS: Final = listing_sql.Fields(
-    columns={
-        "model": models.c.model_id,
-        "display_name": models.c.display_name,
-        "create_time": models.c.create_time,
-        "update_time": models.c.update_time,
-    },
-    labels=lambda key: _merged_label(key),  # noqa: PLW0108  # defined below
-    key=models.c.model_id,
-)
-VERSION_FIELDS: Final = listing_sql.Fields(
-    columns={
-        "version_id": model_versions.c.version_id,
-        "create_time": model_versions.c.create_time,
-        "update_time": model_versions.c.update_time,
-    },
-    labels=lambda key: _merged_label(key),  # noqa: PLW0108  # defined below
-    key=model_versions.c.version_id,
-)
-
-
-def _same(one: sa.Table, other: sa.Table, *columns: str) -> sa.ColumnElement[bool]:
-    names = ("project", "location", "model_id", *columns)
-    return sa.and_(*(one.c[name] == other.c[name] for name in names))
-
-
 # Statements are built once: building one takes longer than running it.
 _VERSIONS: Final = sa.select(
     # Without the lock, which is long and seldom wanted.
@@ -62,7 +37,7 @@ _VERSIONS: Final = sa.select(
     models.c.etag,
     models.c.create_time.label("model_create_time"),
     models.c.update_time.label("model_update_time"),
-).join_from(model_versions, models, _same(models, model_versions))
+).join_from(model_versions, models, same(models, model_versions))
 _OF_MODEL: Final = (
     models.c.project == sa.bindparam("project"),
     models.c.location == sa.bindparam("location"),
@@ -72,12 +47,20 @@ _BY_ID: Final = _VERSIONS.where(
     *_OF_MODEL, model_versions.c.version_id == sa.bindparam("version_id")
 )
 _ALIASED: Final = _VERSIONS.join(
-    version_aliases, _same(version_aliases, model_versions, "version_id")
+    version_aliases, same(version_aliases, model_versions, "version_id")
 )
 _BY_ALIAS: Final = _ALIASED.where(
     *_OF_MODEL, version_aliases.c.alias == sa.bindparam("alias")
 )
-_DEFAULTS: Final = _ALIASED.where(version_aliases.c.alias == DEFAULT_ALIAS)
+_DEFAULTS: Final = _ALIASED.where(
+    version_aliases.c.alias == DEFAULT_ALIAS,
+    models.c.project == sa.bindparam("project"),
+    models.c.location == sa.bindparam("location"),
+    models.c.model_id.in_(sa.bindparam("keys", expanding=True)),
+)
+_BY_IDS: Final = _VERSIONS.where(
+    *_OF_MODEL, model_versions.c.version_id.in_(sa.bindparam("keys", expanding=True))
+)
 
 
 def _of_models(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -157,24 +140,21 @@ def list_models(
     transaction: Transaction, parent: Parent, page: listing_sql.Page
 ) -> list[ModelVersion]:
     """Return one page of models, each as its default version."""
-    query = _DEFAULTS.where(
-        models.c.project == parent.project, models.c.location == parent.location
-    )
-    return _read(transaction, parent, listing_sql.paged(query, MODEL_FIELDS, page))
+    keys = transaction.scalars(version_fields.models_page(parent, page)).all()
+    found = _read(transaction, parent, _DEFAULTS, {**_place(parent), "keys": keys})
+    by_key = {version.name.model: version for version in found}
+    return [by_key[key] for key in keys]
 
 
 def list_versions(
     transaction: Transaction, name: ModelName, page: listing_sql.Page
 ) -> list[ModelVersion]:
     """Return one page of a model's versions."""
-    query = _VERSIONS.where(
-        models.c.project == name.parent.project,
-        models.c.location == name.parent.location,
-        models.c.model_id == name.model,
-    )
-    return _read(
-        transaction, name.parent, listing_sql.paged(query, VERSION_FIELDS, page)
-    )
+    keys = transaction.scalars(version_fields.versions_page(name, page)).all()
+    which = {**_place(name.parent), "model_id": name.model, "keys": keys}
+    found = _read(transaction, name.parent, _BY_IDS, which)
+    by_key = {int(version.name.version): version for version in found}
+    return [by_key[key] for key in keys]
 
 
 def model_position(
@@ -206,24 +186,23 @@ def _one(
     name: ModelName,
     **which: str | int,
 ) -> ModelVersion | None:
-    parent = name.parent
-    key = {
-        "project": parent.project,
-        "location": parent.location,
-        "model_id": name.model,
-    }
-    found = _read(transaction, parent, statement, {**key, **which})
+    key = {**_place(name.parent), "model_id": name.model}
+    found = _read(transaction, name.parent, statement, {**key, **which})
     return found[0] if found else None
+
+
+def _place(parent: Parent) -> dict[str, str]:
+    return {"project": parent.project, "location": parent.location}
 
 
 def _read(
     transaction: Transaction,
     parent: Parent,
-    query: sa.Select[Any],
-    parameters: Mapping[str, str | int] | None = None,
+    statement: sa.Select[Any],
+    parameters: Mapping[str, object],
 ) -> list[ModelVersion]:
-    """Return the versions of a query's rows, all of one parent, in few queries."""
-    rows = transaction.execute(query, parameters or {}).all()
+    """Return the versions of a statement's rows, all of one parent, in few queries."""
+    rows = transaction.execute(statement, parameters).all()
     if not rows:
         return []
     extras = _extras(transaction, parent, rows)
@@ -286,19 +265,6 @@ def _extras(
     for part, model_id, version_id, key, value in found:
         extras[model_id, version_id][part][key] = value
     return extras
-
-
-def _merged_label(key: str) -> sa.ColumnElement[Any]:
-    own = sa.select(version_labels.c.value).where(
-        _same(version_labels, model_versions, "version_id"),
-        version_labels.c.key == key,
-    )
-    inherited = sa.select(model_labels.c.value).where(
-        _same(model_labels, model_versions), model_labels.c.key == key
-    )
-    # Directly in the query whose rows they look at: in a select of their own they
-    # would look at all versions there are.
-    return sa.func.coalesce(own.scalar_subquery(), inherited.scalar_subquery())
 
 
 def _container(stored: Mapping[str, Any] | None) -> ContainerSpec | None:

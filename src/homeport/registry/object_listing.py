@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Final
 
-from homeport.metadata import bucket_rows
+from homeport.metadata import bucket_rows, prefixes
 from homeport.metadata.database import Transaction
 from homeport.resources.bucket import ObjectPage, ObjectQuery, StoredObject
 
@@ -65,7 +65,7 @@ def _gather(found: _Gathering, stored: StoredObject, query: ObjectQuery) -> str 
     found.prefixes.append(folded)
     if query.with_trailing_delimiter and stored.name == folded:
         found.objects.append(stored)
-    return bucket_rows.after_prefix(folded) or None
+    return prefixes.after_prefix(folded) or None
 
 
 def _common_prefix(name: str, query: ObjectQuery) -> str:

@@ -21,8 +21,8 @@ from homeport.errors import (
     UnavailableError,
 )
 from homeport.metadata import artifact_rows
-from homeport.metadata.bucket_rows import after_prefix
 from homeport.metadata.database import Database
+from homeport.metadata.prefixes import after_prefix
 from homeport.objects.blobs import FileBlobs
 from homeport.registry.blob_sweep import sweep
 from homeport.registry.buckets import Buckets

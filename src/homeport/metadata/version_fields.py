@@ -1,0 +1,197 @@
+"""What models and versions can be found by, and which of them a page has.
+
+A list of models shows each as its default version, and its fields are what is shown.
+An alias is the model's: it is found whichever version carries it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from homeport.metadata import listing_sql
+from homeport.metadata.listing_sql import Page, Seek
+from homeport.metadata.tables import (
+    model_labels,
+    model_versions,
+    models,
+    shown_labels,
+    version_aliases,
+    version_checks,
+    version_labels,
+)
+from homeport.resources.listing import Restriction, restrictions
+from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
+
+_UNCHECKED: Final = "unchecked"
+# Where Model.base_model_source has a name.
+_BASE_MODEL: Final = ("base_model_source", "modelGardenSource", "publicModelName")
+
+
+def same(
+    one: sa.FromClause, other: sa.FromClause, *columns: str
+) -> sa.ColumnElement[bool]:
+    """Return the condition that two rows are of one model, and equal in `columns`."""
+    names = ("project", "location", "model_id", *columns)
+    return sa.and_(*(one.c[name] == other.c[name] for name in names))
+
+
+def _state() -> sa.ColumnElement[str]:
+    checked = (
+        sa.select(version_checks.c.state)
+        .where(same(version_checks, model_versions, "version_id"))
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(checked, sa.literal(_UNCHECKED), type_=sa.String())
+
+
+def _own_label(key: str) -> sa.ScalarSelect[str]:
+    return (
+        sa.select(version_labels.c.value)
+        .where(
+            same(version_labels, model_versions, "version_id"),
+            version_labels.c.key == key,
+        )
+        .scalar_subquery()
+    )
+
+
+def _shown_label(key: str) -> sa.ScalarSelect[str]:
+    return (
+        sa.select(shown_labels.c.value)
+        .where(same(shown_labels, models), shown_labels.c.key == key)
+        .scalar_subquery()
+    )
+
+
+def _merged_label(key: str) -> sa.ColumnElement[Any]:
+    inherited = sa.select(model_labels.c.value).where(
+        same(model_labels, models), model_labels.c.key == key
+    )
+    # On a key that both levels have, the version's wins.
+    return sa.func.coalesce(_own_label(key), inherited.scalar_subquery())
+
+
+def _aliases_of(
+    owner: sa.Table, *columns: str
+) -> Callable[
+    [Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]], sa.ColumnElement[bool]
+]:
+    def having(
+        matches: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]],
+    ) -> sa.ColumnElement[bool]:
+        # By another name: the query may have joined the table for the default.
+        carried = version_aliases.alias()
+        return sa.exists().where(
+            same(carried, owner, *columns), matches(carried.c.alias)
+        )
+
+    return having
+
+
+def _seek(one: Restriction) -> Seek | None:
+    if one.field == ("version_aliases",):
+        wanted = {"alias": one.value}
+        table: sa.Table = version_aliases
+    elif one.field[0] == "labels" and len(one.field) > 1:
+        wanted = {"key": ".".join(one.field[1:]), "value": one.value}
+        if one.value == "*":
+            del wanted["value"]
+        table = shown_labels
+    elif one.field == ("labels",):
+        wanted, table = {"key": one.value}, shown_labels
+    else:
+        return None
+    if any("*" in text for text in wanted.values()):
+        return None
+    found = table.alias()
+    on = sa.and_(
+        same(found, models), *(found.c[name] == text for name, text in wanted.items())
+    )
+    return Seek(found, on, found.c.model_id)
+
+
+_OF_VERSION: Final = {
+    "version_id": model_versions.c.version_id,
+    "version_description": model_versions.c.description,
+    "artifact_uri": model_versions.c.artifact_uri,
+    "digest": model_versions.c.artifact_digest,
+    "base_model_name": model_versions.c.kept[_BASE_MODEL].as_string(),
+    "check_state": _state(),
+    "version_create_time": model_versions.c.create_time,
+    "version_update_time": model_versions.c.update_time,
+}
+_OF_MODEL: Final = {
+    "model": models.c.model_id,
+    "display_name": models.c.display_name,
+    "description": models.c.description,
+}
+# Those that are read from the version.
+_VERSIONED: Final = frozenset({*_OF_VERSION, "version_labels"})
+
+MODEL_FIELDS: Final = listing_sql.Fields(
+    columns={
+        **_OF_MODEL,
+        "create_time": models.c.create_time,
+        "update_time": models.c.update_time,
+        **_OF_VERSION,
+    },
+    maps={"labels": _shown_label, "version_labels": _own_label},
+    lists={"version_aliases": _aliases_of(models)},
+    searched=(models.c.model_id, models.c.display_name, models.c.description),
+    key=models.c.model_id,
+    narrow=frozenset({"model", "display_name", "digest"}),
+    seek=_seek,
+)
+VERSION_FIELDS: Final = listing_sql.Fields(
+    columns={
+        **_OF_MODEL,
+        **_OF_VERSION,
+        "create_time": model_versions.c.create_time,
+        "update_time": model_versions.c.update_time,
+    },
+    maps={"labels": _merged_label, "version_labels": _own_label},
+    lists={"version_aliases": _aliases_of(model_versions, "version_id")},
+    searched=(model_versions.c.description,),
+    key=model_versions.c.version_id,
+)
+
+
+def models_page(parent: Parent, page: Page) -> sa.Select[Any]:
+    """Return the query for the ids of one page of models.
+
+    Raises:
+        InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
+    """
+    query = sa.select(models.c.model_id)
+    if page.filter is not None and any(
+        one.field and one.field[0] in _VERSIONED for one in restrictions(page.filter)
+    ):
+        default = sa.and_(
+            same(version_aliases, models), version_aliases.c.alias == DEFAULT_ALIAS
+        )
+        query = query.join(version_aliases, default).join(
+            model_versions, same(model_versions, version_aliases, "version_id")
+        )
+    query = query.where(
+        models.c.project == parent.project, models.c.location == parent.location
+    )
+    return listing_sql.paged(query, MODEL_FIELDS, page)
+
+
+def versions_page(name: ModelName, page: Page) -> sa.Select[Any]:
+    """Return the query for the ids of one page of a model's versions.
+
+    Raises:
+        InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
+    """
+    query = (
+        sa.select(model_versions.c.version_id)
+        .join(models, same(models, model_versions))
+        .where(
+            models.c.project == name.parent.project,
+            models.c.location == name.parent.location,
+            models.c.model_id == name.model,
+        )
+    )
+    return listing_sql.paged(query, VERSION_FIELDS, page)
