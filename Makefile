@@ -46,6 +46,7 @@ check: lint test ## What CI runs: lint and test
 check-all: check $(VENV)/.dev ## check, and all that needs the peers (about half an hour)
 	@$(BIN)/python -m pytest -m peers tests/conformance \
 		--conformance-result benchmarks/results/torchserve-conformance.md
+	@$(BIN)/python benchmarks/packing.py --output benchmarks/results/packing.json
 	@$(BIN)/python benchmarks/online.py --output benchmarks/results/online.json
 	@$(BIN)/python benchmarks/second_version.py --output benchmarks/results/second_version.json
 

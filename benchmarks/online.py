@@ -65,6 +65,7 @@ def main() -> None:
             stack.enter_context(tempfile.TemporaryDirectory(prefix="hpb-"))
         )
         made = environment.prepare(options.cache)
+        setting = report.setting(made)
         archives = {
             name: models.build(name, 1, scratch / "models", made)
             for name in models.KINDS
@@ -79,7 +80,6 @@ def main() -> None:
         windows = _measure_all(running, archives, options.cells, plan)
         # The answers are still right after the load.
         _check_all(running, archives)
-        setting = report.setting(made)
     _report(options.output, setting, plan, windows)
 
 

@@ -85,7 +85,10 @@ def gate_json(gates: Sequence[Gate]) -> list[Json]:
 
 
 def setting(environment: Environment) -> Json:
-    """Return commit, machine, versions and command of this run."""
+    """Return commit, machine, versions and command of this run.
+
+    Call it before anything is measured: the checkout may move on meanwhile.
+    """
     return {
         "commit": _commit(),
         "command": shlex.join(["python", *sys.argv]),
@@ -96,7 +99,7 @@ def setting(environment: Environment) -> Json:
             os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
         ),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in OWN},
+        "versions": {name: version(name) for name in OWN},
         "peer_versions": environment.versions(),
         "java": _first_line(["java", "-version"]),
         "wrk": _first_line(["wrk", "-v"]),
@@ -150,7 +153,7 @@ def _cpu() -> str:
     return named[0] if named else platform.machine()
 
 
-def _version(name: str) -> str:
+def version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -58,6 +58,7 @@ def main() -> None:
             stack.enter_context(tempfile.TemporaryDirectory(prefix="hpb-"))
         )
         made = environment.prepare(options.cache)
+        setting = report.setting(made)
         versions = {
             model: [
                 models.build(model, number, scratch / "models", made)
@@ -78,7 +79,6 @@ def main() -> None:
             model: _measure(running, archives[1:])
             for model, archives in versions.items()
         }
-        setting = report.setting(made)
     _report(options.output, setting, options.rounds, deployments)
 
 
