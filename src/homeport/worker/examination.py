@@ -115,8 +115,8 @@ def decode(payload: bytes) -> Examination:
             remedy=str(said["remedy"]),
             traceback=str(said["traceback"]),
             predictions=tuple(str(one) for one in said["predictions"]),
-            handler_s=float(said["handler_s"]),
-            result_s=float(said["result_s"]),
+            handler_s=protocol.read_seconds(said["handler_s"]),
+            result_s=protocol.read_seconds(said["result_s"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise protocol.ProtocolError(

@@ -35,6 +35,7 @@ at HELLO.
 import dataclasses
 import enum
 import json
+import math
 import struct
 from typing import Any, Final, NamedTuple
 
@@ -139,6 +140,17 @@ def decode_json(payload: bytes) -> dict[str, Any]:
             "one side was changed without raising the protocol version"
         )
     return document
+
+
+def read_seconds(value: object) -> float:
+    """Return what a payload holds where seconds belong.
+
+    Raises:
+        ValueError: It is no finite number of at least 0.
+    """
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{type(value).__name__} where seconds belong")
+    return float(value)
 
 
 def check_hello(frame: Frame) -> None:

@@ -317,8 +317,7 @@ class Replica:
 
     def _on_control(self, frame: Frame) -> None:
         if frame.kind == Kind.EXAMINED:
-            if self._examined is not None and not self._examined.done():
-                self._examined.set_result(examination.decode(frame.payload))
+            self._take_examination(frame)
             return
         # A worker that has loaded has nothing more to say unasked; one that says too
         # much is not listened to.
@@ -336,6 +335,14 @@ class Replica:
         self._set_lost()
         if self._link is not None:
             self._link.finish(self._how_it_ended(reason))
+
+    def _take_examination(self, frame: Frame) -> None:
+        if self._examined is None or self._examined.done():
+            return
+        try:
+            self._examined.set_result(examination.decode(frame.payload))
+        except protocol.ProtocolError as error:
+            self._examined.set_exception(error)
 
     def _fail_examination(self, reason: str) -> None:
         if self._examined is not None and not self._examined.done():
@@ -387,10 +394,15 @@ def _read_report(frame: Frame, pid: int, imported: Mapping[str, Any]) -> LoadRep
             response_timeout_s=said["response_timeout_s"],
             handler=str(said["handler"]),
             response_timeout_source=str(said["response_timeout_source"]),
-            import_s=float(imported["import_s"]),
-            load_s=float(said["load_s"]),
+            import_s=protocol.read_seconds(imported["import_s"]),
+            load_s=protocol.read_seconds(said["load_s"]),
         )
     except KeyError as error:
         raise protocol.ProtocolError(
             f"the worker's report lacks {error}: its environment holds another Homeport"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise protocol.ProtocolError(
+            f"the worker's report cannot be read ({type(error).__name__}): its "
+            "environment holds another Homeport"
         ) from error
