@@ -315,6 +315,77 @@ def test_a_batching_archive_that_mixes_requests_fails(
     assert found.batching.verdict is Batching.REFUTED
 
 
+def test_the_archives_own_time_limit_holds(
+    archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path, check: Check
+) -> None:
+    config = tmp_path / "model-config.yaml"
+    config.write_text("responseTimeout: 1\n")
+    source = "import time\n" + ECHO.replace("return", "data and time.sleep(60); return")
+
+    found = check(archived(source, config_file=config), TWO)
+
+    failure = failed(found, StageName.PREDICT)
+    assert failure.cause == (
+        "predicting the sample did not end within 1 s (responseTimeout in "
+        "model-config.yaml)"
+    )
+
+
+def test_a_handler_that_answers_once_fails_when_it_is_measured(
+    archived: Callable[..., pathlib.Path], check: Check
+) -> None:
+    source = (
+        "calls = []\n"
+        "def handle(data, context):\n"
+        "    calls.append(data)\n"
+        "    if len(calls) > 2:\n"
+        "        raise ValueError('only once')\n"
+        "    return data\n"
+    )
+
+    found = check(archived(source), Golden({"instances": ["a"]}))
+
+    failure = failed(found, StageName.MEASURE)
+    assert failure.cause == (
+        "the sample was answered once, and then failed: "
+        "the handler raised ValueError: only once"
+    )
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"predictions": []},
+        {"predictions": ["no JSON"]},
+        {"predictions": ["{}"]},
+        {"predictions": ["[" * 5000]},
+        {"handler_s": float("nan")},
+        {"failed_in": "nowhere"},
+    ],
+    ids=str,
+)
+def test_a_handler_that_speaks_for_its_worker_is_not_believed(
+    archived: Callable[..., pathlib.Path], check: Check, lie: dict[str, Any]
+) -> None:
+    source = (
+        "import json, os, struct, sys\n"
+        "nan = float('nan')\n"
+        "said = {'failed_in': None, 'cause': '', 'remedy': '', 'traceback': '',\n"
+        "        'predictions': ['[1]'], 'handler_s': 0.0, 'result_s': 0.0}\n"
+        "def handle(data, context):\n"
+        f"    text = json.dumps(said | {lie!r}).encode()\n"
+        "    header = struct.pack('<IBBHQ', len(text), 13, 0, 0, 0)\n"
+        "    fd = int(sys.argv[sys.argv.index('--fd') + 1])\n"
+        "    data and os.write(fd, header + text)\n"
+        "    return data\n"
+    )
+
+    found = check(archived(source), Golden({"instances": ["a"]}))
+
+    failure = failed(found, StageName.PREDICT)
+    assert failure.cause.startswith("the worker's ")
+
+
 # Whether requests may share a call
 
 
@@ -379,11 +450,16 @@ def test_a_call_that_fails_with_two_requests_is_not_split(
         "    return data\n"
     )
 
-    found = check(archived(source), Golden({"instances": ["a", "b"]}))
+    (config,) = (SOURCES / "batched").glob("*.yaml")
+
+    found = check(
+        archived(source, config_file=config), Golden({"instances": ["a", "b"]})
+    )
 
     assert found.passed
     assert found.batching.verdict is Batching.REFUTED
     assert "a call with two requests fails" in found.batching.reason
+    assert [one[:31] for one in found.warnings] == ["the archive's batchSize is 4, a"]
 
 
 def test_a_check_runs_in_any_thread(acting: pathlib.Path, check: Check) -> None:

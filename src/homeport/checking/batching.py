@@ -6,10 +6,10 @@ from typing import Any
 
 from homeport.archive.golden import Golden
 from homeport.checking import comparison
+from homeport.checking.asking import Asked
 from homeport.checking.comparison import Difference, Tolerances
 from homeport.checking.report import Batching, BatchingProof
 from homeport.worker.examination import Examination, Step
-from homeport.worker.replica import Replica
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,14 +51,15 @@ def choose_pair(
 
 
 async def prove(
-    replica: Replica, pair: tuple[bytes, bytes], tolerances: Tolerances
+    asked: Asked, pair: tuple[bytes, bytes], tolerances: Tolerances
 ) -> Result:
     """Return whether the two requests have the same answers together as apart.
 
     Raises:
+        TimeoutError: A call took too long.
         UnavailableError: The worker ended.
     """
-    apart = [await replica.examine((body,)) for body in pair]
+    apart = [await asked.examine((body,)) for body in pair]
     failed = next((one for one in apart if one.failed_in is not None), None)
     if failed is not None:
         return Result(
@@ -71,14 +72,14 @@ async def prove(
                 "the two instances have the same prediction, which hides a mix-up"
             )
         )
-    together = await replica.examine(pair)
+    together = await asked.examine(pair)
     if together.failed_in is not None:
         return Result(_of_failed_call(together))
     difference = _difference(apart, together, tolerances)
     if difference is None:
         reason = "two requests in one call are answered as they are apart"
         return Result(BatchingProof(Batching.PROVEN, reason))
-    again = await replica.examine(pair[:1])
+    again = await asked.examine(pair[:1])
     if _difference([apart[0]], again, tolerances) is not None:
         return Result(_unproven("the same request is answered otherwise each time"))
     reason = f"in a call with another request {difference}"

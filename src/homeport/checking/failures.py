@@ -41,6 +41,19 @@ class Failure:
     detail: str = ""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Allowance:
+    """The time that something may take.
+
+    Attributes:
+        seconds: How long.
+        source: Where the archive or the deployment sets it, "" for the check itself.
+    """
+
+    seconds: float
+    source: str = ""
+
+
 class FaultError(FailedPreconditionError):
     """A stage found a fault of the archive."""
 
@@ -92,12 +105,13 @@ def ended(stage: StageName, how: str, printed: Sequence[str]) -> Failure:
     )
 
 
-def too_slow(stage: StageName, timeout_s: float, printed: Sequence[str]) -> Failure:
+def too_slow(stage: StageName, allowed: Allowance, printed: Sequence[str]) -> Failure:
     """Return the failure of a stage that did not end."""
+    said = f" ({allowed.source})" if allowed.source else ""
     return Failure(
-        f"{_SLOW[stage]} did not end within {timeout_s:g} s",
+        f"{_SLOW[stage]} did not end within {allowed.seconds:g} s{said}",
         "Look for what it waits for, such as a download or a lock, or allow more time "
-        "with --timeout.",
+        f"with {allowed.source or '--timeout'}.",
         detail=_last_words(printed),
     )
 
@@ -121,6 +135,16 @@ def not_sendable(examined: Examination) -> Failure:
     )
 
 
+def failed_again(message: str) -> FaultError:
+    """Return the error for a sample that was answered at first and then not."""
+    return FaultError(
+        Failure(
+            f"the sample was answered once, and then failed: {message}",
+            "Look for what the handler keeps from one call to the next.",
+        )
+    )
+
+
 def differs(difference: Difference) -> Failure:
     """Return the failure of predictions that are not the expected ones."""
     return Failure(
@@ -137,6 +161,14 @@ def mixes_requests(batch_size: int, difference: Difference) -> Failure:
         f"are answered otherwise than alone: {difference}",
         "Let the handler answer each row by itself and in order, or set batchSize to "
         "1 in the model's config file.",
+    )
+
+
+def batches_fail(batch_size: int) -> str:
+    """Return the warning for an archive whose batches are taken apart again."""
+    return (
+        f"the archive's batchSize is {batch_size}, and a call with two requests fails: "
+        "each is then tried alone, so batches cost time and win none"
     )
 
 

@@ -8,8 +8,9 @@ import statistics
 import time
 from typing import Final
 
+from homeport.checking import failures
+from homeport.checking.asking import Asked
 from homeport.checking.report import Measures
-from homeport.worker.replica import Replica
 
 _MOST_PREDICTIONS: Final = 10
 _ENOUGH_S: Final = 0.5
@@ -40,16 +41,20 @@ def peak_memory_bytes(pid: int) -> int | None:
     return None
 
 
-async def latency_s(replica: Replica, body: bytes) -> float:
+async def latency_s(asked: Asked, body: bytes) -> float:
     """Return the median seconds of up to ten predictions, or those of half a second.
 
     Raises:
+        TimeoutError: A call took too long.
         UnavailableError: The worker ended.
+        FaultError: The sample, which was answered before, fails.
     """
     taken: list[float] = []
     while len(taken) < _MOST_PREDICTIONS and sum(taken) < _ENOUGH_S:
         began = time.perf_counter()
-        await replica.predict(body)
+        reply = await asked.predict(body)
+        if reply.code:
+            raise failures.failed_again(reply.payload.decode("utf-8", "replace"))
         taken.append(time.perf_counter() - began)
     return statistics.median(taken)
 
@@ -57,8 +62,14 @@ async def latency_s(replica: Replica, body: bytes) -> float:
 def summary(measures: Measures) -> str:
     """Return the numbers of a worker in one line, for people."""
     parts = []
+    if measures.environment_bytes is not None:
+        parts.append(f"{_in_mb(measures.environment_bytes)} environment")
     if measures.latency_s is not None:
         parts.append(f"{measures.latency_s * 1000:.1f} ms a prediction")
     if measures.peak_memory_bytes is not None:
-        parts.append(f"{measures.peak_memory_bytes / 1e6:,.0f} MB of memory")
+        parts.append(f"{_in_mb(measures.peak_memory_bytes)} of memory")
     return ", ".join(parts)
+
+
+def _in_mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"

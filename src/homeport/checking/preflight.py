@@ -145,7 +145,7 @@ class _Check:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(trial.run())
         with self._course.stage(StageName.MEASURE) as stage:
-            stage.detail = measuring.summary(trial.measures)
+            stage.detail = measuring.summary(self._measures(None))
 
     @property
     def _known_inventory(self) -> Inventory:
@@ -156,18 +156,22 @@ class _Check:
     def report(self, archive_bytes: int | None) -> Report:
         """Return what was found so far."""
         inventory, trial = self._inventory, self._trial
-        measures = Measures() if trial is None else trial.measures
         return Report(
             model_name="" if inventory is None else inventory.manifest.model_name,
             stages=self._course.stages,
             batching=NOT_REACHED if trial is None else trial.proof,
-            measures=dataclasses.replace(
-                measures,
-                archive_bytes=archive_bytes,
-                unpacked_bytes=None if inventory is None else inventory.total_bytes,
-                environment_bytes=self._surroundings.size_bytes,
-            ),
+            measures=self._measures(archive_bytes),
             lock=self._surroundings.lock,
+            warnings=() if trial is None else trial.warnings,
+        )
+
+    def _measures(self, archive_bytes: int | None) -> Measures:
+        inventory, trial = self._inventory, self._trial
+        return dataclasses.replace(
+            Measures() if trial is None else trial.measures,
+            archive_bytes=archive_bytes,
+            unpacked_bytes=None if inventory is None else inventory.total_bytes,
+            environment_bytes=self._surroundings.size_bytes,
         )
 
 

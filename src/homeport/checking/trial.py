@@ -13,12 +13,13 @@ from typing import Any, Final, TypeVar
 
 from homeport.archive.golden import Golden
 from homeport.checking import batching, comparison, failures, measuring
+from homeport.checking.asking import Asked
 from homeport.checking.comparison import Tolerances
 from homeport.checking.course import Course
-from homeport.checking.failures import Failure
+from homeport.checking.failures import Allowance, Failure
 from homeport.checking.report import Batching, BatchingProof, Measures, StageName
 from homeport.errors import HomeportError
-from homeport.worker.examination import Examination, Step
+from homeport.worker.examination import Step
 from homeport.worker.replica import Replica, ReplicaEndedError, ReplicaSpec
 
 _T = TypeVar("_T")
@@ -31,8 +32,6 @@ _OF_A_SAMPLE: Final = (
     StageName.BATCH,
 )
 NO_SAMPLE: Final = "there is no sample: give one with --sample"
-
-
 NOT_REACHED: Final = BatchingProof(Batching.UNPROVEN, "the check did not get so far")
 
 
@@ -47,6 +46,7 @@ class Trial:
 
     Attributes:
         proof: Whether requests may share a call, as far as it is known.
+        warnings: What may surprise later, one sentence each.
         measures: What was measured of the worker so far.
     """
 
@@ -65,6 +65,8 @@ class Trial:
 
         self.proof = NOT_REACHED
         self.measures = Measures()
+        self.warnings: tuple[str, ...] = ()
+        self._allowed = Allowance(spec.load_timeout_s)
 
     async def run(self) -> None:
         """Run all stages from the import on, but the last, which is only numbers.
@@ -105,24 +107,27 @@ class Trial:
         self.measures = Measures(
             import_s=replica.report.import_s, load_s=replica.report.load_s
         )
+        limit_s = replica.report.response_timeout_s
+        if limit_s is not None and limit_s <= self._allowed.seconds:
+            self._allowed = Allowance(limit_s, replica.report.response_timeout_source)
         golden = self._golden
         if golden is None:
             self.proof = BatchingProof(Batching.UNPROVEN, NO_SAMPLE)
             for name in _OF_A_SAMPLE:
                 self._course.skip(name, NO_SAMPLE)
             return
-        predictions = await self._predict_sample(replica, golden)
-        await self._prove_batching(replica, golden, predictions)
-        latency_s = await self._within(
-            StageName.MEASURE, measuring.latency_s(replica, golden.body)
+        asked = Asked(replica, self._allowed.seconds)
+        predictions = await self._predict_sample(asked, golden)
+        size = replica.report.batch_size
+        await self._prove_batching(asked, golden, predictions, size)
+        latency_s = await self._guarded(
+            StageName.MEASURE, measuring.latency_s(asked, golden.body)
         )
         self.measures = dataclasses.replace(self.measures, latency_s=latency_s)
 
-    async def _predict_sample(self, replica: Replica, golden: Golden) -> list[Any]:
+    async def _predict_sample(self, asked: Asked, golden: Golden) -> list[Any]:
         began = time.perf_counter()
-        examined = await self._within(
-            StageName.PREDICT, _examined(replica, golden.body)
-        )
+        examined = await self._guarded(StageName.PREDICT, asked.examine([golden.body]))
         seconds = time.perf_counter() - began
         if examined.failed_in in {Step.REQUEST, Step.HANDLER}:
             self._course.fail(StageName.PREDICT, seconds, failures.refused(examined))
@@ -157,7 +162,7 @@ class Trial:
         self._course.pass_(StageName.COMPARE, seconds, f"{named} as expected")
 
     async def _prove_batching(
-        self, replica: Replica, golden: Golden, predictions: list[Any]
+        self, asked: Asked, golden: Golden, predictions: list[Any], size: int
     ) -> None:
         began = time.perf_counter()
         pair = batching.choose_pair(golden, predictions)
@@ -165,27 +170,27 @@ class Trial:
             self.proof = pair
             self._course.skip(StageName.BATCH, pair.reason)
             return
-        trial = batching.prove(replica, pair, _tolerances(golden))
-        result = await self._within(StageName.BATCH, trial)
+        trial = batching.prove(asked, pair, _tolerances(golden))
+        result = await self._guarded(StageName.BATCH, trial)
         self.proof = result.proof
         seconds = time.perf_counter() - began
-        size = replica.report.batch_size
         if result.difference is not None and size > 1:
             failure = failures.mixes_requests(size, result.difference)
             self._course.fail(StageName.BATCH, seconds, failure)
+        if result.proof.verdict is Batching.REFUTED and size > 1:
+            self.warnings += (failures.batches_fail(size),)
         detail = f"{result.proof.verdict}: {result.proof.reason}"
         self._course.pass_(StageName.BATCH, seconds, detail)
 
-    async def _within(self, stage: StageName, work: Coroutine[Any, Any, _T]) -> _T:
-        """Return what `work` on the worker comes to, within the time a stage has.
+    async def _guarded(self, stage: StageName, work: Coroutine[Any, Any, _T]) -> _T:
+        """Return what `work` on the worker comes to.
 
         Raises:
-            StageFailedError: It took too long, or the worker ended.
+            StageFailedError: A call took too long, or the worker ended.
         """
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(self._spec.load_timeout_s):
-                return await work
+            return await work
         except (TimeoutError, HomeportError) as error:
             failure = self._failure(stage, error)
             self._course.fail(stage, time.perf_counter() - began, failure)
@@ -197,12 +202,8 @@ class Trial:
         if isinstance(error, ReplicaEndedError):
             return failures.ended(stage, error.how, printed)
         if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
-            return failures.too_slow(stage, self._spec.load_timeout_s, printed)
+            return failures.too_slow(stage, self._allowed, printed)
         return failures.told(error)
-
-
-async def _examined(replica: Replica, *bodies: bytes) -> Examination:
-    return await replica.examine(bodies)
 
 
 def _tolerances(golden: Golden) -> Tolerances:
