@@ -10,14 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TransferSpeedColumn,
-)
 
 from homeport.archive import manifest
 from homeport.archive.golden import Golden
@@ -30,7 +22,6 @@ from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
 from homeport.packing.pack import Packed, PackSpec
 
-_BAR_FROM_BYTES: Final = 50_000_000
 _EPILOG: Final = """\b
 Examples:
   homeport pack -s model.pt
@@ -227,30 +218,15 @@ def _split(values: tuple[str, ...]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what draws a bar on a terminal, once there is enough to wait for."""
+    """Yield what draws a bar, where standard error is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    bar = Progress(
-        TextColumn("Packing"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task("pack")
+    # Deferred: drawing takes as long to import as all the rest.
+    from homeport.cli import packbar  # noqa: PLC0415
 
-    def advance(written_bytes: int, total_bytes: int) -> None:
-        if total_bytes < _BAR_FROM_BYTES:
-            return
-        bar.start()
-        bar.update(task, completed=written_bytes, total=total_bytes)
-
-    try:
+    with packbar.drawn() as advance:
         yield advance
-    finally:
-        bar.stop()
 
 
 def _report(packed: Packed) -> None:
