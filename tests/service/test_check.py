@@ -462,6 +462,25 @@ def test_a_call_that_fails_with_two_requests_is_not_split(
     assert [one[:31] for one in found.warnings] == ["the archive's batchSize is 4, a"]
 
 
+@pytest.mark.parametrize("name", list(StageName)[4:])
+def test_whoever_watches_may_end_a_check_at_any_stage(
+    acting: pathlib.Path,
+    check: Check,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+    name: StageName,
+) -> None:
+    def end(stage: Stage) -> None:
+        if stage.name is name:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        check(acting, TWO, on_stage=end)
+
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert caplog.records == []
+
+
 def test_a_check_runs_in_any_thread(acting: pathlib.Path, check: Check) -> None:
     found: list[Report] = []
     thread = threading.Thread(target=lambda: found.append(check(acting, TWO)))

@@ -144,8 +144,8 @@ class _Check:
         # asyncio's own loop: a check is no server, and may run in any thread.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(trial.run())
-        with self._course.stage(StageName.MEASURE) as stage:
-            stage.detail = measuring.summary(self._measures(None))
+        detail = measuring.summary(self._measures(None))
+        self._course.pass_(StageName.MEASURE, trial.measuring_s, detail)
 
     @property
     def _known_inventory(self) -> Inventory:

@@ -48,6 +48,7 @@ class Trial:
         proof: Whether requests may share a call, as far as it is known.
         warnings: What may surprise later, one sentence each.
         measures: What was measured of the worker so far.
+        measuring_s: Seconds that this took.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Trial:
 
         self.proof = NOT_REACHED
         self.measures = Measures()
+        self.measuring_s = 0.0
         self.warnings: tuple[str, ...] = ()
         self._allowed = Allowance(spec.load_timeout_s)
 
@@ -74,8 +76,9 @@ class Trial:
         Raises:
             StageFailedError: One of them failed.
         """
-        replica = await self._start()
+        replica, seconds = await self._start()
         try:
+            self._course.pass_(StageName.LOAD, seconds)
             await self._predict(replica)
         finally:
             # Of the worker as it is now: it says nothing more once it has ended.
@@ -84,7 +87,8 @@ class Trial:
             replica.kill("checked")
             await asyncio.wait({replica.closed}, timeout=_STOP_GRACE_S)
 
-    async def _start(self) -> Replica:
+    async def _start(self) -> tuple[Replica, float]:
+        """Return the loaded worker, and the seconds that loading took."""
         began, stage = time.perf_counter(), StageName.IMPORT
 
         def on_imported() -> None:
@@ -100,8 +104,7 @@ class Trial:
         except HomeportError as error:
             failure = self._failure(stage, error)
             self._course.fail(stage, time.perf_counter() - began, failure)
-        self._course.pass_(stage, time.perf_counter() - began)
-        return replica
+        return replica, time.perf_counter() - began
 
     async def _predict(self, replica: Replica) -> None:
         self.measures = Measures(
@@ -120,9 +123,11 @@ class Trial:
         predictions = await self._predict_sample(asked, golden)
         size = replica.report.batch_size
         await self._prove_batching(asked, golden, predictions, size)
+        began = time.perf_counter()
         latency_s = await self._guarded(
             StageName.MEASURE, measuring.latency_s(asked, golden.body)
         )
+        self.measuring_s = time.perf_counter() - began
         self.measures = dataclasses.replace(self.measures, latency_s=latency_s)
 
     async def _predict_sample(self, asked: Asked, golden: Golden) -> list[Any]:

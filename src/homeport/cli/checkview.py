@@ -33,10 +33,13 @@ class View:
         self._console = Console(
             highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=as_json
         )
+        # Where the lines go, so that the one does not run into the other.
+        shared = sys.stdout.isatty() and not as_json
         self._status = Status(
-            _running(StageName.READ), console=Console(stderr=True, markup=False)
+            _running(StageName.READ),
+            console=self._console if shared else Console(stderr=True, markup=False),
         )
-        self._watched = sys.stderr.isatty()
+        self._watched = shared or sys.stderr.isatty()
         self._stage = StageName.READ
 
     def __enter__(self) -> Self:
