@@ -95,10 +95,17 @@ class Course:
         expected = list(StageName)[len(self._stages)]
         if stage.name is not expected:
             raise RuntimeError(f"{stage.name} was noted where {expected} comes next")
-        texts = (stage.detail, stage.cause, stage.traceback)
-        detail, cause, traceback = redacted(texts, self._environment)
+        told = (stage.detail, stage.cause, stage.remedy, stage.traceback)
+        detail, cause, remedy, traceback = redacted(
+            [_storable(text) for text in told], self._environment
+        )
         stage = dataclasses.replace(
-            stage, detail=detail, cause=cause, traceback=traceback
+            stage, detail=detail, cause=cause, remedy=remedy, traceback=traceback
         )
         self._stages.append(stage)
         self._on_stage(stage)
+
+
+def _storable(text: str) -> str:
+    """Return the text without halves of characters, which code can make."""
+    return text.encode("utf-8", "replace").decode()

@@ -123,7 +123,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
     its requirements resolved and built into a clean environment; there the handler is
     imported, the model loaded and a sample predicted and compared, alone and together
     with another, by the same worker that serves. What fails is told with its one cause
-    and what to do.
+    and what to do. This runs the archive's code: check what you would also deploy.
     """
     if explain_payload is not None:
         _explain(explain_payload, as_json=as_json)

@@ -40,6 +40,12 @@ def test_a_sample_survives_its_file(one: Golden) -> None:
     assert golden.parse(golden.serialize(one)) == one
 
 
+@given(st.binary(max_size=200) | values.map(lambda one: json.dumps(one).encode()))
+def test_any_other_file_is_refused_and_nothing_else_happens(text: bytes) -> None:
+    with pytest.raises(InvalidArgumentError):
+        golden.parse(text)
+
+
 def test_equal_samples_are_equal_bytes_in_any_order_of_keys() -> None:
     one = Golden({"instances": [{"a": 1, "b": 2}], "parameters": {}})
     other = Golden({"parameters": {}, "instances": [{"b": 2, "a": 1}]})

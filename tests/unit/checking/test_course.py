@@ -68,6 +68,14 @@ def test_no_stage_tells_the_values_of_the_environment() -> None:
     )
 
 
+def test_half_a_character_is_not_kept() -> None:
+    course = Course(lambda _: None, {})
+
+    course.skip(StageName.READ, "a\ud800b")
+
+    assert course.stages[0].detail == "a?b"
+
+
 def test_a_stage_out_of_order_is_a_mistake_of_ours() -> None:
     course = Course(lambda _: None, {})
 
