@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,20 @@ _HEAD_BYTES: Final = 512
 _LEGACY_MAGIC: Final = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LEGACY_PREFACE: Final = 3
 _MAX_HEADER_BYTES: Final = 100_000_000  # safetensors' own limit
+_MAX_PARSED_BYTES: Final = 4 << 20  # tens of thousands of tensors; memory stays small
+_READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises of broken files: RuntimeError where they are encrypted, OSError
+# and OverflowError where they point behind themselves.
+_BROKEN: Final = (
+    zipfile.BadZipFile,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Evidence:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 names = archive.namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        except _BROKEN:
             return frozenset()
         return frozenset(name.partition("/")[2] or name for name in names)
 
@@ -61,10 +77,16 @@ class Evidence:
             return None
         try:
             with zipfile.ZipFile(self.path) as archive:
-                name = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
-                with archive.open(name) as member:
+                entry = next(
+                    one
+                    for one in archive.infolist()
+                    if one.filename.endswith("/data.pkl")
+                )
+                if entry.compress_type not in _READABLE:
+                    return None
+                with archive.open(entry) as member:
                     return pickled.scan(member.read(pickled.MAX_BYTES))
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, StopIteration):
+        except (*_BROKEN, StopIteration):
             return None
 
     @functools.cached_property
@@ -80,6 +102,8 @@ class Evidence:
         length = int.from_bytes(self.head[:8], "little")
         if self.head[8:9] != b"{" or not 0 < length <= _MAX_HEADER_BYTES:
             return False
+        if length > _MAX_PARSED_BYTES:
+            return True
         with self.path.open("rb") as file:
             file.seek(8)
             text = file.read(length)
