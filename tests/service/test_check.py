@@ -481,6 +481,24 @@ def test_whoever_watches_may_end_a_check_at_any_stage(
     assert caplog.records == []
 
 
+def test_no_verdict_tells_the_values_of_the_environment(
+    archived: Callable[..., pathlib.Path], check: Check
+) -> None:
+    source = (
+        "import os\n"
+        "def handle(data, context):\n"
+        "    if data and len(context.request_ids) > 1:\n"
+        "        raise ValueError(os.environ['TOKEN'])\n"
+        "    return data\n"
+    )
+    golden = Golden({"instances": ["a", "b"]})
+
+    found = check(archived(source), golden, environment={"TOKEN": "hunter22"})
+
+    assert "ValueError: [TOKEN]" in found.batching.reason
+    assert "hunter22" not in report.to_json(found)
+
+
 def test_a_check_runs_in_any_thread(acting: pathlib.Path, check: Check) -> None:
     found: list[Report] = []
     thread = threading.Thread(target=lambda: found.append(check(acting, TWO)))
@@ -550,6 +568,12 @@ def test_the_command_prints_a_report_for_programs(
     [
         pytest.param(["none.mar"], 1, "there is no archive 'none.mar'", id="no file"),
         pytest.param(["m.mar", "--sample", "none"], 1, "sample 'none'", id="no sample"),
+        pytest.param(
+            ["m.mar", "--expected", "m.json"],
+            1,
+            "m.mar holds no sample",
+            id="no golden",
+        ),
         pytest.param(["m.mar", "--timeout", "0"], 2, "--timeout", id="no time"),
         pytest.param(["m.mar", "--env", "1=2"], 2, "a name has letters", id="name"),
         pytest.param(
@@ -564,11 +588,26 @@ def test_the_exit_code_tells_a_mistake_from_a_failed_archive(
     acting: pathlib.Path, tmp_path: pathlib.Path, words: list[str], code: int, told: str
 ) -> None:
     (tmp_path / "m.mar").write_bytes(acting.read_bytes())
+    (tmp_path / "m.json").write_text("[1]")
 
     ended = homeport("check", *words, cwd=tmp_path)
 
     assert ended.returncode == code
     assert told in ended.stdout + ended.stderr
+
+
+def test_the_archives_own_sample_is_compared_with_another_output(
+    archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    archive = archived(ECHO, golden=Golden({"instances": [1]}, (1,)))
+    (tmp_path / "expected.json").write_text("[2]")
+
+    own = homeport("check", archive, cwd=tmp_path)
+    other = homeport("check", archive, "--expected", "expected.json", cwd=tmp_path)
+
+    assert own.returncode == 0
+    assert other.returncode == 3
+    assert "predictions[0] is 1 where 2 was expected" in other.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

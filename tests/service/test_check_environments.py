@@ -1,7 +1,10 @@
 """A check builds the environment that a deployment builds, and runs in it."""
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -204,3 +207,28 @@ def test_the_environment_may_be_chosen(
     assert failure is not None
     assert failure.name is stage
     assert words in failure.cause
+
+
+def test_the_command_keeps_environments_in_the_users_cache(
+    packages: pathlib.Path, make_archive: MakeArchive, tmp_path: pathlib.Path
+) -> None:
+    wheels.make(packages, "shouting", "1.0")
+    (tmp_path / "sample.json").write_text('{"instances": ["a"]}')
+
+    ended = subprocess.run(  # noqa: S603  # our own command
+        [
+            *(sys.executable, "-m", "homeport", "check", "--json"),
+            *(str(make_archive("shouting==1.0")), "--sample", "sample.json"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    digest = json.loads(ended.stdout)["lock_digest"]
+    kept = tmp_path / "cache/homeport/environments" / digest
+    assert (kept / "bin/python").exists()

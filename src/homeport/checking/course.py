@@ -84,6 +84,13 @@ class Course:
         self._note(Stage(name, Verdict.FAILED, seconds, **dataclasses.asdict(failure)))
         raise StageFailedError
 
+    def clean(self, text: str) -> str:
+        """Return the text without values of variables and halves of characters."""
+        (clean,) = redacted(
+            [text.encode("utf-8", "replace").decode()], self._environment
+        )
+        return clean
+
     def end(self) -> None:
         """Note all stages that were not reached as skipped."""
         last = self._stages[-1].name if self._stages else ""
@@ -95,17 +102,12 @@ class Course:
         expected = list(StageName)[len(self._stages)]
         if stage.name is not expected:
             raise RuntimeError(f"{stage.name} was noted where {expected} comes next")
-        told = (stage.detail, stage.cause, stage.remedy, stage.traceback)
-        detail, cause, remedy, traceback = redacted(
-            [_storable(text) for text in told], self._environment
-        )
         stage = dataclasses.replace(
-            stage, detail=detail, cause=cause, remedy=remedy, traceback=traceback
+            stage,
+            detail=self.clean(stage.detail),
+            cause=self.clean(stage.cause),
+            remedy=self.clean(stage.remedy),
+            traceback=self.clean(stage.traceback),
         )
         self._stages.append(stage)
         self._on_stage(stage)
-
-
-def _storable(text: str) -> str:
-    """Return the text without halves of characters, which code can make."""
-    return text.encode("utf-8", "replace").decode()

@@ -177,7 +177,8 @@ class Trial:
             return
         trial = batching.prove(asked, pair, _tolerances(golden))
         result = await self._guarded(StageName.BATCH, trial)
-        self.proof = result.proof
+        reason = self._course.clean(result.proof.reason)
+        self.proof = dataclasses.replace(result.proof, reason=reason)
         seconds = time.perf_counter() - began
         if result.difference is not None and size > 1:
             failure = failures.mixes_requests(size, result.difference)
