@@ -4,6 +4,7 @@ A setting, metric, route, room or dependency that no document tells of fails her
 """
 
 import dataclasses
+import functools
 import inspect
 import json
 import pathlib
@@ -29,7 +30,8 @@ from homeport.api import (
     transfers,
 )
 from homeport.archive import golden, lockfile, manifest, members
-from homeport.cli import main
+from homeport.checking.report import StageName
+from homeport.cli import check, main
 from homeport.edge import (
     codec,
     messages,
@@ -46,6 +48,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
 DEPENDENCIES = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8")
 FORMAT = (ROOT / "docs" / "format-mar.md").read_text(encoding="utf-8")
+CHECKING = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 DOCUMENTS = sorted(
@@ -268,6 +271,58 @@ def section(text: str, heading: str) -> str:
     assert below, f"no heading {heading!r}"
     level = len(heading.split(maxsplit=1)[0])
     return re.split(rf"^#{{1,{level}}} ", below, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+# The check
+
+
+@functools.cache
+def source_text() -> str:
+    """Return every module's text, with string literals that follow each other joined.
+
+    Placeholders become `...`, as the document writes them.
+    """
+    text = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", text)
+    return re.sub(r"\{[^{}]*\}", "...", joined)
+
+
+def told_failures() -> list[str]:
+    below = section(CHECKING, "## What fails, and what to do")
+    return re.findall(r"^\| `([^`]+)`", below, re.MULTILINE)
+
+
+@pytest.mark.parametrize("message", told_failures())
+def test_each_failure_of_the_document_is_one_of_the_code(message: str) -> None:
+    source = source_text()
+
+    strange = [
+        part for part in message.split("...") if part.strip(" :(),") not in source
+    ]
+
+    assert strange == []
+
+
+def test_the_stages_are_those_of_a_check() -> None:
+    listed = re.findall(
+        r"^\| `([a-z ]+)` \|", section(CHECKING, "## Stages"), re.MULTILINE
+    )
+
+    assert listed == [stage.value for stage in StageName]
+
+
+def test_each_stage_with_a_failure_has_its_table() -> None:
+    below = section(CHECKING, "## What fails, and what to do")
+
+    titles = re.findall(r"^### (.+)$", below, re.MULTILINE)
+
+    assert [title.lower() for title in titles[:-1]] == [
+        stage.value for stage in StageName
+    ]
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    assert f"| {check.FAILED} | the archive failed |" in CHECKING
 
 
 # Dependencies and rooms
