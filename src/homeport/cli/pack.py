@@ -76,7 +76,19 @@ Examples:
     "-r",
     "--requirements-file",
     type=click.Path(path_type=Path),
-    help="What the handler imports, as name==version lines.",
+    help="The packages it needs, as name==version lines; what the code imports besides "
+    "is added as it is installed here.",
+)
+@click.option(
+    "--lock/--no-lock",
+    default=None,
+    help="Resolve these packages to a lock that travels in the archive, for an "
+    "environment of the model's own. Default: if there is a requirements file.",
+)
+@click.option(
+    "--allow-build",
+    is_flag=True,
+    help="Packages without a wheel may be built for the lock: that runs their code.",
 )
 @click.option(
     "-c",
@@ -136,6 +148,8 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     tokenizer: Path | None,
     tokenizer_name: str,
     requirements_file: Path | None,
+    lock: bool | None,
+    allow_build: bool,
     config_file: Path | None,
     export_path: Path,
     archive_format: str,
@@ -162,6 +176,8 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         tokenizer=tokenizer,
         tokenizer_name=tokenizer_name,
         requirements_file=requirements_file,
+        lock=lock,
+        allow_build=allow_build,
         config_file=config_file,
         runtime=runtime,
         description=description,
@@ -176,6 +192,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
             archive_format=ArchiveFormat(archive_format),
             force=force,
             on_progress=on_progress,
+            on_notice=lambda line: click.echo(line, err=True),
         )
     _report(packed)
 
@@ -232,6 +249,12 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 def _report(packed: Packed) -> None:
     for warning in packed.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for path in packed.pulled_in:
+        click.echo(f"added    {path}, which the code imports")
+    for pin in packed.added:
+        click.echo(f"locked   {pin}, which the code imports, as installed here")
+    if packed.lock is not None:
+        click.echo(f"lock     {len(packed.lock.pins)} packages")
     click.echo(f"archive  {packed.path}")
     click.echo(f"size     {packed.size_bytes:,} bytes")
     if packed.path.is_file():

@@ -34,6 +34,9 @@ class Options(TypedDict, total=False):
         tokenizer: A custom tokenizer's file, or the directory it was saved to.
         tokenizer_name: What it is called in the archive; its own name by default.
         requirements_file: Names and versions.
+        lock: Whether the requirements are completed and resolved to a lock; by default
+            if there is a requirements file.
+        allow_build: Packages without a wheel may be built for that.
         config_file: The model's configuration, YAML.
         archive_format: "default", "tgz", "no-archive" or "zip-store".
         sample_file: A request that is predicted when the archive is checked; for
@@ -53,6 +56,8 @@ class Options(TypedDict, total=False):
     tokenizer: StrPath | None
     tokenizer_name: str
     requirements_file: StrPath | None
+    lock: bool | None
+    allow_build: bool
     config_file: StrPath | None
     archive_format: str
     sample_file: StrPath | None
@@ -178,6 +183,8 @@ def _pack(
         tokenizer=_path(options.get("tokenizer")),
         tokenizer_name=options.get("tokenizer_name", ""),
         requirements_file=_path(options.get("requirements_file")),
+        lock=options.get("lock"),
+        allow_build=options.get("allow_build", False),
         config_file=_path(options.get("config_file")),
         runtime=options.get("runtime", "python"),
         description=options.get("description", ""),

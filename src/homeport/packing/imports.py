@@ -264,8 +264,10 @@ class _Scanner:
         wanted = [found.module]
         if torchserve.is_package(found.module):
             wanted += [f"{found.module}.{name}" for name in names if name[:1] != "_"]
-        if top == "ts" and not all(map(torchserve.offers, wanted)):
-            self.found.add(dataclasses.replace(found, remedy=loading.OFFERED))
+        refused = [name for name in wanted if not torchserve.offers(name)]
+        if top == "ts" and refused:
+            missing = dataclasses.replace(found, module=refused[0])
+            self.found.add(dataclasses.replace(missing, remedy=loading.OFFERED))
             return
         self.found.add(dataclasses.replace(found, kind=Kind.TS))
         for name in needs.of_modules(wanted):

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Final
 
 import homeport
-from homeport.archive import golden, manifest, reading
+from homeport.archive import golden, lockfile, manifest, reading
 from homeport.archive.golden import Golden
+from homeport.archive.lockfile import Lock
 from homeport.archive.manifest import Manifest
 from homeport.errors import InvalidArgumentError
 from homeport.packing import (
     containers,
+    dependencies,
+    imports,
+    localmodules,
     publishing,
     requirements,
     sourcecode,
@@ -20,9 +24,12 @@ from homeport.packing import (
     tokenizers,
 )
 from homeport.packing.containers import ArchiveFormat, Contents
+from homeport.packing.dependencies import Settled, Terms
 from homeport.packing.formats import recognition
 from homeport.packing.formats.evidence import Evidence
 from homeport.packing.formats.format import Wanted
+from homeport.packing.imports import ImportScan
+from homeport.packing.installed import Installed
 from homeport.packing.sourcecode import Handler
 
 # The oldest date a zip can hold, and the newest (APPNOTE 4.4.6, MS-DOS format).
@@ -54,6 +61,10 @@ class PackSpec:
         runtime: "python" or "python3".
         description: For people.
         golden: A sample request, and the predictions it should have.
+        lock: Whether the requirements, completed with what the code imports, are
+            resolved to a lock; None does so if there is a requirements file.
+        allow_build: Whether packages without a wheel may be built for that, which runs
+            their code.
         trust_pickle: The author made the saved model and lets loading it run code. It
             is recorded in the archive, and the worker then unpickles without limits.
         created_on: The date every member and the manifest carry, UTC, kept within
@@ -75,6 +86,8 @@ class PackSpec:
     runtime: str = "python"
     description: str = ""
     golden: Golden | None = None
+    lock: bool | None = None
+    allow_build: bool = False
     trust_pickle: bool = False
     created_on: dt.datetime = EARLIEST
 
@@ -87,11 +100,19 @@ class Packed:
         path: Where it is.
         size_bytes: Its length.
         warnings: What may surprise later, one sentence each.
+        pulled_in: Local modules that the code imports and that were not given: a file,
+            or a package's folder with a `/` behind, as paths in the archive.
+        added: `name==version` of what the lock holds because the code imports it and
+            no requirement names it.
+        lock: What the archive's environment holds, None if it has no lock.
     """
 
     path: Path
     size_bytes: int
     warnings: tuple[str, ...]
+    pulled_in: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    lock: Lock | None = None
 
 
 def pack(
@@ -101,6 +122,7 @@ def pack(
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> Packed:
     """Write the archive into the folder `output`, which is made if missing.
 
@@ -114,11 +136,14 @@ def pack(
         archive_format: How it is kept.
         force: Replace an archive that is there already.
         on_progress: Called with the bytes written and the bytes to write in all.
+        on_notice: Called with a line for people before something slow.
 
     Raises:
         NotFoundError: A file of `spec` does not exist.
         AlreadyExistsError: The archive is there and `force` is not given.
-        InvalidArgumentError: A file or name of `spec` cannot be packed.
+        InvalidArgumentError: A file or name of `spec` cannot be packed, or the code
+            imports a module that is not found.
+        HomeportError: As `environments.lock.resolve`, where a lock is wanted.
         PermissionDeniedError: The folder cannot be written to.
         FailedPreconditionError: The disk is full, or a file stands where the folder
             should be.
@@ -129,10 +154,20 @@ def pack(
     handler = sourcecode.resolve_handler(spec.handler)
     spec = _opened(spec, handler)
     warnings = _check_files(spec, handler)
+    declared = _manifest(spec, handler)
+    installed = Installed()
+    scan = imports.scan(
+        _members(spec, handler, target),
+        manifest=declared,
+        installed=installed,
+        pull_in_beside=_folders(spec, handler),
+        skip=target,
+    )
+    settled = dependencies.settle(scan, _terms(spec, on_notice), installed)
     contents = Contents(
         model_name=spec.model_name,
-        documents=_documents(spec, handler),
-        members=_members(spec, handler, target),
+        documents=_documents(spec, declared, settled),
+        members=scan.sources,
         date=_in_range(spec.created_on),
         on_progress=on_progress,
     )
@@ -140,14 +175,25 @@ def pack(
         containers.write(archive_format, contents, temporary)
         # Our own reader has the last word: what it refuses is never published.
         size_bytes = reading.check(temporary).archive_bytes
-    return Packed(target, size_bytes, warnings)
+    return Packed(
+        target,
+        size_bytes,
+        (*warnings, *_flattened(spec, scan), *settled.warnings),
+        scan.pulled_in,
+        settled.added,
+        settled.lock,
+    )
 
 
-def _documents(spec: PackSpec, handler: Handler) -> dict[str, bytes]:
+def _documents(
+    spec: PackSpec, declared: Manifest, settled: Settled
+) -> dict[str, bytes]:
     """Return what is made for the archive, by path, the manifest in front."""
-    made = {manifest.PATH: manifest.serialize(_manifest(spec, handler))}
+    made = {manifest.PATH: manifest.serialize(declared)}
     if spec.golden is not None:
         made[golden.PATH] = golden.serialize(spec.golden)
+    if settled.lock is not None:
+        made[lockfile.PATH] = settled.lock.text.encode()
     return made
 
 
@@ -198,12 +244,37 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     warnings: tuple[str, ...] = ()
     if spec.model_file is not None:
         warnings += sourcecode.check_model_file(spec.model_file)
-    if not spec.keep_directories:
-        warnings += sources.flattened_packages(spec.extra_files)
     _check_format(spec, handler)
     if spec.requirements_file is not None:
         warnings += requirements.check(spec.requirements_file)
     return warnings
+
+
+def _folders(spec: PackSpec, handler: Handler) -> tuple[Path, ...]:
+    """Return where modules lie that the code may import and that were not given."""
+    code = [path for path in (handler.path, spec.model_file) if path is not None]
+    beside = (folder for path in code for folder in localmodules.folders_of(path))
+    return (*beside, *localmodules.folders_of_this_python())
+
+
+def _terms(spec: PackSpec, on_notice: Callable[[str], None] | None) -> Terms:
+    return Terms(
+        requirements_file=spec.requirements_file,
+        lock=spec.lock,
+        allow_build=spec.allow_build,
+        on_notice=on_notice,
+    )
+
+
+def _flattened(spec: PackSpec, scan: ImportScan) -> tuple[str, ...]:
+    """Return the warnings about packages that nothing can import as they lie."""
+    if spec.keep_directories:
+        return ()
+    return sources.flattened_packages(
+        path
+        for path in spec.extra_files
+        if f"{Path(path).resolve().name}/" not in scan.pulled_in
+    )
 
 
 def _opened(spec: PackSpec, handler: Handler) -> PackSpec:

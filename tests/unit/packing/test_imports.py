@@ -130,7 +130,7 @@ def _by_module(scan: ImportScan) -> dict[str, Kind]:
         pytest.param(
             "from ts.torch_handler import object_detector",
             Import(
-                "ts.torch_handler",
+                "ts.torch_handler.object_detector",
                 "handler.py",
                 1,
                 Kind.MISSING,

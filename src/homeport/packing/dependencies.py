@@ -1,0 +1,184 @@
+"""An archive's dependencies settled: what its code imports is provided, or is told."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from homeport.environments import lock
+from homeport.environments.lock import Lock
+from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
+from homeport.packing import completion, requirements
+from homeport.packing.completion import Completion
+from homeport.packing.imports import Import, ImportScan, Kind
+from homeport.packing.installed import Installed
+
+_NAMED: Final = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms dependencies are settled.
+
+    Attributes:
+        requirements_file: The author's, checked; None for none.
+        lock: Whether they are resolved; None does so if there is a file.
+        allow_build: Whether packages without a wheel may be built, which runs their
+            code.
+        on_notice: Receives a line before something slow.
+    """
+
+    requirements_file: Path | None
+    lock: bool | None = None
+    allow_build: bool = False
+    on_notice: Callable[[str], None] | None = None
+
+    @property
+    def locks(self) -> bool:
+        """Whether there will be a lock."""
+        return self.requirements_file is not None if self.lock is None else self.lock
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of them.
+
+    Attributes:
+        lock: Of what the requirements and the code need, None if none is wanted.
+        added: `name==version` of what the lock holds because the code imports it.
+        warnings: What may be lacking later, one sentence each.
+    """
+
+    lock: Lock | None
+    added: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
+    """Return the lock of an archive's dependencies.
+
+    Raises:
+        InvalidArgumentError: The code needs a module that is not found and that no
+            requirement provides.
+        HomeportError: As `lock.resolve`.
+    """
+    file = terms.requirements_file
+    lines = requirements.read(file) if file is not None else ()
+    names = completion.names_of(lines)
+    lacking = completion.unprovided(scan, names, installed)
+    _refuse_missing(lacking, implied=terms.locks)
+    warnings = (
+        *_doubts(scan, completion.strangers(scan, names, installed), lacking),
+        *_missing_elsewhere(scan),
+    )
+    if terms.locks:
+        completed = completion.complete(lines, scan)
+        resolved = _resolve(completed, terms)
+        return Settled(resolved, _added(completed, resolved), warnings)
+    if file is not None:
+        warnings += tuple(_not_listed(file.name, lacking))
+    return Settled(None, (), warnings)
+
+
+def _refuse_missing(lacking: Sequence[Import], *, implied: bool) -> None:
+    missing = [
+        found
+        for found in lacking
+        # Without a lock the server's own packages serve a default handler.
+        if found.kind is Kind.MISSING and (implied or not found.implied)
+    ]
+    if not missing:
+        return
+    first, *others = missing
+    also = [f"{found.module} in {found.where}" for found in others]
+    more = f" (not found either: {_listed(also)})" if also else ""
+    raise InvalidArgumentError(f"{_not_found(first)}{more}: {first.remedy}")
+
+
+def _not_found(found: Import) -> str:
+    verb = "needs" if found.implied or not found.line else "imports"
+    return f"{found.where} {verb} {found.module}, which is not found"
+
+
+def _doubts(
+    scan: ImportScan, strangers: Sequence[str], lacking: Sequence[Import]
+) -> Iterator[str]:
+    """Yield a warning for each missing import that unknown packages may provide."""
+    if not strangers:
+        return
+    for found in _missing(scan):
+        if (
+            found.needed
+            and found not in lacking
+            and found.distribution not in strangers
+        ):
+            yield (
+                f"{_not_found(found)} here: unless {_listed(strangers)} provides it, "
+                f"{found.remedy}"
+            )
+
+
+def _missing_elsewhere(scan: ImportScan) -> Iterator[str]:
+    """Yield a warning for each module missing in code that nothing was seen to run."""
+    for found in _missing(scan):
+        # A package's file that lies flat as well has relative imports to nowhere.
+        is_stray = found.module.startswith(".")
+        if not (found.reached or found.optional or is_stray):
+            yield f"{_not_found(found)}: {found.remedy}"
+
+
+def _missing(scan: ImportScan) -> list[Import]:
+    """Return the missing imports, the first of each module."""
+    first: dict[str, Import] = {}
+    for found in scan.found:
+        if found.kind is Kind.MISSING:
+            first.setdefault(found.module, found)
+    return list(first.values())
+
+
+def _not_listed(name: str, lacking: Sequence[Import]) -> Iterator[str]:
+    listed: dict[str, Import] = {}
+    for found in lacking:
+        if found.kind is Kind.DISTRIBUTION:
+            listed.setdefault(found.distribution, found)
+    for distribution, found in listed.items():
+        yield (
+            f"{name} lists no {distribution}, which {found.where} needs: "
+            f"add {distribution}=={found.version}"
+        )
+
+
+def _resolve(completed: Completion, terms: Terms) -> Lock:
+    if terms.on_notice is not None:
+        count = len(completed.lines)
+        terms.on_notice(f"Resolving {count} requirement{'s' if count != 1 else ''} ...")
+    try:
+        return lock.resolve(
+            completed.lines,
+            if_they_fit=(*lock.WORKER_WISHES, *completed.if_they_fit),
+            allow_build=terms.allow_build,
+        )
+    except (lock.ConflictError, NotFoundError) as error:
+        if not completed.added:
+            raise
+        raise _explained(error, completed) from error
+
+
+def _explained(error: HomeportError, completed: Completion) -> HomeportError:
+    """Return the same failure, telling which requirements the author did not write."""
+    return type(error)(
+        f"{error.message} (the code imports {_listed(completed.added)}, added as "
+        "installed here: list them with the versions you want)"
+    )
+
+
+def _added(completed: Completion, resolved: Lock) -> tuple[str, ...]:
+    locked = {f"{pin.name}=={pin.version}" for pin in resolved.pins}
+    perhaps = (pin for pin in completed.if_they_fit if pin in locked)
+    return tuple(sorted((*completed.added, *perhaps)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
