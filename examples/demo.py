@@ -49,6 +49,7 @@ def main() -> None:
         "--serialized-file", str(folder / "model.pt"),
         "--handler", str(EXAMPLE / "handler.py"),
         "--requirements-file", str(EXAMPLE / "requirements.txt"),
+        "--no-lock",  # served by the packages that trained it, not by another torch
         "--export-path", str(folder),
     )  # fmt: skip
 

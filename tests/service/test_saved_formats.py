@@ -171,6 +171,7 @@ def test_a_trusted_module_without_its_class_says_what_is_missing(
 ) -> None:
     torch.save(net, tmp_path / "m.pt")
     model_dir = packed(tmp_path, "m.pt", trust_pickle=True)
+    (model_dir / "saved_net.py").unlink()  # which was pulled in
 
     with pytest.raises(ReplicaLoadError) as caught:
         asyncio.run(predicted(model_dir))

@@ -254,7 +254,8 @@ def _report(packed: Packed) -> None:
     for pin in packed.added:
         click.echo(f"locked   {pin}, which the code imports, as installed here")
     if packed.lock is not None:
-        click.echo(f"lock     {len(packed.lock.pins)} packages")
+        count = len(packed.lock.pins)
+        click.echo(f"lock     {count} package{'s' if count != 1 else ''}")
     click.echo(f"archive  {packed.path}")
     click.echo(f"size     {packed.size_bytes:,} bytes")
     if packed.path.is_file():

@@ -139,7 +139,7 @@ def _missing(scan: ImportScan) -> list[Import]:
 def _not_listed(name: str, lacking: Sequence[Import]) -> Iterator[str]:
     listed: dict[str, Import] = {}
     for found in lacking:
-        if found.kind is Kind.DISTRIBUTION:
+        if found.kind is Kind.DISTRIBUTION and not found.implied:
             listed.setdefault(found.distribution, found)
     for distribution, found in listed.items():
         yield (
@@ -167,8 +167,8 @@ def _resolve(completed: Completion, terms: Terms) -> Lock:
 def _explained(error: HomeportError, completed: Completion) -> HomeportError:
     """Return the same failure, telling which requirements the author did not write."""
     return type(error)(
-        f"{error.message} (the code imports {_listed(completed.added)}, added as "
-        "installed here: list them with the versions you want)"
+        f"{error.message} ({_listed(completed.added)} was added as it is installed "
+        "here, since the code imports it)"
     )
 
 

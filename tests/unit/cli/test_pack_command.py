@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import wheels
 from homeport.cli.inspect import inspect
 from homeport.cli.pack import pack
 from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
@@ -62,6 +63,7 @@ def test_every_option_reaches_the_archive() -> None:
         *("--serialized-file", "state.pth", "--model-file", "net.py"),
         *("--handler", "handler.py", "--extra-files", "labels.json, vocab.txt"),
         *("--requirements-file", "requirements.txt", "--config-file", "config.yaml"),
+        *("--no-lock",),
         *("--export-path", "store/new", "--description", "reads digits"),
     )
 
@@ -207,3 +209,51 @@ def test_an_expected_output_without_a_sample_is_refused() -> None:
 
     assert "give --sample too" in _error(result).message
     assert not Path("digits.mar").exists()
+
+
+def test_local_modules_that_the_code_imports_are_added_and_named() -> None:
+    Path("handler.py").write_text("from prep.crop import Crop\nclass H: ...\n")
+    Path("prep").mkdir()
+    Path("prep/__init__.py").touch()
+    Path("prep/crop.py").write_text("import scale\nclass Crop: ...\n")
+    Path("scale.py").touch()
+
+    result = _pack("-s", "digits.pt", "--handler", "handler.py")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[:2] == [
+        "added    prep/, which the code imports",
+        "added    scale.py, which the code imports",
+    ]
+    with zipfile.ZipFile("digits.mar") as archive:
+        assert {"prep/__init__.py", "prep/crop.py", "scale.py"} <= set(
+            archive.namelist()
+        )
+
+
+def test_an_import_that_is_nowhere_is_named_with_its_line() -> None:
+    Path("handler.py").write_text("import json\nimport cropping_of_mine\nclass H: ...")
+
+    error = _error(_pack("-s", "digits.pt", "--handler", "handler.py"))
+
+    assert isinstance(error, InvalidArgumentError)
+    assert error.message.startswith(
+        "handler.py line 2 imports cropping_of_mine, which is not found: "
+    )
+    assert not Path("digits.mar").exists()
+
+
+@pytest.mark.usefixtures("index")
+def test_a_lock_is_made_and_shown(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.0")
+    Path("requirements.txt").write_text("alpha==1.0\n")
+
+    result = _pack(
+        *("-s", "digits.pt", "--handler", "handler.py", "-r", "requirements.txt")
+    )
+
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "Resolving 1 requirement ...\n"
+    assert result.stdout.splitlines()[0] == "lock     1 package"
+    with zipfile.ZipFile("digits.mar") as archive:
+        assert b"alpha==1.0" in archive.read("MAR-INF/requirements.lock")

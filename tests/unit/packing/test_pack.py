@@ -64,6 +64,7 @@ def test_an_archive_holds_its_files_flat(
         serialized_file=model,
         model_file=tmp_path / "net.py",
         requirements_file=tmp_path / "requirements.txt",
+        lock=False,
         config_file=tmp_path / "config.yaml",
         description="reads digits",
     )
@@ -393,6 +394,7 @@ def test_the_example_packs(tmp_path: Path) -> None:
         serialized_file=_torch_zip(tmp_path / "model.pt", "constants.pkl"),
         model_file=EXAMPLE / "model.py",
         requirements_file=EXAMPLE / "requirements.txt",
+        lock=False,
     )
 
     assert pack(spec, tmp_path).warnings == ()

@@ -1,0 +1,213 @@
+"""What the code imports is in the archive, in its lock, or named before packing."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import wheels
+from homeport.archive import lockfile
+from homeport.environments.lock import ConflictError
+from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.packing.containers import ArchiveFormat
+from homeport.packing.pack import Packed, PackSpec, pack
+from site_packages import install
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in an empty folder, with alpha and beta installed."""
+    place = tmp_path / "work"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    site = tmp_path / "site-packages"
+    install(site, "alpha", "1.2+local", "alpha.py")
+    install(site, "Beta.Tools", "2.0", "beta/__init__.py")
+    monkeypatch.syspath_prepend(str(site))
+    return place
+
+
+def _pack(handler: str, requirements: str | None = None, **options: object) -> Packed:
+    Path("handler.py").write_text(f"{handler}\ndef handle(data, context): ...\n")
+    if requirements is not None:
+        Path("requirements.txt").write_text(requirements)
+        options |= {"requirements_file": Path("requirements.txt")}
+    given = {"model_name": "m", "handler": "handler.py"} | options
+    spec = PackSpec(**given)  # type: ignore[arg-type]  # one table for all fields
+    return pack(spec, Path("store"), force=True)
+
+
+def _read(packed: Packed, path: str) -> str:
+    with zipfile.ZipFile(packed.path) as archive:
+        return archive.read(path).decode()
+
+
+@pytest.mark.usefixtures("index")
+def test_requirements_are_completed_and_locked(packages: Path) -> None:
+    for name, version in (("alpha", "1.2"), ("beta-tools", "2.0"), ("gamma", "3.0")):
+        wheels.make(packages, name, version)
+
+    packed = _pack("import alpha\nfrom beta import x", "gamma==3.0  # mine\n")
+
+    assert packed.added == ("alpha==1.2", "beta-tools==2.0")
+    assert packed.lock is not None
+    assert [pin.name for pin in packed.lock.pins] == ["alpha", "beta-tools", "gamma"]
+    assert _read(packed, lockfile.PATH) == packed.lock.text
+    assert _read(packed, "requirements.txt") == "gamma==3.0  # mine\n"
+
+
+@pytest.mark.usefixtures("index")
+def test_the_same_lock_gives_the_same_bytes(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.2")
+
+    first = _pack("import alpha", "alpha==1.2").path.read_bytes()
+    second = _pack("import alpha", "alpha==1.2").path.read_bytes()
+
+    assert first == second
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("archive_format", list(ArchiveFormat))
+def test_every_format_carries_the_lock(
+    archive_format: ArchiveFormat, packages: Path
+) -> None:
+    wheels.make(packages, "alpha", "1.2")
+    Path("h.py").write_text("import alpha\ndef handle(data, context): ...\n")
+    spec = PackSpec(model_name="m", handler="h.py", lock=True)
+
+    packed = pack(spec, Path("store"), archive_format=archive_format)
+
+    assert packed.added == ("alpha==1.2",)
+    assert packed.lock is not None
+
+
+@pytest.mark.usefixtures("index")
+def test_what_the_code_goes_on_without_is_locked_where_it_fits(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.2")
+
+    packed = _pack(
+        "try:\n    import alpha, beta\nexcept ImportError:\n    pass", lock=True
+    )
+
+    assert packed.added == ("alpha==1.2",)
+
+
+@pytest.mark.usefixtures("index")
+def test_a_conflict_tells_what_the_author_did_not_write(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.2")
+    wheels.make(packages, "alpha", "1.0")
+    wheels.make(packages, "gamma", "3.0", needs=["alpha<1.2"])
+
+    with pytest.raises(ConflictError) as caught:
+        _pack("import alpha", "gamma==3.0")
+
+    assert "gamma" in caught.value.message
+    assert caught.value.message.endswith(
+        "(alpha==1.2 was added as it is installed here, since the code imports it)"
+    )
+
+
+@pytest.mark.usefixtures("index")
+def test_an_installed_version_that_the_index_lacks_is_told(packages: Path) -> None:
+    wheels.make(packages, "alpha", "9.0")
+
+    with pytest.raises(NotFoundError, match=r"\(alpha==1\.2 was added as"):
+        _pack("import alpha", lock=True)
+
+
+def test_without_requirements_nothing_is_resolved() -> None:
+    packed = _pack("import alpha")
+
+    assert (packed.lock, packed.added, packed.warnings) == (None, (), ())
+
+
+def test_no_lock_names_what_the_requirements_lack() -> None:
+    packed = _pack("import alpha", "beta-tools==2.0", lock=False)
+
+    assert packed.lock is None
+    assert packed.warnings == (
+        "requirements.txt lists no alpha, which handler.py line 1 needs: add "
+        "alpha==1.2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("handler", "requirements", "message"),
+    [
+        pytest.param(
+            "import alpha\nimport visionless.transforms",
+            "alpha==1.2",
+            "handler.py line 2 imports visionless.transforms, which is not found: "
+            "install visionless here, or list it in the requirements file as "
+            "visionless==VERSION; if visionless is code of yours, give it with "
+            "--extra-files",
+            id="with requirements",
+        ),
+        pytest.param(
+            "import cv2",
+            None,
+            "handler.py line 1 imports cv2, which is not found: install "
+            "opencv-python-headless here, or list it in the requirements file as "
+            "opencv-python-headless==VERSION",
+            id="without",
+        ),
+        pytest.param(
+            "import no_a, no_b\nimport no_c",
+            None,
+            "handler.py line 1 imports no_a, which is not found (not found either: "
+            "no_b in handler.py line 1, no_c in handler.py line 2): install no_a here, "
+            "or list it in the requirements file as no_a==VERSION; if no_a is code of "
+            "yours, give it with --extra-files",
+            id="several",
+        ),
+    ],
+)
+def test_a_missing_import_is_refused_with_its_place_and_remedy(
+    handler: str, requirements: str | None, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        _pack(handler, requirements)
+
+    assert caught.value.message == message
+    assert not Path("store").exists()
+
+
+def test_a_package_that_nobody_here_knows_may_provide_a_module() -> None:
+    packed = _pack("import visionless", "pictures-pro==1.0", lock=False)
+
+    assert packed.warnings[0].startswith(
+        "handler.py line 1 imports visionless, which is not found here: unless "
+        "pictures-pro provides it, install visionless here"
+    )
+
+
+def test_a_missing_module_of_code_that_is_not_run_is_a_warning() -> None:
+    Path("train.py").write_text("import wandb_of_mine\n")
+
+    packed = _pack("", extra_files=("train.py",))
+
+    assert packed.warnings[0].startswith(
+        "train.py line 1 imports wandb_of_mine, which is not found: "
+    )
+
+
+def test_a_package_given_flat_is_pulled_in_where_the_code_imports_it() -> None:
+    Path("prep").mkdir()
+    Path("prep/__init__.py").write_text("from . import crop\n")
+    Path("prep/crop.py").touch()
+
+    packed = _pack("from prep import crop", extra_files=("prep",))
+
+    assert packed.pulled_in == ("prep/",)
+    assert packed.warnings == ()
+
+
+def test_a_default_handler_needs_no_framework_here_without_a_lock(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    Path("net.py").write_text("class Net: ...\n")
+    spec = PackSpec(model_name="m", serialized_file=path, model_file=Path("net.py"))
+
+    assert pack(spec, Path("store")).warnings == ()
