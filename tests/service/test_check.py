@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import elsewhere
 from homeport.archive import mar
 from homeport.archive.golden import Golden
 from homeport.checking import preflight, report
@@ -174,7 +175,10 @@ def test_an_archive_that_is_not_there_is_no_failed_check(
 def test_an_import_that_nothing_provides_fails_before_anything_runs(
     tmp_path: pathlib.Path, check: Check
 ) -> None:
-    failure = failed(check(packed("missing_package", tmp_path)), StageName.IMPORTS)
+    source = (SOURCES / "missing_package" / "handler.py").read_text()
+    archive = elsewhere.archive(tmp_path / "model.mar", {"handler.py": source})
+
+    failure = failed(check(archive), StageName.IMPORTS)
 
     assert failure.cause == (
         "handler.py line 1 imports no_such_package_anywhere, which Homeport's own "

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import elsewhere
 import wheels
 from homeport.archive import lockfile, mar
 from homeport.archive.golden import Golden
@@ -48,13 +49,15 @@ def index(
 
 
 @pytest.fixture
-def make_archive(archived: MakeArchive, tmp_path: pathlib.Path) -> MakeArchive:
-    """Return a function that packs the handler with lines of requirements."""
+def make_archive(tmp_path: pathlib.Path) -> MakeArchive:
+    """Return a function that archives the handler with lines of requirements."""
 
     def make(*lines: str, source: str = HANDLER) -> pathlib.Path:
-        file = tmp_path / "requirements.txt"
-        file.write_text("".join(f"{line}\n" for line in lines))
-        return archived(source, requirements_file=file)
+        requirements = "".join(f"{line}\n" for line in lines)
+        return elsewhere.archive(
+            tmp_path / "model.mar",
+            {"handler.py": source, elsewhere.REQUIREMENTS: requirements},
+        )
 
     return make
 
