@@ -44,6 +44,7 @@ lint: $(VENV)/.dev ## Check form, types and the layers
 check: lint test ## What CI runs: lint and test
 
 check-all: check $(VENV)/.dev ## check, and all that needs the peers (about half an hour)
+	@$(BIN)/python -m pytest -m clients tests/conformance
 	@$(BIN)/python -m pytest -m peers tests/conformance \
 		--conformance-result benchmarks/results/torchserve-conformance.md
 	@$(BIN)/python benchmarks/packing.py --output benchmarks/results/packing.json

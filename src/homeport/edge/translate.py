@@ -208,13 +208,16 @@ def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
     """Return one warning for each field an upload set that has no effect here.
 
     Our own worker has neither ports nor routes: predictions reach it by the endpoint.
+    gRPC is served for no image.
     """
     container = message.model.container_spec if message.model else None
     paths = list(message.kept_paths())
-    if container is not None and images.runs_archives(container.image_uri):
+    if container is not None:
+        own_worker = images.runs_archives(container.image_uri)
+        unused = ("ports", "predict_route", "health_route") if own_worker else ()
         paths += [
             f"model.container_spec.{field}"
-            for field in ("ports", "grpc_ports", "predict_route", "health_route")
+            for field in ("grpc_ports", *unused)
             if getattr(container, field)
         ]
     return _stored(paths)

@@ -325,3 +325,34 @@ def test_an_endpoint_reads_with_its_deployed_models() -> None:
         "updateTime": "2026-01-02T03:04:05.678Z",
         "etag": "tag",
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "fields"),
+    [
+        pytest.param(
+            "example.com/serving:1", ["grpc_ports"], id="gRPC is served for no image"
+        ),
+        pytest.param(
+            "", ["grpc_ports", "ports", "predict_route"], id="our worker has no ports"
+        ),
+    ],
+)
+def test_what_a_container_asks_in_vain_is_a_warning(
+    image: str, fields: list[str]
+) -> None:
+    container = {
+        "imageUri": image,
+        "ports": [{"containerPort": 8080}],
+        "grpcPorts": [{"containerPort": 9000}],
+        "predictRoute": "/predict",
+    }
+    message = codec.decode_object(
+        messages.UploadModelRequest,
+        {"model": {"displayName": "m", "containerSpec": container}},
+    )
+
+    assert sorted(translate.upload_warnings(message)) == [
+        f"model.container_spec.{field} was stored and has no effect here"
+        for field in fields
+    ]

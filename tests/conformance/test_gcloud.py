@@ -1,0 +1,216 @@
+"""`gcloud ai models`: its requests, replayed everywhere, and gcloud itself where it is.
+
+The requests are those that gcloud 528 wrote with --log-http.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from servers import PARENT, Server
+
+pytestmark = pytest.mark.service
+
+GCLOUD = shutil.which("gcloud")
+CONTAINER = {
+    "args": ["a"],
+    "command": ["serve"],
+    "deploymentTimeout": "60s",
+    "env": [{"name": "A", "value": "1"}],
+    "grpcPorts": [{"containerPort": 9000}],
+    "healthProbe": {
+        "exec": {"command": ["true"]},
+        "periodSeconds": 5,
+        "timeoutSeconds": 3,
+    },
+    "healthRoute": "/health",
+    "imageUri": "example.com/m:1",
+    "ports": [{"containerPort": 8080}],
+    "predictRoute": "/predict",
+    "sharedMemorySizeMb": "64",
+    "startupProbe": {
+        "exec": {"command": ["true"]},
+        "periodSeconds": 5,
+        "timeoutSeconds": 3,
+    },
+}
+UPLOAD: dict[str, Any] = {
+    "model": {
+        "artifactUri": "",
+        "containerSpec": CONTAINER,
+        "description": "d",
+        "displayName": "first",
+        "labels": {"team": "a"},
+        "versionAliases": ["golden"],
+        "versionDescription": "one",
+    },
+    "modelId": "first",
+}
+
+
+def asked(server: Server, method: str, path: str, body: object = None) -> Any:
+    status, answer = server.call(method, path, body)
+    assert status == 200, answer
+    return answer
+
+
+def polled(server: Server, operation: dict[str, Any], version: str) -> Any:
+    """Return what an operation made, asked as gcloud asks."""
+    server.wait(operation)
+    ended = asked(server, "GET", f"/{version}/{operation['name']}?alt=json")
+    return ended["response"]
+
+
+def test_the_requests_of_gcloud_are_answered(server: Server) -> None:
+    models = f"/v1/{PARENT}/models"
+
+    first = asked(server, "POST", f"{models}:upload?alt=json", UPLOAD)
+    assert polled(server, first, "v1")["modelVersionId"] == "1"
+    second = {
+        "model": {
+            "containerSpec": {"imageUri": "example.com/m:2"},
+            "displayName": "first",
+        },
+        "parentModel": "first",
+    }
+    under = asked(server, "POST", f"{models}:upload?alt=json", second)
+    # Where its beta track polls.
+    assert polled(server, under, "v1beta1")["modelVersionId"] == "2"
+    listed = asked(server, "GET", f"{models}?alt=json&pageSize=100")
+    described = asked(server, "GET", f"{models}/first@golden?alt=json")
+    versions = asked(
+        server, "GET", f"{models}/first:listVersions?alt=json&pageSize=100"
+    )
+    copy = {
+        "modelId": "copied",
+        "sourceModel": f"{PARENT}/models/first",
+    }
+    copied = asked(server, "POST", f"{models}:copy?alt=json", copy)
+    deleted = asked(server, "DELETE", f"{models}/first@2:deleteVersion?alt=json")
+    gone = asked(server, "DELETE", f"{models}/copied?alt=json")
+
+    assert [one["versionId"] for one in listed["models"]] == ["1"]
+    assert described["name"] == f"{PARENT}/models/first@1"
+    assert described["containerSpec"] == CONTAINER
+    # The default stays where it was: gcloud sends no alias by itself.
+    assert [one.get("versionAliases") for one in versions["models"]] == [
+        ["default", "golden"],
+        None,
+    ]
+    assert copied["response"]["model"] == f"{PARENT}/models/copied"
+    for operation in (deleted, gone):
+        assert operation["done"] is True
+        assert operation["response"]["@type"].endswith("google.protobuf.Empty")
+
+
+def test_every_flag_without_effect_is_a_warning(server: Server) -> None:
+    operation = asked(server, "POST", f"/v1/{PARENT}/models:upload?alt=json", UPLOAD)
+
+    warnings = operation["metadata"]["genericMetadata"]["partialFailures"]
+    assert [one["message"].partition(" ")[0] for one in warnings] == [
+        "model.container_spec.deployment_timeout",
+        "model.container_spec.health_probe",
+        "model.container_spec.shared_memory_size_mb",
+        "model.container_spec.startup_probe",
+        "model.container_spec.grpc_ports",
+    ]
+    server.wait(operation)
+
+
+def test_masks_of_gcloud_are_in_snake_case(server: Server) -> None:
+    operation = asked(server, "POST", f"/v1/{PARENT}/models:upload?alt=json", UPLOAD)
+    server.wait(operation)
+
+    changed = asked(
+        server,
+        "PATCH",
+        f"/v1beta1/{PARENT}/models/first@1?alt=json&updateMask=version_description,labels",
+        {"versionDescription": "new", "labels": {"b": "c"}},
+    )
+
+    assert changed["name"] == f"{PARENT}/models/first@1"
+    assert changed["versionDescription"] == "new"
+    assert changed["labels"] == {"b": "c"}
+
+
+# gcloud itself
+
+
+@pytest.fixture
+def gcloud(server: Server, tmp_path: pathlib.Path) -> Any:
+    """Return a function that runs gcloud on the server, configured for itself."""
+    if GCLOUD is None:
+        pytest.skip("gcloud is not on PATH: it comes with Google's own installer alone")
+    environment = {
+        **os.environ,
+        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{server.url}/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": "p",
+        "CLOUDSDK_AI_REGION": "us-central1",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+    }
+
+    def run(*words: str) -> Any:
+        ended = subprocess.run(  # noqa: S603
+            [str(GCLOUD), "ai", *words, "--format=json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=environment,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout or "null")
+
+    return run
+
+
+@pytest.mark.clients
+@pytest.mark.timeout(600)
+def test_gcloud_drives_models_from_upload_to_delete(gcloud: Any) -> None:
+    gcloud(
+        "models", "upload", "--container-image-uri=example.com/m:1",
+        "--display-name=first", "--model-id=first", "--description=d",
+        "--labels=team=a", "--version-aliases=golden", "--version-description=one",
+        "--container-args=a", "--container-command=serve",
+        "--container-env-vars=A=1", "--container-ports=8080",
+        "--container-grpc-ports=9000", "--container-predict-route=/predict",
+        "--container-health-route=/health",
+        "--container-deployment-timeout-seconds=60",
+        "--container-shared-memory-size-mb=64",
+        "--container-startup-probe-exec=true",
+        "--container-startup-probe-period-seconds=5",
+        "--container-startup-probe-timeout-seconds=3",
+        "--container-health-probe-exec=true",
+        "--container-health-probe-period-seconds=5",
+        "--container-health-probe-timeout-seconds=3",
+    )  # fmt: skip
+    gcloud(
+        "models", "upload", "--container-image-uri=example.com/m:2",
+        "--display-name=first", "--parent-model=first",
+    )  # fmt: skip
+    described = gcloud("models", "describe", "first@1")
+    versions = gcloud("models", "list-version", "first")
+    # gcloud filters what it got, by its own grammar.
+    filtered = gcloud("models", "list", "--filter=displayName=other")
+    gcloud(
+        "models", "copy", f"--source-model={PARENT}/models/first",
+        "--destination-model-id=copied",
+    )  # fmt: skip
+    gcloud("models", "delete-version", "first@2")
+    gcloud("models", "delete", "first")
+
+    assert described["containerSpec"] == CONTAINER
+    assert described["labels"] == {"team": "a"}
+    assert described["versionAliases"] == ["default", "golden"]
+    assert [one["versionId"] for one in versions] == ["1", "2"]
+    assert filtered == []
+    left = gcloud("models", "list")
+    assert [one["name"] for one in left] == [f"{PARENT}/models/copied"]

@@ -1,0 +1,212 @@
+"""Model and ModelRegistry of the official SDK, every method that touches the registry.
+
+Each SDK in a process of its own: this environment's, and an older one in an environment
+that is made once and kept in the user's cache.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from servers import Server
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
+
+SCRIPT = pathlib.Path(__file__).with_name("registry_calls.py")
+OLD = "1.165.1"
+IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
+PROBE = {"exec": {"command": ["true"]}, "periodSeconds": 5, "timeoutSeconds": 3}
+CALLS = (
+    "upload_with_every_argument",
+    "versions",
+    "update_and_list",
+    "copies",
+    "export",
+    "evaluations",
+    "files_of_frameworks",
+    "not_waiting",
+)
+
+
+def old_interpreter() -> str:
+    """Return the interpreter of an environment with the older SDK, made once."""
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    directory = pathlib.Path(cache) / "homeport-tests" / f"aiplatform-{OLD}"
+    python = directory / "bin" / "python"
+    whole = directory / "whole"
+    if not whole.exists():
+        run([sys.executable, "-m", "venv", "--clear", str(directory)])
+        packages = [f"google-cloud-aiplatform=={OLD}", "google-cloud-storage<4"]
+        run([str(python), "-m", "pip", "install", "--quiet", *packages])
+        whole.touch()
+    return str(python)
+
+
+def run(command: list[str], **environment: str) -> str:
+    """Return what a command prints; its complaints are the failure's message."""
+    ended = subprocess.run(  # noqa: S603
+        command,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    return ended.stdout
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("", id="sdk of this environment"),
+        pytest.param(OLD, id=f"sdk {OLD}", marks=pytest.mark.clients),
+    ],
+)
+def python(request: pytest.FixtureRequest) -> str:
+    return old_interpreter() if request.param else sys.executable
+
+
+@pytest.fixture(scope="module")
+def seen(
+    python: str, shared_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """What all calls in one process of that SDK saw, on a project of its own."""
+    shared_server.call("POST", "/storage/v1/b?project=p", {"name": "staging"})
+    return called(python, shared_server, tmp_path_factory.mktemp("files"), *CALLS)
+
+
+def called(
+    python: str, server: Server, folder: pathlib.Path, *names: str
+) -> dict[str, Any]:
+    printed = run(
+        [python, str(SCRIPT), server.url, str(folder), *names],
+        STORAGE_EMULATOR_HOST=server.url,
+    )
+    return dict(json.loads(printed.rpartition("\n")[2]))
+
+
+def test_upload_keeps_every_argument(seen: dict[str, Any]) -> None:
+    assert seen["upload_with_every_argument"] == {
+        "resource": {
+            "name": "projects/p/locations/us-central1/models/whole@1",
+            "displayName": "Whole",
+            "description": "all of it",
+            "predictSchemata": {
+                "instanceSchemaUri": "gs://staging/instance.yaml",
+                "parametersSchemaUri": "gs://staging/parameters.yaml",
+                "predictionSchemaUri": "gs://staging/prediction.yaml",
+            },
+            "containerSpec": {
+                "imageUri": IMAGE,
+                "command": ["serve"],
+                "args": ["--fast"],
+                "env": [{"name": "A", "value": "1"}],
+                "ports": [{"containerPort": 8081}],
+                "predictRoute": "/predict",
+                "healthRoute": "/health",
+                "grpcPorts": [{"containerPort": 9001}],
+                "deploymentTimeout": "60s",
+                "sharedMemorySizeMb": "64",
+                "startupProbe": PROBE,
+                "healthProbe": PROBE,
+                "invokeRoutePrefix": "/*",
+            },
+            "supportedDeploymentResourcesTypes": ["DEDICATED_RESOURCES"],
+            "supportedInputStorageFormats": ["jsonl"],
+            "supportedOutputStorageFormats": ["jsonl"],
+            "labels": {"team": "a"},
+            "supportedExportFormats": [
+                {"id": "custom-trained", "exportableContents": ["ARTIFACT"]}
+            ],
+            "explanationSpec": {
+                "parameters": {"sampledShapleyAttribution": {"pathCount": 3}},
+                "metadata": {"inputs": {"x": {}}, "outputs": {"y": {}}},
+            },
+            "encryptionSpec": {
+                "kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+            },
+            "versionId": "1",
+            "versionAliases": ["default", "golden"],
+            "versionDescription": "first",
+        },
+        "display_name": "Whole",
+        "uri": True,
+        "version_id": "1",
+        "aliases": ["default", "golden"],
+        "formats": ["custom-trained"],
+        "instance_schema": "gs://staging/instance.yaml",
+        "key": "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+    }
+
+
+def test_all_seven_methods_of_the_registry_work(seen: dict[str, Any]) -> None:
+    assert seen["versions"] == {
+        "listed": [["1", []], ["2", ["golden"]], ["3", ["default"]]],
+        "info": ["2", "new", "Versions"],
+        "labels": {"a": "b"},
+        "left": ["2", "3"],
+        "default": "3",
+        "refused": "BadRequest",
+        "untouchable": "BadRequest",
+    }
+
+
+def test_a_model_is_updated_after_its_aliases_moved_and_found(
+    seen: dict[str, Any],
+) -> None:
+    assert seen["update_and_list"] == {
+        "words": ["After", "changed"],
+        "labels": {"level": "version", "level2": "model"},
+        "found": [True, True, True, True],
+        "newest": True,
+        "by_id": True,
+    }
+
+
+def test_a_model_is_copied_everywhere(seen: dict[str, Any]) -> None:
+    assert seen["copies"] == {
+        "new": ["copied", "1", ["default"]],
+        "version": ["copied", "2", []],
+        "away": ["europe-west4", "Source"],
+        "source": True,
+    }
+
+
+def test_an_export_is_what_was_uploaded(seen: dict[str, Any]) -> None:
+    assert seen["export"] == {"folder": True, "bytes": "pickle"}
+
+
+def test_evaluations_are_listed_and_found(seen: dict[str, Any]) -> None:
+    assert seen["evaluations"] == {
+        "before": 0,
+        "metrics": {"auRoc": 0.5},
+        "same": True,
+        "first": True,
+    }
+
+
+def test_files_of_scikit_learn_and_xgboost_are_registered(seen: dict[str, Any]) -> None:
+    assert seen["files_of_frameworks"] == {
+        "sklearn": ["sklearn", "1", True],
+        "xgboost": ["xgboost", "1", True],
+    }
+
+
+def test_the_sdk_need_not_wait(seen: dict[str, Any]) -> None:
+    assert seen["not_waiting"] == {"taken": "Conflict", "gone": "NotFound"}
+
+
+def test_a_folder_is_uploaded_without_a_staging_bucket(
+    python: str, shared_server: Server, tmp_path: pathlib.Path
+) -> None:
+    name = "upload_without_staging_bucket"
+
+    seen = called(python, shared_server, tmp_path, name)
+
+    assert seen[name] == {"bucket": True}
