@@ -1,0 +1,92 @@
+"""One check, from inside its own process: an order in, reports out as stages end.
+
+The order is a line of JSON on standard input, each message one on standard output. The
+check ends when its input does, so that it never outlives who ordered it.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import IO, Any, Final
+
+from homeport.checking import report as reports
+from homeport.checking.preflight import Checker, Options
+from homeport.checking.report import Report, Stage
+from homeport.checking.trial import NOT_REACHED
+from homeport.environments.build import Environments
+from homeport.errors import HomeportError
+
+# As shells have it for SIGINT.
+_INTERRUPTED: Final = 130
+_END_GRACE_S: Final = 5.0
+
+
+def main() -> int:
+    """Carry out the order on standard input; return the exit status."""
+    # Whoever started the server may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    answers = _take_stdout()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 0
+    threading.Thread(target=_end_with_input, name="end", daemon=True).start()
+    try:
+        _say(answers, _check(json.loads(line), answers), ended=True)
+    except HomeportError as error:
+        _write(answers, {"error": {"code": int(error.code), "message": error.message}})
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def _check(order: Mapping[str, Any], answers: IO[bytes]) -> Report:
+    ended: list[Stage] = []
+
+    def on_stage(stage: Stage) -> None:
+        ended.append(stage)
+        so_far = Report(model_name="", stages=tuple(ended), batching=NOT_REACHED)
+        _say(answers, so_far, ended=False)
+
+    allow_build = bool(order["allow_build"])
+    checker = Checker(
+        Environments(pathlib.Path(order["environments_dir"]), allow_build=allow_build),
+        pathlib.Path(order["scratch_dir"]),
+        Options(allow_build=allow_build, timeout_s=order["load_timeout_s"]),
+    )
+    return checker.check(
+        lambda: pathlib.Path(order["model_dir"]),
+        environment=order["environment"],
+        server_config=order["server_config"],
+        archive_bytes=order["archive_bytes"],
+        on_stage=on_stage,
+    )
+
+
+def _take_stdout() -> IO[bytes]:
+    """Return standard output, for our messages alone: prints go to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: IO[bytes], report: Report, *, ended: bool) -> None:
+    _write(answers, {"report": reports.to_json(report), "ended": ended})
+
+
+def _write(answers: IO[bytes], message: Mapping[str, Any]) -> None:
+    answers.write(json.dumps(message).encode() + b"\n")
+    answers.flush()
+
+
+def _end_with_input() -> None:
+    """Wait for the end of standard input, and end this process as Ctrl-C does."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_END_GRACE_S)
+    os._exit(_INTERRUPTED)

@@ -1,0 +1,221 @@
+"""A check runs in a process of its own, and nothing of it outlives whoever asked."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from homeport.archive import mar
+from homeport.checking.apart import ApartChecker, Subject, Terms
+from homeport.checking.report import StageName, Verdict
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+)
+from servers import wait_until
+
+pytestmark = pytest.mark.service
+ECHO = "def handle(data, context):\n    return data\n"
+# Tells its process id, and that of a process it has started, then hangs.
+HANGS = """
+import os
+import subprocess
+import time
+
+child = subprocess.Popen(["sleep", "3600"])
+with open(os.environ["TOLD"] + ".partial", "w") as file:
+    file.write(f"{os.getpid()} {child.pid}")
+os.rename(os.environ["TOLD"] + ".partial", os.environ["TOLD"])
+time.sleep(3600)
+"""
+NOTHING = Subject({}, "", 1)
+Lay = Callable[[str], pathlib.Path]
+
+
+@pytest.fixture
+def lay_out(archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path) -> Lay:
+    """Return a function that packs a handler and lays the archive out."""
+
+    def lay(source: str) -> pathlib.Path:
+        laid_out = tmp_path / "laid-out"
+        handled = source if "def handle" in source else f"{source}\n\n{ECHO}"
+        mar.extract(archived(handled), laid_out)
+        return laid_out
+
+    return lay
+
+
+def _checker(tmp_path: pathlib.Path, timeout_s: float = 60.0) -> ApartChecker:
+    (tmp_path / "scratch").mkdir(exist_ok=True)
+    return ApartChecker(
+        Terms(
+            tmp_path / "environments",
+            tmp_path / "scratch",
+            allow_build=False,
+            load_timeout_s=60.0,
+            timeout_s=timeout_s,
+        )
+    )
+
+
+def _is_running(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _told(path: pathlib.Path) -> list[int]:
+    wait_until(path.exists)
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_a_handler_that_loads_passes(lay_out: Lay, tmp_path: pathlib.Path) -> None:
+    model_dir = lay_out(ECHO)
+
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+
+    assert report.passed
+    assert report.model_name == "model"
+    assert [stage.name for stage in report.stages] == list(StageName)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_variables_and_the_file_beside_reach_the_handler(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir = lay_out(
+        "import os\n\n\ndef handle(data, context):\n"
+        '    raise RuntimeError(os.environ["MOOD"].upper())\n'
+    )
+
+    checker = _checker(tmp_path)
+    report = checker.check(lambda: model_dir, Subject({"MOOD": "dark"}, "", 1))
+    beside = checker.check(
+        lambda: model_dir, Subject({}, "default_response_timeout=x", 1)
+    )
+
+    assert report.failure is not None
+    assert "raised RuntimeError: DARK" in report.failure.cause
+    assert beside.failure is not None
+    assert "config.properties beside the archive" in beside.failure.cause
+
+
+def test_an_archive_that_cannot_be_laid_out_fails_in_the_first_stage(
+    tmp_path: pathlib.Path,
+) -> None:
+    def read() -> pathlib.Path:
+        raise InvalidArgumentError("handler.py is damaged: copy the archive again")
+
+    report = _checker(tmp_path).check(read, NOTHING)
+
+    assert report.failure is not None
+    assert report.failure.name is StageName.READ
+    assert "handler.py is damaged" in report.failure.cause
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: pathlib.Path) -> None:
+    def read() -> pathlib.Path:
+        raise ResourceExhaustedError("the disk is full: free some of it")
+
+    with pytest.raises(ResourceExhaustedError, match="the disk is full"):
+        _checker(tmp_path).check(read, NOTHING)
+
+
+def test_a_check_that_does_not_end_in_time_fails_where_it_was(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir, told = lay_out(HANGS), tmp_path / "told"
+    subject = Subject({"TOLD": str(told)}, "", 1)
+
+    report = _checker(tmp_path, timeout_s=3.0).check(lambda: model_dir, subject)
+
+    assert report.failure is not None
+    assert report.failure.name is StageName.IMPORT
+    assert report.failure.cause == "the check did not end within 3 s"
+    assert "--check-timeout" in report.failure.remedy
+    assert report.stages[0].verdict is Verdict.PASSED
+    assert [stage.name for stage in report.stages] == list(StageName)
+    for pid in _told(told):
+        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+
+
+def test_a_check_whose_process_is_killed_fails_and_says_how(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir = lay_out(
+        "import os\nimport signal\n\n"
+        'with open(f"/proc/{os.getppid()}/cmdline") as file:\n'
+        '    assert "homeport.checking" in file.read()\n'
+        "os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+
+    assert report.failure is not None
+    assert report.failure.name is StageName.IMPORT
+    assert report.failure.cause == "the process of the check killed by SIGKILL"
+
+
+def test_what_is_stopped_raises_and_leaves_no_process(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir, told = lay_out(HANGS), tmp_path / "told"
+    checker = _checker(tmp_path)
+
+    def stop_when_it_hangs() -> None:
+        wait_until(told.exists)
+        checker.stop()
+
+    stopping = threading.Thread(target=stop_when_it_hangs)
+    stopping.start()
+    with pytest.raises(FailedPreconditionError, match="send the request again"):
+        checker.check(lambda: model_dir, Subject({"TOLD": str(told)}, "", 1))
+    stopping.join()
+
+    for pid in _told(told):
+        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+    with pytest.raises(FailedPreconditionError, match="the server stopped"):
+        checker.check(lambda: model_dir, NOTHING)
+
+
+def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "scratch").mkdir()
+    order = {
+        "model_dir": str(lay_out(HANGS)),
+        "environments_dir": str(tmp_path / "environments"),
+        "scratch_dir": str(tmp_path / "scratch"),
+        "allow_build": False,
+        "load_timeout_s": 60.0,
+        "environment": {"TOLD": str(told)},
+        "server_config": "",
+        "archive_bytes": 1,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "homeport.checking"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        # As a shell's background jobs have it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        pids = _told(told)
+
+        process.stdin.close()
+
+        assert process.wait(30) == 130
+    for pid in (*pids, process.pid):
+        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+    assert os.listdir(tmp_path / "scratch") == []  # noqa: PTH208
