@@ -10,6 +10,15 @@ import types
 import zipfile
 from collections.abc import Callable, Mapping
 
+from homeport.checking.apart import Subject
+from homeport.checking.report import (
+    Batching,
+    BatchingProof,
+    Report,
+    Stage,
+    StageName,
+    Verdict,
+)
 from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
@@ -17,12 +26,14 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.intake import Intake
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Target, Uploads
 from homeport.resources.bucket import NewObject
+from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import ListQuery, PageTokens
 from homeport.resources.model import Artifact, ArtifactFile, VersionSpec
 from homeport.resources.names import ModelName, Parent
@@ -38,6 +49,12 @@ DEADLINE_S = 10.0
 _MANIFEST = (
     b'{"runtime": "python", "model": {"modelName": "m", "modelVersion": "1.0", '
     b'"handler": "handler.py"}}'
+)
+
+PASSED = Report(
+    model_name="m",
+    stages=tuple(Stage(name, Verdict.PASSED, 0.5) for name in StageName),
+    batching=BatchingProof(Batching.PROVEN, "two samples together equal them apart"),
 )
 
 
@@ -78,6 +95,20 @@ class Clock:
         self.time += dt.timedelta(**duration)
 
 
+@dataclasses.dataclass
+class FakeChecker:
+    """Finds of every archive what it was told to, and notes what it was asked."""
+
+    finds: Callable[[], Report] = lambda: PASSED
+    asked: list[Subject] = dataclasses.field(default_factory=list)
+    laid_out: list[pathlib.Path] = dataclasses.field(default_factory=list)
+
+    def check(self, read: Callable[[], pathlib.Path], subject: Subject) -> Report:
+        self.asked.append(subject)
+        self.laid_out.append(read())
+        return self.finds()
+
+
 class Rooms:
     """Registry and what it stands on, on a database of the newest shape.
 
@@ -104,9 +135,14 @@ class Rooms:
         self.transfers = Transfers(
             self.database, self.blobs, self.operations, now, new_id
         )
-        self.uploads = Uploads(
-            self.database, self.artifacts, self.operations, now, new_id
-        )
+        self.checker = FakeChecker()
+        self.uploads = self.uploads_with(CheckPolicy.NONE)
+
+    def uploads_with(self, policy: CheckPolicy) -> Uploads:
+        """Return uploads that demand this of archives."""
+        now, new_id = self.clock.now, self.clock.new_id
+        intake = Intake(self.artifacts, self.checker, policy, now)
+        return Uploads(self.database, intake, self.operations, now, new_id)
 
     def close(self) -> None:
         self.operations.close()

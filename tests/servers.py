@@ -25,10 +25,14 @@ PARENT = "projects/p/locations/us-central1"
 
 @dataclasses.dataclass
 class Server:
-    """One `homeport serve` process on a data directory; may be begun again."""
+    """One `homeport serve` process on a data directory; may be begun again.
+
+    Archives are not checked unless a test is about that: it has the time for it.
+    """
 
     data_dir: pathlib.Path
     options: tuple[str, ...] = ()
+    check_policy: str = "none"
     url: str = ""
     process: subprocess.Popen[str] | None = None
     _reader: threading.Thread = dataclasses.field(default_factory=threading.Thread)
@@ -40,7 +44,8 @@ class Server:
         with (self.data_dir.parent / "server.log").open("a") as stderr:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "homeport", "serve", "--port", "0",
-                 "--data-dir", self.data_dir.name, *self.options],
+                 "--data-dir", self.data_dir.name,
+                 "--check-policy", self.check_policy, *self.options],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

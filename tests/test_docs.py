@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 
 from homeport import telemetry
 from homeport.api import (
+    checks,
     endpoints,
     evaluations,
     health,
@@ -181,7 +182,10 @@ VERTEX_ROUTES = [
     *routes_of(evaluations.router(typing.cast("typing.Any", None))),
     *routes_of(locations.router(typing.cast("typing.Any", None))),
 ]
-OWN_ROUTES = routes_of(health.router(*typing.cast("typing.Any", (None, None, None))))
+OWN_ROUTES = [
+    *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
+    *routes_of(checks.router(typing.cast("typing.Any", None))),
+]
 
 
 @pytest.mark.parametrize("route", VERTEX_ROUTES)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class Settings:
         request_deadline_s: Seconds a prediction may take, waiting included.
         queue_length: Predictions that may wait for each deployed model.
         load_timeout_s: Seconds a replica may take to load its model.
+        check_policy: What registering demands of an archive: "none" runs nothing of
+            it, "warn" registers it whatever its check says, "require" only if it
+            passes.
+        check_timeout_s: Seconds one check may take, its environment included.
         drain_s: Seconds given to accepted predictions when a model is undeployed or
             the server stops.
         strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
@@ -38,6 +43,8 @@ class Settings:
     request_deadline_s: float = 60.0
     queue_length: int = 100
     load_timeout_s: float = 120.0
+    check_policy: Literal["none", "warn", "require"] = "warn"
+    check_timeout_s: float = 600.0
     drain_s: float = 30.0
     strict_resources: bool = False
     allow_build: bool = False

@@ -30,6 +30,7 @@ from homeport.api import app as api
 from homeport.api import storage
 from homeport.api.access import AccessLog
 from homeport.api.protocol import HttpProtocol
+from homeport.checking.apart import ApartChecker, Terms
 from homeport.edge import guard
 from homeport.environments.build import Environments
 from homeport.errors import FailedPreconditionError
@@ -41,12 +42,14 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.intake import Intake
 from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
+from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.local import LocalRuntime
@@ -202,10 +205,7 @@ async def _application(
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
-    database = await asyncio.to_thread(_database, settings)
-    blobs = FileBlobs(data_dir / "blobs")
-    blobs.start()
-    await asyncio.to_thread(_sweep, database, blobs)
+    database, blobs = await asyncio.to_thread(_opened, settings)
     pager = Pager(PageTokens(_secret(data_dir / "secret")))
     operations = Operations(database, pager, _now, _new_id)
     buckets = Buckets(database, blobs, _now)
@@ -217,7 +217,10 @@ async def _application(
     environments = Environments(
         data_dir / "environments", allow_build=settings.allow_build
     )
-    runtime = LocalRuntime(_emptied(data_dir / "scratch"), environments)
+    scratch_dir = _emptied(data_dir / "scratch")
+    runtime = LocalRuntime(scratch_dir, environments)
+    checker = _checker(settings, scratch_dir)
+    intake = Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now)
     reconciler = Reconciler(
         Stores(database, operations, artifacts, data_dir / "logs", _now),
         runtime,
@@ -240,7 +243,7 @@ async def _application(
     )
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
-        uploads=Uploads(database, artifacts, operations, _now, _new_id),
+        uploads=Uploads(database, intake, operations, _now, _new_id),
         transfers=Transfers(database, blobs, operations, _now, _new_id),
         evaluations=Evaluations(database, pager, _now, _new_id),
         operations=operations,
@@ -261,11 +264,33 @@ async def _application(
     try:
         yield application, reconciler
     finally:
-        await reconciler.stop(stop.left_s, stop.at_once)
+        await asyncio.gather(
+            reconciler.stop(stop.left_s, stop.at_once), asyncio.to_thread(checker.stop)
+        )
         runtime.close()
         operations.close()
         database.close()
         access_log.flush()
+
+
+def _opened(settings: Settings) -> tuple[Database, FileBlobs]:
+    """Return rows and bytes, without the bytes that nothing refers to."""
+    database = _database(settings)
+    blobs = FileBlobs(settings.data_dir / "blobs")
+    blobs.start()
+    _sweep(database, blobs)
+    return database, blobs
+
+
+def _checker(settings: Settings, scratch_dir: pathlib.Path) -> ApartChecker:
+    terms = Terms(
+        settings.data_dir / "environments",
+        scratch_dir,
+        allow_build=settings.allow_build,
+        load_timeout_s=settings.load_timeout_s,
+        timeout_s=settings.check_timeout_s,
+    )
+    return ApartChecker(terms)
 
 
 def _hosts(settings: Settings) -> tuple[str, ...]:

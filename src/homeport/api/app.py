@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import homeport
-from homeport.api import endpoints as endpoint_routes
 from homeport.api import (
+    checks,
     evaluations,
     health,
     locations,
@@ -21,6 +21,7 @@ from homeport.api import (
     transfers,
     unimplemented,
 )
+from homeport.api import endpoints as endpoint_routes
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
@@ -133,6 +134,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     # Behind all that are answered.
     for version in ("/v1", "/v1beta1", "/ui"):
         app.include_router(unimplemented.router(), prefix=version)
+    app.include_router(checks.router(verbs.catalog))
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)

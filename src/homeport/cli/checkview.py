@@ -61,13 +61,13 @@ class View:
         line = Text()
         line.append(f"{stage.name:{_NAME_WIDTH}}  ")
         line.append(f"{stage.verdict:7}", style=_STYLES[stage.verdict])
-        line.append(f"{seconds:10}  {_printable(stage.detail)}".rstrip())
+        line.append(f"{seconds:10}  {printable(stage.detail)}".rstrip())
         self._console.print(line)
         self._name_next(stage.name)
 
     def tell(self, line: str) -> None:
         """Show a line of what runs, while it runs."""
-        said = _printable(line)[:_SHOWN_LINE]
+        said = printable(line)[:_SHOWN_LINE]
         self._status.update(f"{_running(self._stage)} {said}")
 
     def conclude(self, report: Report) -> None:
@@ -77,20 +77,20 @@ class View:
         print_()
         if failure is None:
             for warning in report.warnings:
-                print_(f"warning: {_printable(warning)}")
+                print_(f"warning: {printable(warning)}")
             proof = report.batching
-            print_(f"batching  {proof.verdict}: {_printable(proof.reason)}")
+            print_(f"batching  {proof.verdict}: {printable(proof.reason)}")
             print_(Text("passed", style="bold green"))
             return
         print_(Text(f"{failure.name} failed", style="bold red"))
-        print_(_printable(failure.cause))
+        print_(printable(failure.cause))
         if failure.traceback:
             print_()
             for line in failure.traceback.rstrip().splitlines():
-                print_(f"  {_printable(line)}")
+                print_(f"  {printable(line)}")
         if failure.remedy:
             print_()
-            print_(f"What to do: {_printable(failure.remedy)}")
+            print_(f"What to do: {printable(failure.remedy)}")
 
     def _name_next(self, ended: StageName) -> None:
         order = list(StageName)
@@ -104,6 +104,6 @@ def _running(name: StageName) -> str:
     return f"{name} ..."
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return `text` as a terminal only shows it: no control sequence survives."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

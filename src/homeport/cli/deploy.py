@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 
 from homeport.archive import mar
 from homeport.cli import options
+from homeport.cli.checkview import printable
 from homeport.client import registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection, ServerError
@@ -93,11 +94,11 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
                 "env": [{"name": key, "value": environment[key]} for key in environment]
             },
         }
-        model_name, number = registry.register(
-            connection, model, _existing(connection, name)
-        )
-        version = f"{model_name}@{number}"
+        registered = registry.register(connection, model, _existing(connection, name))
+        version = registered.name
         click.echo(f"registered  {version}")
+        for warning in registered.warnings:
+            click.echo(f"warning     {printable(warning)}", err=True)
         endpoint = _deploy(
             connection, version, endpoint_name or name, (traffic, replicas)
         )

@@ -1,16 +1,35 @@
-"""`homeport models`: what is registered, and its end."""
+"""`homeport models`: what is registered, what it was found to be, and its end."""
 
-from typing import Final
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from homeport.checking import report as reports
 from homeport.cli import options
+from homeport.cli.check import FAILED
+from homeport.cli.checkview import View, printable
 from homeport.client import registry
+from homeport.resources.check import CheckState
 
 # Wide enough that no id is ever cut, in a pipe as on a terminal.
 _WIDTH: Final = 1000
+_CHECK_EPILOG: Final = """\b
+Examples:
+  homeport models check digits
+  homeport models check digits@2 --json | jq .report.stages
+
+\b
+Exit codes:
+  0  it passed, is exempt, or was not checked
+  1  there is no such version, or no server
+  2  the command was not understood
+  3  it failed; the stage, the cause and the remedy are told
+"""
 
 
 @click.group()
@@ -57,6 +76,42 @@ def delete_model(model: str, **server: str) -> None:
         name = registry.find_model(connection, wanted) + at + version
         registry.delete_model(connection, name)
     click.echo(f"deleted     {name}")
+
+
+@models.command("check", epilog=_CHECK_EPILOG)
+@click.argument("model", metavar="MODEL[@VERSION]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@options.server_options
+def show_check(model: str, *, as_json: bool, **server: str) -> None:
+    """Show what came of checking MODEL (name or id) when it was registered.
+
+    VERSION is an id or an alias; without it, the default version.
+    """
+    wanted, at, version = model.partition("@")
+    with options.connect(**server) as connection:
+        name = registry.find_model(connection, wanted) + at + version
+        found = registry.check(connection, name)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _show_check(found)
+    if found["state"] == CheckState.FAILED:
+        sys.exit(FAILED)
+
+
+def _show_check(found: Mapping[str, Any]) -> None:
+    click.echo(found["model"])
+    if "time" in found:
+        click.echo(f"checked by the server at {found['time']}")
+    click.echo()
+    if "report" not in found:
+        click.echo(f"{found['state']}: {printable(found['detail'])}")
+        return
+    report = reports.from_json(json.dumps(found["report"]))
+    view = View(as_json=False)
+    for stage in report.stages:
+        view.show(stage)
+    view.conclude(report)
 
 
 def _show(found: list[registry.Model]) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from homeport import wiring
+from homeport.resources.check import CheckPolicy
 from homeport.settings import Settings
 
 _DEFAULTS: Final = Settings(data_dir=Path("homeport-data"))
@@ -85,6 +86,22 @@ the next start.
     default=_DEFAULTS.load_timeout_s,
     show_default=True,
     help="Seconds a replica may take to load its model.",
+)
+@click.option(
+    "--check-policy",
+    type=click.Choice([one.value for one in CheckPolicy]),
+    default=_DEFAULTS.check_policy,
+    show_default=True,
+    help="Whether an archive is run before it is registered: not at all, with a "
+    "warning if it fails, or as a condition.",
+)
+@click.option(
+    "--check-timeout",
+    "check_timeout_s",
+    type=click.FloatRange(min=1),
+    default=_DEFAULTS.check_timeout_s,
+    show_default=True,
+    help="Seconds one check may take, its environment included.",
 )
 @click.option(
     "--drain",

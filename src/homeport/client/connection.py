@@ -179,6 +179,18 @@ class Connection:
             ServerError: It failed.
             DeadlineExceededError: It has not ended in time.
         """
+        response: dict[str, Any] = self.ended(operation, timeout_s)["response"]
+        return response
+
+    def ended(
+        self, operation: Mapping[str, Any], timeout_s: float = 900.0
+    ) -> Mapping[str, Any]:
+        """Return a long-running operation once it has ended well.
+
+        Raises:
+            ServerError: It failed.
+            DeadlineExceededError: It has not ended in time.
+        """
         deadline = time.monotonic() + timeout_s
         pause_s = _FIRST_POLL_S
         while not operation.get("done"):
@@ -193,8 +205,7 @@ class Connection:
         if "error" in operation:
             error = operation["error"]
             raise ServerError(Code(error["code"]), error["message"])
-        response: dict[str, Any] = operation["response"]
-        return response
+        return operation
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # httpx's own
         document: dict[str, Any] = self._request(method, path, **options).json()

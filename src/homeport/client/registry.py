@@ -10,6 +10,7 @@ from homeport.client.connection import Connection, ServerError
 from homeport.errors import Code, InvalidArgumentError, NotFoundError
 
 _BUCKET: Final = "homeport-uploads"
+_REGISTER_TIMEOUT_S: Final = 3600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +37,19 @@ class Model:
     def id(self) -> str:
         """The last segment of its name."""
         return self.name.rpartition("/")[2]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Registered:
+    """A version that was registered.
+
+    Attributes:
+        name: Full, with the version's id.
+        warnings: What had no effect or failed its check, one sentence each.
+    """
+
+    name: str
+    warnings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,14 +108,30 @@ def upload_archive(
 
 def register(
     connection: Connection, model: Mapping[str, Any], parent_model: str = ""
-) -> tuple[str, str]:
-    """Register a version; return the model's full name and the version's id."""
+) -> Registered:
+    """Register a version and wait until it is there, checked if the server does."""
     request: dict[str, Any] = {"model": dict(model)}
     if parent_model:
         request["parentModel"] = parent_model
     path = f"/v1/{connection.address.parent}/models:upload"
-    response = connection.wait(connection.post(path, request))
-    return response["model"], response["modelVersionId"]
+    # Checks take their turns, and build environments.
+    ended = connection.ended(connection.post(path, request), _REGISTER_TIMEOUT_S)
+    generic = ended["metadata"]["genericMetadata"]
+    response = ended["response"]
+    return Registered(
+        name=f"{response['model']}@{response['modelVersionId']}",
+        warnings=tuple(one["message"] for one in generic.get("partialFailures", ())),
+    )
+
+
+def check(connection: Connection, version: str) -> dict[str, Any]:
+    """Return what came of checking a version: model, state, detail, time, report.
+
+    Args:
+        connection: The server.
+        version: Full name, with `@ID` or `@alias`; without, the default version.
+    """
+    return connection.get(f"/homeport/v1/{version}/check")
 
 
 def models(connection: Connection, filter_text: str = "") -> Iterator[Model]:

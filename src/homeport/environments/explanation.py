@@ -37,14 +37,7 @@ _NO_WHEEL_RE: Final = re.compile(
 _PYTHON_RE: Final = re.compile(
     rf"({_WANTED}) (?:requires|depends? on) Python ?({_CLAUSE}(?:,{_CLAUSE})*)"
 )
-_NOT_AVAILABLE_RE: Final = re.compile(
-    rf"only (?:the following versions of )?({_WANTED}) (?:is|are) available"
-)
 _MISMATCH_RE: Final = re.compile(r"Hash mismatch for `([^`]+)`")
-# How uv writes `!=`, a requirement with a marker, and a choice.
-_HOLE_RE: Final = re.compile(r"<([^\s,]+) [\w.-]+>\1(?=[\s,])")
-_MARKER_RE: Final = re.compile(r"(?<=[\w\]])\{[^}]*\}")
-_CHOICE_RE: Final = re.compile(rf"one of: ({_WANTED})(?= and | we |[.,]? [A-Z])")
 _OS_ERROR_RE: Final = re.compile(r"\(os error (\d+)\)")
 _UNREACHABLE_RE: Final = re.compile(
     r"Failed to fetch|error sending request|error decoding response|timed out"
@@ -92,7 +85,7 @@ def explain(outcome: Outcome, target: str) -> HomeportError:
         outcome: Of a run that failed.
         target: What was resolved or built for, as in "Python 3.11 on linux-x86_64".
     """
-    story = _Story(_as_written(_in_one_line(outcome.text)), target)
+    story = _Story(_in_one_line(outcome.text), target)
     if error := _explain_machine(story, outcome.text):
         return error
     for teller in _TELLERS:
@@ -193,15 +186,7 @@ def _tell_missing(story: _Story) -> HomeportError | None:
             f"no package is called {who.name} in the index: correct the name, or pack "
             "a module of your own with --extra-files"
         )
-    required = [one for group in story.wanted(_REQUIRE_RE) for one in group]
-    unavailable = [
-        one
-        for (there,) in story.wanted(_NOT_AVAILABLE_RE)
-        for one in required
-        if one.name == there.name
-    ]
-    missing = [who for (who,) in story.wanted(_NO_VERSION_RE)]
-    for who in (*missing, *unavailable):
+    for (who,) in story.wanted(_NO_VERSION_RE):
         return NotFoundError(
             f"there is no {_text(who)} in the index: choose a version that exists"
         )
@@ -264,12 +249,6 @@ def _in_one_line(text: str) -> str:
         re.sub(r"^(error|cause):\s*", "", line.strip()) for line in said.split("\n")
     )
     return " ".join(" ".join(line for line in lines if line).split())
-
-
-def _as_written(said: str) -> str:
-    """Return what uv said with its ranges as people write them."""
-    said = _HOLE_RE.sub(r"!=\1", _MARKER_RE.sub("", said))
-    return _CHOICE_RE.sub(r"\1", said)
 
 
 def _shortened(said: str) -> str:

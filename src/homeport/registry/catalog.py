@@ -9,11 +9,12 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from homeport.metadata import endpoint_rows, model_rows, version_rows
+from homeport.metadata import check_rows, endpoint_rows, model_rows, version_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry import model_updates
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.check import Check, CheckState
 from homeport.resources.model import ModelPatch, ModelVersion
 from homeport.resources.names import (
     DEFAULT_ALIAS,
@@ -26,6 +27,9 @@ from homeport.resources.operation import Operation, OperationKind
 
 _MODEL_ORDER: Final = ("display_name", "create_time", "update_time")
 _VERSION_ORDER: Final = ("create_time", "update_time")
+_NEVER_CHECKED: Final = Check(
+    CheckState.UNCHECKED, "it was registered by a version of Homeport without checks"
+)
 _LONGEST_ID: Final = 18  # digits that 64 bits always hold
 
 
@@ -62,6 +66,17 @@ class Catalog:
         """
         with self._database.snapshot() as transaction:
             return resolve(transaction, name)
+
+    def check(self, name: ModelName) -> tuple[ModelName, Check]:
+        """Return a version's full name and what came of checking it.
+
+        Raises:
+            NotFoundError: No such model, version or alias.
+        """
+        with self._database.snapshot() as transaction:
+            version = resolve(transaction, name)
+            found = check_rows.get(transaction, version.name)
+        return version.name, found or _NEVER_CHECKED
 
     def list_models(
         self, parent: Parent, request: PageRequest

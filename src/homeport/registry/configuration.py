@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from homeport.archive import manifest
+from homeport.archive import lockfile, manifest
+from homeport.errors import InvalidArgumentError
 from homeport.registry.artifacts import Artifacts
 from homeport.resources.model import Artifact, ContainerSpec
 from homeport.worker import config, serverconfig
@@ -43,6 +44,26 @@ def beside(artifacts: Artifacts, artifact: Artifact) -> str:
         InvalidArgumentError: The file is too long.
     """
     return serverconfig.decode(artifacts.beside(artifact, serverconfig.FILE) or b"")
+
+
+def lock(artifacts: Artifacts, artifact: Artifact) -> str:
+    """Return the text of the lock in the archive, "" for none.
+
+    Raises:
+        FailedPreconditionError: No archive, or more than one.
+        InvalidArgumentError: The archive is broken or hostile, or what it has is no
+            lock.
+    """
+    archive = artifacts.archive_of(artifact)
+    content = artifacts.read(archive, [lockfile.PATH]).get(lockfile.PATH)
+    if content is None:
+        return ""
+    try:
+        return lockfile.parse(content.decode("utf-8")).text
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"{lockfile.PATH} is no UTF-8 text: pack the archive again"
+        ) from error
 
 
 def environment(container: ContainerSpec | None) -> dict[str, str]:

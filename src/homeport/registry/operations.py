@@ -28,6 +28,7 @@ _log: Final = logging.getLogger(__name__)
 _KEPT_FOR: Final = dt.timedelta(days=30)
 _POLL_S: Final = 0.05
 _WORKERS: Final = 4
+_LONG_WORKERS: Final = 2
 # The reconciler ends these.
 _OF_REPLICAS: Final = frozenset(
     {OperationKind.DEPLOY_MODEL, OperationKind.UNDEPLOY_MODEL}
@@ -60,6 +61,10 @@ class Operations:
         self._new_id = new_id
         self._threads = concurrent.futures.ThreadPoolExecutor(
             _WORKERS, thread_name_prefix="operation"
+        )
+        # Those that take minutes hold up each other alone.
+        self._long_threads = concurrent.futures.ThreadPoolExecutor(
+            _LONG_WORKERS, thread_name_prefix="long operation"
         )
 
     def promise(
@@ -153,6 +158,8 @@ class Operations:
         self,
         operation: Operation,
         work: Callable[[], Callable[[Transaction], Result]],
+        *,
+        long: bool = False,
     ) -> None:
         """Run `work` on a thread and end the operation with what comes of it.
 
@@ -161,8 +168,10 @@ class Operations:
             work: Does what takes long, outside any transaction, and returns what is to
                 be written; that runs in the transaction which ends the operation, so
                 that both happen or neither.
+            long: Whether it takes minutes; few of those run at once.
         """
-        self._threads.submit(self._carry_out, operation, work)
+        threads = self._long_threads if long else self._threads
+        threads.submit(self._carry_out, operation, work)
 
     def _carry_out(
         self,
@@ -289,7 +298,8 @@ class Operations:
 
     def close(self) -> None:
         """Wait for the work in progress; what has not begun is for `recover`."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._threads, self._long_threads):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _not_found(name: OperationName) -> NotFoundError:

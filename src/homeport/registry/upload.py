@@ -12,14 +12,11 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from homeport.metadata import artifact_rows, model_rows
+from homeport.metadata import artifact_rows, check_rows, model_rows
 from homeport.metadata.database import Database, Transaction
-from homeport.registry import configuration
-from homeport.registry.artifacts import Artifacts
+from homeport.registry.intake import Found, Intake
 from homeport.registry.operations import Operations, Result
-from homeport.resources import images
 from homeport.resources.model import (
-    Artifact,
     EnvironmentVariable,
     VersionSpec,
     check_display_name,
@@ -33,7 +30,6 @@ from homeport.resources.names import (
     check_model_id,
 )
 from homeport.resources.operation import Operation, OperationKind
-from homeport.resources.torchserve import TorchServeWords
 
 _VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_VARIABLE_BYTES: Final = 128 << 10
@@ -54,27 +50,12 @@ class Target:
     model_id: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Found:
-    """What lies at the address of an upload.
-
-    Attributes:
-        artifact: Its bytes, None for an image alone.
-        words: Of its archive and the version's variables, what does not act yet.
-        notes: Of them, sentences about what has no effect.
-    """
-
-    artifact: Artifact | None = None
-    words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
-    notes: tuple[str, ...] = ()
-
-
 class Uploads:
     """Registers versions.
 
     Args:
         database: Where they are written.
-        artifacts: Where their bytes are taken in.
+        intake: Where what they are made of is taken in.
         operations: The ledger of promises.
         now: The time, aware.
         new_id: Makes an id that was never used.
@@ -83,13 +64,13 @@ class Uploads:
     def __init__(
         self,
         database: Database,
-        artifacts: Artifacts,
+        intake: Intake,
         operations: Operations,
         now: Callable[[], dt.datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._database = database
-        self._artifacts = artifacts
+        self._intake = intake
         self._operations = operations
         self._now = now
         self._new_id = new_id
@@ -129,27 +110,18 @@ class Uploads:
             )
 
         def work() -> Callable[[Transaction], Result]:
-            found = self._take_in(spec)
+            found = self._intake.take_in(spec)
 
             def write(transaction: Transaction) -> Result:
-                self._operations.warn(transaction, operation.name, found.notes)
+                self._operations.warn(
+                    transaction, operation.name, found.notes, found.failures
+                )
                 return self._register(transaction, target, name, spec, found)
 
             return write
 
-        self._operations.carry_out(operation, work)
+        self._operations.carry_out(operation, work, long=self._intake.runs(spec))
         return operation
-
-    def _take_in(self, spec: VersionSpec) -> _Found:
-        if not spec.artifact_uri:
-            return _Found()
-        artifact = self._artifacts.stage(spec.artifact_uri)
-        image = spec.container.image_uri if spec.container else ""
-        if not images.runs_archives(image):
-            return _Found(artifact)
-        variables = configuration.environment(spec.container)
-        settings = configuration.read(self._artifacts, artifact, variables)
-        return _Found(artifact, settings.words, settings.notes)
 
     def _register(
         self,
@@ -157,7 +129,7 @@ class Uploads:
         target: Target,
         name: ModelName,
         spec: VersionSpec,
-        found: _Found,
+        found: Found,
     ) -> Result:
         check_target(transaction, target, name)
         now = self._now()
@@ -175,7 +147,8 @@ class Uploads:
             None if artifact is None else artifact.digest,
             now,
         )
-        model_rows.set_findings(transaction, version, found.words, "")
+        model_rows.set_findings(transaction, version, found.words, found.lock)
+        check_rows.insert(transaction, version, found.check)
         model_rows.touch(transaction, name, self._new_id(), now)
         return {"model": str(name), "model_version_id": version.version}
 

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 from homeport.errors import InvalidArgumentError, NotFoundError
-from homeport.metadata import endpoint_rows
+from homeport.metadata import endpoint_rows, model_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration
@@ -73,6 +73,7 @@ class Wanted:
         """
         with self._stores.database.snapshot() as transaction:
             version = catalog.resolve(transaction, deployed.version)
+            lock = model_rows.get_lock(transaction, version.name)
         if version.artifact is None:
             raise RuntimeError(f"{deployed.version} was deployed without an artifact")
         artifacts = self._stores.artifacts
@@ -80,7 +81,8 @@ class Wanted:
             artifacts.lay_out(version.artifact),
             configuration.environment(version.container),
             load_timeout_s,
-            configuration.beside(artifacts, version.artifact),
+            lock=lock,
+            server_config=configuration.beside(artifacts, version.artifact),
         )
 
     def record_deployed(self, deployment: Deployment) -> None:

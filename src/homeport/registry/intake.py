@@ -1,0 +1,187 @@
+"""Intake: what an upload brings, taken in and proven before it is registered."""
+
+import dataclasses
+import datetime as dt
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from homeport.checking import report as reports
+from homeport.checking.apart import CheckError, Subject
+from homeport.checking.report import Report, Stage, Verdict
+from homeport.errors import Code, FailedPreconditionError
+from homeport.registry import configuration
+from homeport.registry.artifacts import Artifacts
+from homeport.resources import images
+from homeport.resources.check import Check, CheckPolicy, CheckState
+from homeport.resources.model import Artifact, VersionSpec
+from homeport.resources.operation import Failure
+from homeport.resources.torchserve import TorchServeWords
+
+_NOT_RUN: Final = "nothing was run: this server registers with --check-policy none"
+
+
+class Checker(Protocol):
+    """Runs an archive; `homeport.checking.apart` is the server's."""
+
+    def check(self, read: Callable[[], pathlib.Path], subject: Subject) -> Report:
+        """Return what the archive is found to be; a fault of it is in the report.
+
+        Args:
+            read: Checks the archive and returns the folder it is laid out in.
+            subject: What goes with it.
+
+        Raises:
+            CheckError: It could not be found out, by no fault of the archive.
+        """
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What an upload brings.
+
+    Attributes:
+        check: What was proven.
+        artifact: Its bytes, None for an image alone.
+        words: Of its archive and the version's variables, what does not act yet.
+        lock: What its environment is built from, "" for the server's own.
+        notes: Sentences about what has no effect.
+        failures: What failed and does not keep it from being registered.
+    """
+
+    check: Check
+    artifact: Artifact | None = None
+    words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    lock: str = ""
+    notes: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class Intake:
+    """Takes in what versions are made of.
+
+    Args:
+        artifacts: Where bytes are taken in.
+        checker: Proves archives.
+        policy: What is demanded of them.
+        now: The time, aware.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        checker: Checker,
+        policy: CheckPolicy,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._artifacts = artifacts
+        self._checker = checker
+        self._policy = policy
+        self._now = now
+
+    def runs(self, spec: VersionSpec) -> bool:
+        """Tell whether `take_in` will run what the upload brings, which takes long."""
+        return self._policy is not CheckPolicy.NONE and _is_ours(spec)
+
+    def take_in(self, spec: VersionSpec) -> Found:
+        """Return what lies at the upload's address, read and, by policy, run.
+
+        Raises:
+            NotFoundError: Nothing lies there.
+            InvalidArgumentError: The archive is broken or hostile, or a word in it or
+                beside it cannot be.
+            FailedPreconditionError: There is no archive, or not one; or the policy
+                requires a check, and it failed.
+        """
+        artifact = (
+            self._artifacts.stage(spec.artifact_uri) if spec.artifact_uri else None
+        )
+        if artifact is None or not _is_ours(spec):
+            return Found(self._unproven(CheckState.EXEMPT, _exempt(spec)), artifact)
+        variables = configuration.environment(spec.container)
+        settings = configuration.read(self._artifacts, artifact, variables)
+        found = Found(
+            self._unproven(CheckState.UNCHECKED, _NOT_RUN),
+            artifact,
+            settings.words,
+            configuration.lock(self._artifacts, artifact),
+            settings.notes,
+        )
+        if not self.runs(spec):
+            return found
+        return self._prove(found, artifact, variables)
+
+    def _prove(
+        self, found: Found, artifact: Artifact, variables: Mapping[str, str]
+    ) -> Found:
+        subject = Subject(
+            variables,
+            configuration.beside(self._artifacts, artifact),
+            self._artifacts.archive_of(artifact).size_bytes,
+        )
+        try:
+            report = self._checker.check(
+                lambda: self._artifacts.lay_out(artifact), subject
+            )
+        except CheckError as error:
+            if self._policy is CheckPolicy.REQUIRE:
+                raise
+            return self._not_found_out(found, error)
+        failed = report.failure
+        if failed is not None and self._policy is CheckPolicy.REQUIRE:
+            raise FailedPreconditionError(_refusal(failed))
+        state = CheckState.PASSED if failed is None else CheckState.FAILED
+        detail = _passed(report) if failed is None else _failed(failed)
+        return dataclasses.replace(
+            found,
+            check=Check(state, detail, reports.to_json(report), self._now()),
+            lock=report.lock or found.lock,
+            notes=found.notes + report.warnings,
+            failures=(
+                () if failed is None else (Failure(Code.FAILED_PRECONDITION, detail),)
+            ),
+        )
+
+    def _not_found_out(self, found: Found, error: CheckError) -> Found:
+        detail = f"the check could not be carried out: {error.message}"
+        return dataclasses.replace(
+            found,
+            check=self._unproven(CheckState.UNCHECKED, detail),
+            failures=(Failure(error.code, detail),),
+        )
+
+    def _unproven(self, state: CheckState, detail: str) -> Check:
+        return Check(state, detail, time=self._now())
+
+
+def _is_ours(spec: VersionSpec) -> bool:
+    image = spec.container.image_uri if spec.container else ""
+    return bool(spec.artifact_uri) and images.runs_archives(image)
+
+
+def _exempt(spec: VersionSpec) -> str:
+    image = spec.container.image_uri if spec.container else ""
+    return f"only archives are checked, and {image} is an image that runs by itself"
+
+
+def _passed(report: Report) -> str:
+    skipped = [one for one in report.stages if one.verdict is Verdict.SKIPPED]
+    predicted = all(one.name is not reports.StageName.PREDICT for one in skipped)
+    if predicted:
+        return "it loads and predicts its sample"
+    return "it loads; the archive has no sample to predict"
+
+
+def _failed(stage: Stage) -> str:
+    return f"the check failed at {stage.name.value!r}: {_because(stage)}"
+
+
+def _refusal(stage: Stage) -> str:
+    told = f"not registered, as {_failed(stage)}"
+    return f"{told}\n{stage.traceback}" if stage.traceback else told
+
+
+def _because(stage: Stage) -> str:
+    told = f"{stage.cause}. {stage.remedy}" if stage.remedy else stage.cause
+    # Not every database keeps NUL in text.
+    return told.replace("\0", "\\0")

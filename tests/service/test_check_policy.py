@@ -1,0 +1,318 @@
+"""The server itself proves archives when they are registered, as its policy says."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from homeport.archive.golden import Golden
+from servers import PARENT, Server, running, wait_until
+
+pytestmark = pytest.mark.service
+ECHO = "def handle(data, context):\n    return data\n"
+BROKEN = 'raise RuntimeError("no weights today")\n\n\n' + ECHO
+# Tells its process id, then hangs.
+HANGS = """
+import os
+import time
+
+
+class Handler:
+    def initialize(self, context):
+        with open(os.environ["TOLD"] + ".partial", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(os.environ["TOLD"] + ".partial", os.environ["TOLD"])
+        time.sleep(3600)
+
+    def handle(self, data, context):
+        return data
+"""
+Archived = Callable[..., pathlib.Path]
+
+
+def _server(folder: pathlib.Path, policy: str, *options: str) -> Server:
+    return Server(folder / "data", ("--no-access-log", *options), policy)
+
+
+@pytest.fixture(scope="module")
+def warning(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server with the default policy."""
+    with running(_server(tmp_path_factory.mktemp("server"), "warn")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def requiring(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server that registers nothing unproven."""
+    with running(_server(tmp_path_factory.mktemp("server"), "require")) as started:
+        yield started
+
+
+def _check(server: Server, operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored check of what an upload made."""
+    made = operation["response"]
+    path = f"{made['model']}@{made['modelVersionId']}"
+    status, found = server.call("GET", f"/homeport/v1/{path}/check")
+    assert status == 200, found
+    assert found["model"] == path
+    return dict(found)
+
+
+def _verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["verdict"] for one in found["report"]["stages"]}
+
+
+def _count(server: Server, display_name: str) -> int:
+    wanted = f"display_name%3D{display_name}"
+    _, listed = server.call("GET", f"/v1/{PARENT}/models?filter={wanted}")
+    return len(listed.get("models", []))
+
+
+def _partial(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    generic = operation["metadata"]["genericMetadata"]
+    return list(generic.get("partialFailures", []))
+
+
+def _env(**variables: str) -> dict[str, Any]:
+    env = [{"name": name, "value": variables[name]} for name in variables]
+    return {"containerSpec": {"env": env}}
+
+
+def _is_running(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _hanging_pid(told: pathlib.Path) -> int:
+    wait_until(told.exists)
+    return int(told.read_text())
+
+
+def _begin_upload(server: Server, archive: pathlib.Path, **model: Any) -> Any:
+    """Ask for a registration; return its operation as it was answered."""
+    uri = server.upload_archive(archive, f"{archive.stem}-{time.monotonic_ns()}")
+    status, operation = server.call(
+        "POST",
+        f"/v1/{PARENT}/models:upload",
+        {"model": {"displayName": "hanging", "artifactUri": uri, **model}},
+    )
+    assert status == 200, operation
+    return operation
+
+
+def _homeport(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "homeport", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "HOMEPORT_URL": server.url, "HOMEPORT_PROJECT": "p"},
+    )
+
+
+def test_a_good_archive_is_registered_with_the_servers_own_report(
+    requiring: Server, archived: Archived
+) -> None:
+    made = archived(ECHO, golden=Golden({"instances": [1, 2]}))
+
+    operation = requiring.register(made)
+
+    found = _check(requiring, operation)
+    assert found["state"] == "passed"
+    assert found["detail"] == "it loads and predicts its sample"
+    assert found["report"]["passed"] is True
+    assert _verdicts(found)["predict"] == "passed"
+    assert found["time"].endswith("Z")
+
+
+def test_a_model_of_torch_passes(requiring: Server, mlp_archive: pathlib.Path) -> None:
+    found = _check(requiring, requiring.register(mlp_archive))
+
+    assert found["state"] == "passed"
+    assert found["detail"] == "it loads; the archive has no sample to predict"
+
+
+def test_where_a_check_is_required_its_failure_leaves_no_version(
+    requiring: Server, archived: Archived
+) -> None:
+    operation = requiring.register(archived(BROKEN), displayName="broken")
+
+    assert operation["error"]["code"] == 9
+    told = operation["error"]["message"]
+    assert told.startswith("not registered, as the check failed at 'import handler': ")
+    assert "handler.py line 1 raised RuntimeError: no weights today" in told
+    assert 'raise RuntimeError("no weights today")' in told
+    assert "Correct the code and pack the archive again." in told
+    assert str(requiring.data_dir) not in told
+    assert _count(requiring, "broken") == 0
+
+
+def test_where_a_check_warns_its_failure_is_told_and_kept(
+    warning: Server, archived: Archived
+) -> None:
+    operation = warning.register(archived(BROKEN), displayName="broken")
+
+    (failure,) = _partial(operation)
+    assert failure["code"] == 9
+    assert failure["message"].startswith("the check failed at 'import handler': ")
+    found = _check(warning, operation)
+    assert found["state"] == "failed"
+    assert found["detail"] == failure["message"]
+    assert _verdicts(found)["import handler"] == "failed"
+    assert _verdicts(found)["predict"] == "skipped"
+
+
+def test_values_of_the_environment_are_given_to_the_check_and_not_told(
+    warning: Server, archived: Archived
+) -> None:
+    raises = (
+        """import os\n\nraise RuntimeError("no entry with " + os.environ["WORD"])"""
+    )
+    made = archived(f"{raises}\n\n\n{ECHO}")
+
+    operation = warning.register(made, **_env(WORD="hunter2-hunter2"))
+
+    found = json.dumps([_check(warning, operation), operation])
+    assert "no entry with [WORD]" in found
+    assert "hunter2" not in found
+
+
+def test_where_nothing_is_checked_nothing_is_run(
+    tmp_path: pathlib.Path, archived: Archived
+) -> None:
+    with running(_server(tmp_path, "none")) as server:
+        operation = server.register(archived(BROKEN))
+
+        found = _check(server, operation)
+
+    assert found["state"] == "unchecked"
+    assert "--check-policy none" in found["detail"]
+    assert "report" not in found
+    assert _partial(operation) == []
+
+
+def test_an_image_alone_is_exempt(requiring: Server) -> None:
+    _, operation = requiring.call(
+        "POST",
+        f"/v1/{PARENT}/models:upload",
+        {
+            "model": {
+                "displayName": "image",
+                "containerSpec": {"imageUri": "registry.example.com/model:1"},
+            }
+        },
+    )
+
+    found = _check(requiring, requiring.wait(operation))
+
+    assert found["state"] == "exempt"
+    assert "registry.example.com/model:1" in found["detail"]
+
+
+def test_a_handler_that_hangs_fails_the_check_in_time(
+    tmp_path: pathlib.Path, archived: Archived
+) -> None:
+    told = tmp_path / "told"
+    options = ("--check-timeout", "3")
+    with running(_server(tmp_path, "require", *options)) as server:
+        operation = server.register(archived(HANGS), **_env(TOLD=str(told)))
+
+        assert "the check did not end within 3 s" in operation["error"]["message"]
+        pid = _hanging_pid(told)
+        wait_until(lambda: not _is_running(pid))
+
+
+def test_a_server_that_stops_does_not_wait_for_a_check(
+    tmp_path: pathlib.Path, archived: Archived
+) -> None:
+    told = tmp_path / "told"
+    with running(_server(tmp_path, "warn")) as server:
+        operation = _begin_upload(server, archived(HANGS), **_env(TOLD=str(told)))
+        pid = _hanging_pid(told)
+
+        began = time.monotonic()
+        assert server.stop() == 0
+        took_s = time.monotonic() - began
+
+        server.start()
+        ended = server.wait(operation)
+        assert _count(server, "hanging") == 0
+    assert took_s < 20
+    assert ended["error"]["code"] == 9
+    assert "send the request again" in ended["error"]["message"]
+    wait_until(lambda: not _is_running(pid))
+
+
+def test_a_server_that_is_killed_leaves_no_check_behind(
+    tmp_path: pathlib.Path, archived: Archived
+) -> None:
+    told = tmp_path / "told"
+    with running(_server(tmp_path, "warn")) as server:
+        operation = _begin_upload(server, archived(HANGS), **_env(TOLD=str(told)))
+        pid = _hanging_pid(told)
+        (parent,) = (
+            int(line.split()[1])
+            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("PPid")
+        )
+
+        server.stop(signal.SIGKILL)
+
+        for one in (pid, parent):
+            wait_until(lambda one=one: not _is_running(one))  # type: ignore[misc]
+        server.start()
+        ended = server.wait(operation)
+    assert "send the request again" in ended["error"]["message"]
+
+
+def test_people_read_what_a_check_found(warning: Server, archived: Archived) -> None:
+    warning.register(archived(BROKEN), displayName="people")
+
+    told = _homeport(warning, "models", "check", "people")
+    by_id = _homeport(warning, "models", "check", "people@1", "--json")
+
+    assert told.returncode == 3, told.stderr
+    assert "import handler     failed" in told.stdout
+    assert "raised RuntimeError: no weights today" in told.stdout
+    assert "What to do: " in told.stdout
+    assert by_id.returncode == 3
+    assert json.loads(by_id.stdout)["report"]["passed"] is False
+
+
+def test_people_read_that_nothing_was_checked(requiring: Server) -> None:
+    container = {"imageUri": "registry.example.com/model:1"}
+    _, operation = requiring.call(
+        "POST",
+        f"/v1/{PARENT}/models:upload",
+        {"model": {"displayName": "elsewhere", "containerSpec": container}},
+    )
+    requiring.wait(operation)
+
+    told = _homeport(requiring, "models", "check", "elsewhere")
+
+    assert told.returncode == 0, told.stderr
+    assert "exempt: only archives are checked" in told.stdout
+
+
+def test_deploy_tells_what_the_check_found(warning: Server, archived: Archived) -> None:
+    told = _homeport(warning, "deploy", str(archived(BROKEN, name="warned")))
+
+    assert "warning     the check failed at 'import handler': " in told.stderr
+
+
+def test_a_check_that_nobody_knows_is_not_found(warning: Server) -> None:
+    status, answer = warning.call("GET", f"/homeport/v1/{PARENT}/models/nothing/check")
+
+    assert status == 404
+    assert "nothing" in answer["error"]["message"]
