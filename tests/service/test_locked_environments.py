@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import json
 import pathlib
+import shutil
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+import servers
 import wheels
 from homeport.environments import lock
 from homeport.environments.build import Environments
@@ -288,3 +290,32 @@ def test_a_server_that_stops_ends_its_builds(
         asyncio.run(asyncio.wait_for(scenario(url), DEADLINE_S))
 
     assert list((tmp_path / "environments").iterdir()) == []
+
+
+@pytest.mark.usefixtures("index")
+def test_a_server_serves_versions_whose_packages_conflict_and_again_after_a_restart(
+    tmp_path: pathlib.Path,
+    packages: pathlib.Path,
+    model: MakeModel,
+) -> None:
+    archives = []
+    for version in ("1.0", "2.0"):
+        wheels.make(packages, "shared", version)
+        model_dir = model(VERSION_HANDLER)
+        locked = lock.resolve([f"shared=={version}"])
+        (model_dir / lock.PATH).write_text(locked.text)
+        zipped = shutil.make_archive(str(tmp_path / version), "zip", model_dir)
+        archives.append(pathlib.Path(zipped).rename(tmp_path / f"{version}.mar"))
+    with servers.running(servers.Server(tmp_path / "data")) as server:
+        deployed = [server.deploy(archive) for archive in archives]
+        endpoints = [endpoint for endpoint, _ in deployed]
+        first = [server.ask(endpoint, "x") for endpoint in endpoints]
+        server.stop()
+        server.start()
+        server.wait_ready()
+        again = [server.ask(endpoint, "x") for endpoint in endpoints]
+
+    assert [operation.get("error") for _, operation in deployed] == [None, None]
+    assert first == again == [["1.0"], ["2.0"]]
+    environments = tmp_path / "data/environments"
+    assert len(list(environments.iterdir())) == 2
