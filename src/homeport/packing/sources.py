@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from homeport.archive import members
 from homeport.errors import InvalidArgumentError, NotFoundError
 
 _SKIPPED_DIRECTORIES: Final = frozenset({"__pycache__", "__MACOSX"})
@@ -153,6 +154,13 @@ def _is_skipped(name: str) -> bool:
 
 
 def _check_source(source: Path, archive_path: str) -> None:
+    try:
+        members.check_path(archive_path)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            f"{str(source)!r:.200} has a name that no archive may have (a control "
+            "character, a backslash, no UTF-8, or too long): rename it"
+        ) from error
     if archive_path.partition("/")[0].casefold() == _RESERVED_DIRECTORY:
         raise InvalidArgumentError(
             f"{str(source)!r} would lie in MAR-INF, where the manifest is: rename it"

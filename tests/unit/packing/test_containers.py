@@ -311,3 +311,29 @@ def test_a_tar_is_stored_in_blocks_of_one_length() -> None:
     assert text[10:15] == b"\x00\xff\xff\x00\x00"
     assert len(text) < len(gzip.decompress(text)) * 1.001
     assert zipfile.is_zipfile(packed.path) is False
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"a\xff.txt", id="no UTF-8"),
+        pytest.param(b"a\nb.txt", id="a line end"),
+        pytest.param("a\u202etxt.py".encode(), id="turned round"),
+        pytest.param(b"a\\b.txt", id="a backslash"),
+    ],
+)
+@ALL
+def test_a_name_that_no_archive_may_have_is_told_before_anything_is_written(
+    archive_format: ArchiveFormat, name: bytes
+) -> None:
+    pathlib.Path("odd").mkdir()
+    pathlib.Path(os.fsdecode(b"odd/" + name)).write_text("x")
+
+    with pytest.raises(InvalidArgumentError, match="a name that no archive may have"):
+        pack(
+            spec(extra_files=("odd",)),
+            pathlib.Path("store"),
+            archive_format=archive_format,
+        )
+
+    assert not pathlib.Path("store").exists()
