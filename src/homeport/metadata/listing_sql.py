@@ -9,7 +9,7 @@ something that few rows have, the search begins there.
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -29,17 +29,18 @@ _Condition = sa.ColumnElement[bool]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seek:
-    """A table that has a row for each row that may match, in the order of the key.
+    """Where the search for what a restriction asks begins, other than in the list.
 
     Attributes:
-        table: To be joined.
-        on: The condition of the join, true for one row of the table at most.
-        key: The list's key as that table has it.
+        key: The list's key as it is had there.
+        table: Has one row for each row that the restriction is true of, in the order
+            of the key; None to begin in an index of the list's own table.
+        on: The condition that joins the table, in place of the restriction.
     """
 
-    table: sa.FromClause
-    on: _Condition
     key: sa.ColumnElement[Any]
+    table: sa.FromClause | None = None
+    on: _Condition | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,11 +86,7 @@ def paged(query: sa.Select[Any], fields: Fields, page: Page) -> sa.Select[Any]:
     key = fields.key
     if page.filter is not None:
         check_fields(page.filter, fields.names)
-        query = query.where(filter_sql.condition(page.filter, fields))
-        seek = _seek(page.filter, fields)
-        if seek is not None:
-            query = query.join(seek.table, seek.on)
-            key = seek.key
+        query, key = _filtered(query, fields, page.filter)
     keys = [(fields.columns[one.field], one.descending) for one in page.order_by]
     # In the direction of the key before: then one index has the whole order.
     keys.append((key, keys[-1][1] if keys else False))
@@ -113,20 +110,35 @@ def position(
     return (*stored, key)
 
 
-_ONE_VALUE: Final = frozenset({Operator.EQUAL, Operator.HAS})
-
-
-def _seek(parsed: Filter, fields: Fields) -> Seek | None:
-    """Return the first place to search that all matching rows have a row in."""
+def _filtered(
+    query: sa.Select[Any], fields: Fields, parsed: Filter
+) -> tuple[sa.Select[Any], sa.ColumnElement[Any]]:
+    """Return the query for the rows that match, and the key to put them in order by."""
     operands = parsed.operands if isinstance(parsed, And) else (parsed,)
-    needed = [
-        one
-        for one in operands
-        if isinstance(one, Restriction) and one.field and one.operator in _ONE_VALUE
-    ]
-    if any(one.field[0] in fields.narrow and "*" not in one.value for one in needed):
+    found = _seek(operands, fields)
+    if found is None:
+        return query.where(filter_sql.condition(parsed, fields)), fields.key
+    operand, seek = found
+    if seek.table is not None:
+        query = query.join(seek.table, seek.on)
+        operands = tuple(one for one in operands if one is not operand)
+    conditions = (filter_sql.condition(one, fields) for one in operands)
+    return query.where(*conditions), seek.key
+
+
+def _seek(
+    operands: Sequence[Filter], fields: Fields
+) -> tuple[Restriction, Seek] | None:
+    """Return the best place to begin, of those that all matching rows are in."""
+    needed = [one for one in operands if isinstance(one, Restriction) and one.field]
+    if any(_is_one_value(one) and one.field[0] in fields.narrow for one in needed):
         return None
-    return next((seek for one in needed if (seek := fields.seek(one))), None)
+    found = [(one, seek) for one in needed if (seek := fields.seek(one)) is not None]
+    return min(found, key=lambda each: each[1].table is None, default=None)
+
+
+def _is_one_value(one: Restriction) -> bool:
+    return one.operator in {Operator.EQUAL, Operator.HAS} and "*" not in one.value
 
 
 def _after(

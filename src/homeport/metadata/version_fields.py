@@ -20,7 +20,7 @@ from homeport.metadata.tables import (
     version_checks,
     version_labels,
 )
-from homeport.resources.listing import Restriction, restrictions
+from homeport.resources.listing import Operator, Restriction, restrictions
 from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
 
 _UNCHECKED: Final = "unchecked"
@@ -89,26 +89,34 @@ def _aliases_of(
     return having
 
 
+_RANGE: Final = frozenset(Operator) - {Operator.NOT_EQUAL, Operator.HAS}
+
+
 def _seek(one: Restriction) -> Seek | None:
-    if one.field == ("version_aliases",):
-        wanted = {"alias": one.value}
-        table: sa.Table = version_aliases
-    elif one.field[0] == "labels" and len(one.field) > 1:
-        wanted = {"key": ".".join(one.field[1:]), "value": one.value}
-        if one.value == "*":
-            del wanted["value"]
-        table = shown_labels
-    elif one.field == ("labels",):
-        wanted, table = {"key": one.value}, shown_labels
-    else:
-        return None
-    if any("*" in text for text in wanted.values()):
-        return None
+    if one.field[0] in {"create_time", "update_time"} and one.operator in _RANGE:
+        # Not the column itself, whose index would seem to save the sorting.
+        return Seek(models.c.model_id.concat(""))
+    if one.field == ("version_aliases",) and one.operator is Operator.HAS:
+        return None if "*" in one.value else _among(version_aliases, alias=one.value)
+    if one.field[0] == "labels":
+        return _seek_label(one, ".".join(one.field[1:]))
+    return None
+
+
+def _seek_label(one: Restriction, key: str) -> Seek | None:
+    if one.operator is Operator.HAS and not key:
+        return _among(shown_labels, key=one.value)
+    if one.operator is Operator.HAS and one.value == "*":
+        return _among(shown_labels, key=key)
+    if one.operator in {Operator.EQUAL, Operator.HAS} and key and "*" not in one.value:
+        return _among(shown_labels, key=key, value=one.value)
+    return None
+
+
+def _among(table: sa.Table, **wanted: str) -> Seek:
     found = table.alias()
-    on = sa.and_(
-        same(found, models), *(found.c[name] == text for name, text in wanted.items())
-    )
-    return Seek(found, on, found.c.model_id)
+    equal = (found.c[name] == text for name, text in wanted.items())
+    return Seek(found.c.model_id, found, sa.and_(same(found, models), *equal))
 
 
 _OF_VERSION: Final = {

@@ -1,13 +1,14 @@
 """The filter of a list method (AIP-160): text to a small tree.
 
-Which fields a method knows, and how rows are found, belongs to its own verbs.
+The grammar is the AIP's own. Which fields a method knows, and how rows are found,
+belongs to its own verbs.
 """
 
 import dataclasses
 import enum
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, TypeAlias, TypeVar
 
 from homeport.errors import InvalidArgumentError
@@ -31,6 +32,7 @@ _ESCAPES: Final[Mapping[str, str]] = {"n": "\n", "r": "\r", "t": "\t"} | {
 }
 _BARE_RE: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS: Final = frozenset({"AND", "OR", "NOT"})
+_UNSEEN: Final = frozenset({"and", "or", "not"})
 
 
 class Operator(enum.StrEnum):
@@ -50,8 +52,8 @@ class Restriction:
     """One comparison.
 
     Attributes:
-        field: The path, in snake_case; what follows "labels" is the user's own key,
-            as it was written.
+        field: The path, in snake_case; what follows labels is the user's own key, as
+            it was written. () for a bare word, which any field may have.
         operator: How it compares. HAS on a map asks for a key, on a list for a member.
         value: Without quotes; "*" in the value of EQUAL, NOT_EQUAL and HAS stands for
             any text, and HAS "*" for any value.
@@ -62,6 +64,8 @@ class Restriction:
     value: str
 
     def __str__(self) -> str:
+        if not self.field:
+            return _quoted(self.value)
         path = ".".join(map(_written_segment, self.field))
         return f"{path} {self.operator} {_quoted(self.value)}"
 
@@ -109,7 +113,7 @@ def parse_filter(text: str) -> Filter | None:
 
     Raises:
         InvalidArgumentError: Not in the grammar, with the position (from 1); a
-            function or a bare word, which Homeport cannot look for; over the limits.
+            function, of which there is none; over the limits.
     """
     if len(text) > MAX_FILTER:
         raise InvalidArgumentError(
@@ -149,7 +153,7 @@ def check_fields(parsed: Filter, allowed: Collection[str]) -> None:
         InvalidArgumentError: Another field occurs; names those that may.
     """
     for restriction in restrictions(parsed):
-        if restriction.field[0] not in allowed:
+        if restriction.field and restriction.field[0] not in allowed:
             raise InvalidArgumentError(
                 f"filter names the field {shown('.'.join(restriction.field))}: "
                 f"this list can be filtered by {', '.join(sorted(allowed))}"
@@ -224,43 +228,62 @@ class _Parser:
         self._depth -= 1
         return inner
 
-    def _restriction(self) -> Restriction:
+    def _restriction(self) -> Filter:
         begin = self._at
+        word, field = self._comparable()
+        self._skip_space()
+        comparator = _OPERATOR_RE.match(self._text, self._at)
+        if comparator is None:
+            if self._text[begin : self._at].strip() in _UNSEEN:
+                self._at = begin
+                raise self._error(
+                    f"has {shown(word)}: AND, OR and NOT are written in capitals"
+                )
+            return self._counted(Restriction((), Operator.HAS, word))
+        if not all(field):
+            self._at = begin
+            raise self.unexpected("the name of a field")
+        self._at = comparator.end()
+        return self._argument(field, Operator(comparator[0]))
+
+    def _counted(self, restriction: Restriction) -> Restriction:
         self._restrictions += 1
         if self._restrictions > MAX_RESTRICTIONS:
             raise self._error(
                 f"has more than {MAX_RESTRICTIONS} restrictions: look for less at once"
             )
-        field = self._field()
-        self._skip_space()
-        operator = _OPERATOR_RE.match(self._text, self._at)
-        if operator is None:
-            self._at = begin
-            raise self._error(
-                f"has {shown(self._text[begin:], 20)} without an operator: expected a "
-                'restriction such as display_name = "m"'
-            )
-        self._at = operator.end()
-        return Restriction(field, Operator(operator[0]), self._value())
+        return restriction
 
-    def _field(self) -> tuple[str, ...]:
+    def _argument(self, field: tuple[str, ...], comparator: Operator) -> Filter:
+        """Return the comparison with what follows, one value or several in groups."""
+        self._skip_space()
+        if not self._text.startswith("(", self._at):
+            return self._counted(Restriction(field, comparator, self._value()))
+        inner = self._simple()
+        return _distributed(inner, field, comparator, self._error)
+
+    def _comparable(self) -> tuple[str, tuple[str, ...]]:
+        """Return what may be a bare word or the path of a field, as both."""
+        begin = self._at
         segments = [self._segment(first=True)]
         while self._text.startswith(".", self._at):
             self._at += 1
             segments.append(self._segment(first=False))
-        self._refuse_function(segments[-1][0])
-        if segments[0][0] == "labels":
-            return tuple(text for text, _ in segments)
-        return tuple(text if quoted else snake_case(text) for text, quoted in segments)
+        name = ".".join(text for text, _ in segments)
+        if not segments[-1][1]:
+            self._refuse_function(name, begin)
+        # What follows the name of a map is somebody's own.
+        own = snake_case(segments[0][0]).endswith("labels")
+        field = tuple(
+            text if quoted or (own and index) else snake_case(text)
+            for index, (text, quoted) in enumerate(segments)
+        )
+        return name, field
 
     def _segment(self, *, first: bool) -> tuple[str, bool]:
         """Return one segment of a path, and whether it was quoted."""
-        begin = self._at
         text = self._string()
         if text is not None:
-            if not text:
-                self._at = begin
-                raise self.unexpected("the name of a field")
             return text, True
         match = _FIELD_RE.match(self._text, self._at)
         if match is None or (first and match[0] in _KEYWORDS):
@@ -269,17 +292,15 @@ class _Parser:
         return match[0], False
 
     def _value(self) -> str:
-        self._skip_space()
-        if self._text.startswith("(", self._at):
-            raise self._error("compares with parentheses: write each comparison out")
         text = self._string()
         if text is not None:
             return text
         match = _VALUE_RE.match(self._text, self._at)
         if match is None or match[0] in _KEYWORDS:
             raise self.unexpected("a value")
+        begin = self._at
         self._at = match.end()
-        self._refuse_function(match[0])
+        self._refuse_function(match[0], begin)
         return match[0]
 
     def _string(self) -> str | None:
@@ -305,9 +326,10 @@ class _Parser:
         self._at = match.end()
         return True
 
-    def _refuse_function(self, name: str) -> None:
+    def _refuse_function(self, name: str, begin: int) -> None:
         if self._text.startswith("(", self._at):
-            raise self._error(f"calls {shown(name)}: functions are not supported")
+            self._at = begin
+            raise self._error(f"calls {shown(name)}: there are no functions")
 
     def _skip_space(self) -> None:
         match = _SPACE_RE.match(self._text, self._at)
@@ -325,6 +347,30 @@ def _group(kind: type[_G], operands: list[Filter]) -> Filter:
     for operand in operands:
         flat.extend(operand.operands if isinstance(operand, kind) else (operand,))
     return kind(tuple(flat))
+
+
+def _distributed(
+    inner: Filter,
+    field: tuple[str, ...],
+    comparator: Operator,
+    error: Callable[[str], InvalidArgumentError],
+) -> Filter:
+    """Return the comparison of a field with each of a group of bare values."""
+    match inner:
+        case Restriction(field=()):
+            return Restriction(field, comparator, inner.value)
+        case Restriction():
+            raise error(
+                f"compares {shown('.'.join(field))} with a comparison: parentheses "
+                "after an operator hold values alone"
+            )
+        case Not():
+            return Not(_distributed(inner.operand, field, comparator, error))
+        case And() | Or():
+            each = [
+                _distributed(one, field, comparator, error) for one in inner.operands
+            ]
+            return type(inner)(tuple(each))
 
 
 def _operand(operand: Filter) -> str:

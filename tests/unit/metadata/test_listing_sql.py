@@ -16,7 +16,7 @@ from homeport.registry.paging import PageRequest
 from homeport.resources.listing import ListQuery
 from homeport.resources.model import ModelVersion, VersionSpec
 from homeport.resources.names import ModelName, Parent
-from rooms import PARENT, T0, Rooms, page
+from rooms import ARTIFACT, PARENT, T0, Rooms, page
 
 ORDER_FIELDS = ("display_name", "create_time", "update_time")
 
@@ -140,6 +140,19 @@ def _found(rooms: Rooms, filter_: str = "", order_by: str = "") -> str:
         pytest.param('create_time < "2026-01-01T00:00:30"', "ant", id="UTC if silent"),
         pytest.param("create_time:*", "ant bee cat doe", id="a time is always there"),
         pytest.param('create_time > "2026-01-02"', "", id="a day"),
+        pytest.param("hive", "bee", id="a bare word, in a name"),
+        pytest.param("ant OR cat", "ant cat doe", id="bare words, in an id or a name"),
+        pytest.param("-ant labels:env", "bee", id="without a bare word"),
+        pytest.param("model = (bee OR cat)", "bee cat", id="a group of values"),
+        pytest.param("labels.env:(dev OR none)", "bee", id="a group of labels' values"),
+        pytest.param("version_aliases:default", "ant bee cat doe", id="an alias"),
+        pytest.param("versionAliases:none", "", id="no such alias"),
+        pytest.param("version_labels.team = a", "ant", id="the version's own label"),
+        pytest.param("versionLabels:owner", "", id="not the model's"),
+        pytest.param("version_id = 1 model = bee", "bee", id="the default version"),
+        pytest.param("check_state = unchecked", "ant bee cat doe", id="no check"),
+        pytest.param("digest:* OR base_model_name = x", "", id="no artifact, no base"),
+        pytest.param("description:*", "", id="an empty text is not there"),
         pytest.param("""display_name = "x' OR '1' = '1" """, "", id="no injection"),
     ],
 )
@@ -155,6 +168,7 @@ def test_a_filter_finds(stocked: Rooms, filter_: str, expected: str) -> None:
         pytest.param("model.name = x", "model has no fields", id="a field in a field"),
         pytest.param("labels = x", "labels.KEY=VALUE", id="labels as a whole"),
         pytest.param("create_time > noon", "noon", id="no time"),
+        pytest.param("version_aliases = a", "version_aliases:VALUE", id="a list"),
         pytest.param("model = ", "expected a value", id="no value"),
     ],
 )
@@ -163,6 +177,23 @@ def test_a_filter_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=cause):
         _found(stocked, filter_)
+
+
+def test_a_model_is_found_by_what_its_version_is_made_of(rooms: Rooms) -> None:
+    source = {"modelGardenSource": {"publicModelName": "publishers/google/models/g"}}
+    spec = VersionSpec(
+        "m", artifact_uri="gs://b/run-7", kept={"base_model_source": source}
+    )
+    rooms.insert("found", spec, ARTIFACT)
+    rooms.insert("other", VersionSpec("m"))
+
+    for filter_ in (
+        f"digest = {ARTIFACT.digest}",
+        'artifact_uri = "gs://b/run-7"',
+        'artifactUri:"gs://b/*"',
+        "baseModelName = publishers/google/models/g",
+    ):
+        assert _found(rooms, filter_) == "found", filter_
 
 
 @pytest.mark.parametrize(
