@@ -85,6 +85,8 @@ class Homeport:
                 "serve",
                 *("--port", str(port)),
                 *("--data-dir", str(self.home / "data")),
+                # TorchServe proves nothing of what it registers.
+                *("--check-policy", "none"),
             ],
             self.home,
         )

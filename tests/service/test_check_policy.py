@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+import wheels
 from homeport.archive.golden import Golden
+from rooms import archive
 from servers import PARENT, Server, running, wait_until
 
 pytestmark = pytest.mark.service
@@ -54,6 +56,42 @@ def requiring(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A server that registers nothing unproven."""
     with running(_server(tmp_path_factory.mktemp("server"), "require")) as started:
         yield started
+
+
+@pytest.fixture
+def packages(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pathlib.Path]:
+    """The folder of the only package index that there is for servers."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    with wheels.served(folder) as url:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+        yield folder
+
+
+def _needing(folder: pathlib.Path, requirements: str) -> pathlib.Path:
+    """Write an archive whose handler answers with its package's version."""
+    manifest = {
+        "runtime": "python",
+        "model": {
+            "modelName": "m",
+            "modelVersion": "1.0",
+            "handler": "handler.py",
+            "requirementsFile": "requirements.txt",
+        },
+    }
+    path = folder / "needing.mar"
+    path.write_bytes(
+        archive(
+            b"import greeter\n\n\ndef handle(data, context):\n"
+            b"    return [greeter.VERSION for _ in data or ()]\n",
+            manifest=json.dumps(manifest).encode(),
+            files={"requirements.txt": requirements.encode()},
+        )
+    )
+    return path
 
 
 def _check(server: Server, operation: dict[str, Any]) -> dict[str, Any]:
@@ -200,6 +238,40 @@ def test_where_nothing_is_checked_nothing_is_run(
     assert "--check-policy none" in found["detail"]
     assert "report" not in found
     assert _partial(operation) == []
+
+
+def test_a_version_runs_in_the_environment_that_its_check_resolved(
+    tmp_path: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "greeter", "1.0")
+    wheels.make(packages, "greeter", "2.0")
+    with running(_server(tmp_path, "require")) as server:
+        made = _needing(tmp_path, "greeter<2\n")
+
+        operation = server.register(made)
+        found = _check(server, operation)
+        endpoint = server.create_endpoint()
+        model = operation["response"]["model"]
+        server.wait(server.begin_deploy(endpoint, model, {"0": 100}))
+
+        assert server.ask(endpoint, 1) == ["1.0"]
+    assert _verdicts(found)["build environment"] == "passed"
+    assert "greeter==1.0" in found["report"]["lock"]
+
+
+def test_requirements_that_do_not_go_together_are_not_registered(
+    tmp_path: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "greeter", "1.0", needs=["words<2"])
+    wheels.make(packages, "words", "1.0")
+    wheels.make(packages, "words", "2.0")
+    with running(_server(tmp_path, "require")) as server:
+        operation = server.register(_needing(tmp_path, "greeter==1.0\nwords==2.0\n"))
+
+    told = operation["error"]["message"]
+    assert told.startswith("not registered, as the check failed at 'resolve': ")
+    assert "greeter" in told
+    assert "words" in told
 
 
 def test_an_image_alone_is_exempt(requiring: Server) -> None:

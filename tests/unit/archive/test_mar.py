@@ -101,6 +101,31 @@ def test_inspect_tells_what_is_inside() -> None:
     assert inventory.stored
 
 
+def test_some_members_are_read_and_the_others_are_not_missed() -> None:
+    found = mar.read(io.BytesIO(_zip(deflated=True)), {"handler.py", "none.py"}, 31)
+
+    assert found == {"handler.py": b"def handle(data, context): ...\n"}
+
+
+@pytest.mark.parametrize(
+    ("archive", "problem"),
+    [
+        pytest.param(_zip(), "handler.py has 31 bytes, the limit is 30", id="long"),
+        pytest.param(
+            _replaced(b"def handle", b"def hundle"),
+            "'handler.py' is damaged",
+            id="damaged",
+        ),
+        pytest.param(_with("../x"), "x", id="hostile elsewhere"),
+    ],
+)
+def test_a_member_that_cannot_be_read_is_refused(archive: bytes, problem: str) -> None:
+    limit = 31 if "damaged" in problem else 30
+
+    with pytest.raises(InvalidArgumentError, match=problem):
+        mar.read(io.BytesIO(archive), {"handler.py"}, limit)
+
+
 def test_a_deflated_archive_is_understood_too() -> None:
     inventory = mar.check(io.BytesIO(_zip(deflated=True)))
 

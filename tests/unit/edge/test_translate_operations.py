@@ -57,6 +57,20 @@ def test_warnings_are_partial_failures() -> None:
     ]
 
 
+def test_what_failed_without_failing_the_operation_has_its_own_code() -> None:
+    failure = Failure(Code.FAILED_PRECONDITION, "the check failed")
+    operation = _operation(
+        OperationKind.UPLOAD_MODEL, warnings=("a",), failures=(failure,)
+    )
+
+    metadata = translate_operations.to_json(operation)["metadata"]
+
+    assert metadata["genericMetadata"]["partialFailures"] == [
+        {"code": 12, "message": "a"},
+        {"code": 9, "message": "the check failed"},
+    ]
+
+
 def test_a_failed_operation_has_a_numeric_code_and_no_response() -> None:
     failure = Failure(Code.FAILED_PRECONDITION, "no")
 

@@ -47,6 +47,40 @@ def test_a_promise_is_found_under_every_path_clients_poll(rooms: Rooms) -> None:
     assert not promised.done
 
 
+def test_what_comes_to_light_is_added_to_what_was_known(rooms: Rooms) -> None:
+    promised = _promise(rooms, warnings=("beware",))
+    failure = Failure(Code.FAILED_PRECONDITION, "the check failed")
+
+    def write(transaction: Transaction) -> Mapping[str, str]:
+        rooms.operations.warn(transaction, promised.name, ("slow",), (failure,))
+        return {"model": "m"}
+
+    rooms.operations.carry_out(promised, lambda: write)
+    ended = rooms.wait(promised)
+
+    assert ended.warnings == ("beware", "slow")
+    assert ended.failures == (failure,)
+    assert ended.result == {"model": "m"}
+
+
+def test_operations_that_take_long_hold_up_no_others(rooms: Rooms) -> None:
+    released = threading.Event()
+
+    def work() -> Write:
+        assert released.wait(DEADLINE_S)
+        return lambda _: {}
+
+    long = [_promise(rooms) for _ in range(5)]
+    for one in long:
+        rooms.operations.carry_out(one, work, long=True)
+    short = _promise(rooms)
+    rooms.operations.carry_out(short, lambda: lambda _: {})
+
+    assert rooms.wait(short).done
+    released.set()
+    assert all(rooms.wait(one).done for one in long)
+
+
 def test_a_promise_goes_with_the_transaction_that_made_it(rooms: Rooms) -> None:
     promised: list[Operation] = []
 
