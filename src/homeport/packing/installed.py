@@ -31,6 +31,7 @@ class Installed:
 
     def __init__(self, search_path: Sequence[str] | None = None) -> None:
         self._search_path = list(sys.path if search_path is None else search_path)
+        self._providers: dict[str, Distribution | None] = {}
 
     def provider(self, module: str) -> Distribution | None:
         """Return the distribution that provides a module, None if none does.
@@ -38,16 +39,28 @@ class Installed:
         Of several that share a namespace (`google.*`) it is the one whose files come
         closest to the module; of several with the same module the best known one.
         """
-        top = module.partition(".")[0]
-        found = _closest(self._by_module.get(top, ()), module)
-        known = distributions.advise(module)
-        ranked = sorted(found, key=lambda one: (_name(one) != known, _name(one)))
-        return _value(ranked[0]) if ranked else None
+        if module not in self._providers:
+            found = self._best_known(module) or self._closest(module)
+            self._providers[module] = _value(found) if found is not None else None
+        return self._providers[module]
 
     def has(self, name: str) -> bool:
         """Tell whether a distribution is installed."""
         normalized = distributions.normalize(name)
         return any(_name(found) == normalized for found in self._found)
+
+    def _best_known(self, module: str) -> metadata.Distribution | None:
+        """Look for the one of the known name: the others need not be read."""
+        name = distributions.advise(module)
+        found = metadata.Distribution.discover(name=name, path=self._search_path)
+        first = next(iter(found), None)
+        if first is None or not _depth(first, module.split(".")):
+            return None
+        return first
+
+    def _closest(self, module: str) -> metadata.Distribution | None:
+        found = self._by_module.get(module.partition(".")[0], ())
+        return min(_closest(found, module), key=_name, default=None)
 
     @functools.cached_property
     def _found(self) -> Sequence[metadata.Distribution]:
