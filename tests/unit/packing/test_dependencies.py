@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import homeport
 import wheels
 from homeport.archive import lockfile
 from homeport.environments.lock import ConflictError
@@ -211,3 +212,32 @@ def test_a_default_handler_needs_no_framework_here_without_a_lock(
     spec = PackSpec(model_name="m", serialized_file=path, model_file=Path("net.py"))
 
     assert pack(spec, Path("store")).warnings == ()
+
+
+def test_a_module_that_this_python_imports_from_a_folder_is_pulled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src" / "mine").mkdir(parents=True)
+    (tmp_path / "src" / "mine" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "src"))
+
+    packed = _pack("import mine")
+
+    assert packed.pulled_in == ("mine/",)
+
+
+def test_an_installed_module_is_never_pulled_in() -> None:
+    packed = _pack("import alpha, pytest")
+
+    assert packed.pulled_in == ()
+
+
+@pytest.mark.usefixtures("index")
+def test_a_notebook_asks_for_a_lock_by_the_same_name(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.2")
+    Path("weights.bin").write_bytes(b"w")
+    Path("h.py").write_text("import alpha\ndef handle(data, context): ...\n")
+
+    packed = homeport.pack("weights.bin", handler="h.py", output="store", lock=True)
+
+    assert packed.added == ("alpha==1.2",)
