@@ -1,5 +1,6 @@
 """A check builds the environment that a deployment builds, and runs in it."""
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -107,6 +108,27 @@ def test_requirements_are_resolved_built_and_run_in(
     assert first.lock_digest == again.lock_digest
     assert first.measures.environment_bytes is not None
     assert first.measures.environment_bytes > 0
+
+
+def test_torch_that_requirements_for_torchserve_leave_out_is_added(
+    packages: pathlib.Path,
+    make_archive: MakeArchive,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = importlib.metadata.version("torch").partition("+")[0]
+    # Found here alone, where a machine keeps wheels of the real one.
+    monkeypatch.setenv("UV_FIND_LINKS", str(packages))
+    source = "def set_num_threads(number): pass\n"
+    wheels.make(packages, "torch", version, source=source)
+    wheels.make(packages, "shouting", "1.0")
+    archive = make_archive("shouting==1.0", source=f"import torch\n{HANDLER}")
+
+    report = check(archive)
+
+    assert report.failure is None
+    pins = [(pin.name, pin.version) for pin in lock.parse(report.lock).pins]
+    assert pins == [("shouting", "1.0"), ("torch", version)]
 
 
 def test_an_import_that_no_requirement_brings_is_named_before_building(

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from homeport.archive import lockfile
@@ -20,7 +20,8 @@ from homeport.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,
 )
-from homeport.packing import requirements
+from homeport.packing import completion, requirements
+from homeport.packing.imports import ImportScan
 
 # Of this machine, whatever the archive is.
 OURS: Final = (ResourceExhaustedError, DataLossError)
@@ -91,7 +92,7 @@ class Builder:
             course.skip(StageName.BUILD, why)
             return Surroundings()
         with course.stage(StageName.RESOLVE, OURS) as stage:
-            wanted, origin = self._lock(inventory, model_dir)
+            wanted, origin = self._lock(inventory, model_dir, found)
             stage.detail = f"{_packages(wanted)}, {origin}"
             if lacking := importing.lacking_in(wanted, found):
                 raise failures.not_provided(lacking, "the archive's lock")
@@ -111,7 +112,9 @@ class Builder:
             return _NONE
         return ""
 
-    def _lock(self, inventory: Inventory, model_dir: pathlib.Path) -> tuple[Lock, str]:
+    def _lock(
+        self, inventory: Inventory, model_dir: pathlib.Path, imports: ImportScan
+    ) -> tuple[Lock, str]:
         """Return the archive's lock, or a new one of its requirements.
 
         Raises:
@@ -130,11 +133,20 @@ class Builder:
         lines = requirements.read(model_dir / name)
         resolved = lock.resolve(
             lines,
-            if_they_fit=lock.WORKER_WISHES,
+            if_they_fit=(*_of_torchserve(lines, imports), *lock.WORKER_WISHES),
             allow_build=self.allow_build,
             on_line=self.on_line,
         )
         return resolved, f"resolved from {name}"
+
+
+def _of_torchserve(lines: Sequence[str], imports: ImportScan) -> tuple[str, ...]:
+    """Return what requirements written for TorchServe leave out, where code needs it.
+
+    Its server installs them over an environment that has PyTorch.
+    """
+    added = completion.complete(lines, imports).added
+    return tuple(line for line in added if line.startswith("torch=="))
 
 
 def _read_lock(path: pathlib.Path) -> str:
