@@ -293,6 +293,7 @@ def source_text() -> str:
 
 def told_failures() -> list[str]:
     below = section(CHECKING, "## What fails, and what to do")
+    below += section(CHECKING, "## When an archive is registered")
     return re.findall(r"^\| `([^`]+)`", below, re.MULTILINE)
 
 
@@ -323,6 +324,13 @@ def test_each_stage_with_a_failure_has_its_table() -> None:
     assert [title.lower() for title in titles[:-1]] == [
         stage.value for stage in StageName
     ]
+
+
+def test_the_tolerances_are_those_of_a_sample() -> None:
+    told = prose(CHECKING.replace("\n", " "))
+
+    assert f"relative tolerance of {golden.RELATIVE_TOLERANCE:g} " in told
+    assert f"absolute one of {golden.ABSOLUTE_TOLERANCE:g}," in told
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:

@@ -96,7 +96,6 @@ def handle(data, context):
         return None
     return [{"row": row, "loaded": loaded} for row in data]
 """
-LOCK = "# python: 3.11\n# platform: linux-x86_64\nnumpy==2.4.6\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +144,7 @@ def subclass(folder: pathlib.Path, traced: pathlib.Path) -> Case:
         serialized_file=traced,
         extra_files=(str(folder / "index_to_name.json"), str(folder / "more")),
         requirements_file=folder / "requirements.txt",
+        lock=False,
         config_file=folder / "model-config.yaml",
     )
     return Case(spec, [{"features": row} for row in ROWS])
@@ -240,12 +240,16 @@ def test_torchserve_passes_over_the_sample_and_the_lock(
 ) -> None:
     (tmp_path / "extras").mkdir()
     case = subclass(tmp_path / "extras", mlp_torchscript)
-    packed = packing.pack(case.spec, tmp_path / "packed").path
-    sample = golden.Golden(request={"instances": case.instances})
-    with zipfile.ZipFile(packed, "a") as archive:
-        archive.writestr(golden.PATH, golden.serialize(sample))
-        archive.writestr(lockfile.PATH, LOCK)
+    spec = dataclasses.replace(
+        case.spec,
+        golden=golden.Golden(request={"instances": case.instances}),
+        lock=True,
+    )
 
+    packed = packing.pack(spec, tmp_path / "packed").path
+
+    with zipfile.ZipFile(packed) as archive:
+        assert {golden.PATH, lockfile.PATH} <= set(archive.namelist())
     both.serve("homeport, default", "sample and lock in MAR-INF", case, packed)
 
 
