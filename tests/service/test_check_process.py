@@ -130,6 +130,20 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: pathlib.Path) -> None:
         _checker(tmp_path).check(read, NOTHING)
 
 
+def test_what_an_author_says_at_length_is_cut(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir = lay_out('raise RuntimeError("begin" + "x" * 10_000_000 + "end")\n')
+
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+
+    assert report.failure is not None
+    assert "RuntimeError: beginxxx" in report.failure.cause
+    assert report.failure.cause.endswith("xxxend")
+    assert len(report.failure.cause) < 20_000
+    assert len(report.failure.traceback) < 20_000
+
+
 def test_a_check_that_does_not_end_in_time_fails_where_it_was(
     lay_out: Lay, tmp_path: pathlib.Path
 ) -> None:

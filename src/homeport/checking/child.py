@@ -4,6 +4,7 @@ The order is a line of JSON on standard input, each message one on standard outp
 check ends when its input does, so that it never outlives who ordered it.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -24,6 +25,9 @@ from homeport.errors import HomeportError
 # As shells have it for SIGINT.
 _INTERRUPTED: Final = 130
 _END_GRACE_S: Final = 5.0
+# What an author's exceptions say is kept with the version: they may say anything.
+_MAX_TEXT: Final = 16 << 10
+_MAX_WARNINGS: Final = 100
 
 
 def main() -> int:
@@ -75,7 +79,33 @@ def _take_stdout() -> IO[bytes]:
 
 
 def _say(answers: IO[bytes], report: Report, *, ended: bool) -> None:
-    _write(answers, {"report": reports.to_json(report), "ended": ended})
+    _write(answers, {"report": reports.to_json(_bounded(report)), "ended": ended})
+
+
+def _bounded(report: Report) -> Report:
+    """Return the report with no text too long to be kept."""
+    return dataclasses.replace(
+        report,
+        stages=tuple(
+            dataclasses.replace(
+                stage,
+                detail=_cut(stage.detail),
+                cause=_cut(stage.cause),
+                remedy=_cut(stage.remedy),
+                traceback=_cut(stage.traceback),
+            )
+            for stage in report.stages
+        ),
+        warnings=tuple(_cut(one) for one in report.warnings[:_MAX_WARNINGS]),
+    )
+
+
+def _cut(text: str) -> str:
+    """Return the text, without its middle if it is long."""
+    if len(text) <= _MAX_TEXT:
+        return text
+    half = _MAX_TEXT // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def _write(answers: IO[bytes], message: Mapping[str, Any]) -> None:

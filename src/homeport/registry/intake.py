@@ -129,14 +129,14 @@ class Intake:
             return self._not_found_out(found, error)
         failed = report.failure
         if failed is not None and self._policy is CheckPolicy.REQUIRE:
-            raise FailedPreconditionError(_refusal(failed))
+            raise FailedPreconditionError(_storable(_refusal(failed)))
         state = CheckState.PASSED if failed is None else CheckState.FAILED
-        detail = _passed(report) if failed is None else _failed(failed)
+        detail = _passed(report) if failed is None else _storable(_failed(failed))
         return dataclasses.replace(
             found,
             check=Check(state, detail, reports.to_json(report), self._now()),
             lock=report.lock or found.lock,
-            notes=found.notes + report.warnings,
+            notes=found.notes + tuple(map(_storable, report.warnings)),
             failures=(
                 () if failed is None else (Failure(Code.FAILED_PRECONDITION, detail),)
             ),
@@ -182,6 +182,9 @@ def _refusal(stage: Stage) -> str:
 
 
 def _because(stage: Stage) -> str:
-    told = f"{stage.cause}. {stage.remedy}" if stage.remedy else stage.cause
-    # Not every database keeps NUL in text.
-    return told.replace("\0", "\\0")
+    return f"{stage.cause}. {stage.remedy}" if stage.remedy else stage.cause
+
+
+def _storable(text: str) -> str:
+    """Return what authors raised as text that every database keeps."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

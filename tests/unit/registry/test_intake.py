@@ -131,6 +131,25 @@ def test_a_failed_check_that_is_required_leaves_no_version(rooms: Rooms) -> None
     assert _count(rooms) == 0
 
 
+@pytest.mark.parametrize("policy", [CheckPolicy.WARN, CheckPolicy.REQUIRE])
+def test_whatever_an_author_raised_is_told(rooms: Rooms, policy: CheckPolicy) -> None:
+    stages = (
+        dataclasses.replace(
+            PASSED.stages[0], verdict=Verdict.FAILED, cause="a\0b \udcff ä"
+        ),
+        *PASSED.stages[1:],
+    )
+    rooms.checker.finds = _finds(
+        dataclasses.replace(PASSED, stages=stages, warnings=("\udcff",))
+    )
+
+    ended = _upload(rooms, policy)
+
+    (told,) = ended.failures or (ended.failure,)
+    assert told is not None
+    assert told.message.endswith("the check failed at 'read archive': a\\0b \\udcff ä")
+
+
 def test_warnings_of_the_check_are_told(rooms: Rooms) -> None:
     rooms.checker.finds = _finds(
         dataclasses.replace(PASSED, warnings=("it is slow", "it is large"))
