@@ -123,10 +123,10 @@ def answering() -> list[APIRouter]:
     return [
         operations.router(NOTHING, NOTHING),
         locations.router(NOTHING),
-        transfers.router(NOTHING),
+        transfers.router(NOTHING, NOTHING),
         evaluations.router(NOTHING),
-        models.router(NOTHING, NOTHING),
-        endpoints.router(NOTHING),
+        models.router(NOTHING, NOTHING, NOTHING),
+        endpoints.router(NOTHING, NOTHING),
     ]
 
 

@@ -15,8 +15,11 @@ warnings.simplefilter("ignore")
 
 from google.api_core import exceptions  # noqa: E402  # warnings come first
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
-from google.cloud import aiplatform, storage  # noqa: E402
+from google.cloud import aiplatform, aiplatform_v1beta1, storage  # noqa: E402
 from google.cloud.aiplatform import utils  # noqa: E402
+from google.cloud.aiplatform_v1beta1.services.model_service.transports import (  # noqa: E402
+    ModelServiceRestTransport,
+)
 
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
 EXPLANATION = {
@@ -268,6 +271,43 @@ def not_waiting(folder: pathlib.Path) -> dict[str, Any]:
     return {
         "taken": taken,
         "gone": refusal(lambda: aiplatform.Model("chosen")),
+    }
+
+
+def beta(folder: pathlib.Path) -> dict[str, Any]:
+    """Upload, export and copy with the client of v1beta1."""
+    del folder
+    url = aiplatform.initializer.global_config.api_endpoint
+    client = aiplatform_v1beta1.ModelServiceClient(
+        transport=ModelServiceRestTransport(
+            host=url.removeprefix("http://"),
+            url_scheme="http",
+            credentials=AnonymousCredentials(),
+        )
+    )
+    parent = "projects/p/locations/us-central1"
+    container = {"image_uri": "example.com/m:1"}
+    uploaded = client.upload_model(
+        parent=parent, model={"display_name": "Beta", "container_spec": container}
+    ).result(timeout=60)
+    copied = client.copy_model(
+        request={"parent": parent, "source_model": uploaded.model, "model_id": "beta"}
+    ).result(timeout=60)
+    updated = client.update_model(
+        model={"name": copied.model, "description": "new"},
+        update_mask={"paths": ["description"]},
+    )
+    client.delete_model(name=uploaded.model).result(timeout=60)
+    return {
+        "uploaded": uploaded.model_version_id,
+        "copied": copied.model,
+        "updated": updated.description,
+        "listed": [
+            one.name
+            for one in client.list_models(
+                request={"parent": parent, "filter": "model=beta"}
+            )
+        ],
     }
 
 

@@ -9,11 +9,12 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from servers import Server
+from servers import Server, running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
@@ -30,6 +31,7 @@ CALLS = (
     "evaluations",
     "files_of_frameworks",
     "not_waiting",
+    "beta",
 )
 
 
@@ -73,12 +75,23 @@ def python(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
+def own_server(
+    python: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server for that SDK alone."""
+    del python
+    folder = tmp_path_factory.mktemp("server")
+    with running(Server(folder / "data", ("--no-access-log",))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 def seen(
-    python: str, shared_server: Server, tmp_path_factory: pytest.TempPathFactory
+    python: str, own_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What all calls in one process of that SDK saw, on a project of its own."""
-    shared_server.call("POST", "/storage/v1/b?project=p", {"name": "staging"})
-    return called(python, shared_server, tmp_path_factory.mktemp("files"), *CALLS)
+    """What all calls in one process of that SDK saw."""
+    own_server.call("POST", "/storage/v1/b?project=p", {"name": "staging"})
+    return called(python, own_server, tmp_path_factory.mktemp("files"), *CALLS)
 
 
 def called(
@@ -202,11 +215,21 @@ def test_the_sdk_need_not_wait(seen: dict[str, Any]) -> None:
     assert seen["not_waiting"] == {"taken": "Conflict", "gone": "NotFound"}
 
 
+def test_the_client_of_v1beta1_gets_its_own_messages(seen: dict[str, Any]) -> None:
+    copied = "projects/p/locations/us-central1/models/beta"
+    assert seen["beta"] == {
+        "uploaded": "1",
+        "copied": copied,
+        "updated": "new",
+        "listed": [copied],
+    }
+
+
 def test_a_folder_is_uploaded_without_a_staging_bucket(
-    python: str, shared_server: Server, tmp_path: pathlib.Path
+    python: str, own_server: Server, tmp_path: pathlib.Path
 ) -> None:
     name = "upload_without_staging_bucket"
 
-    seen = called(python, shared_server, tmp_path, name)
+    seen = called(python, own_server, tmp_path, name)
 
     assert seen[name] == {"bucket": True}

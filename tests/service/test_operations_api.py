@@ -68,7 +68,8 @@ def test_v1beta1_tells_operations_with_its_own_messages(shared_server: Server) -
     assert types == {
         "/v1": f"{of}.v1.UploadModelResponse",
         "/v1beta1": f"{of}.v1beta1.UploadModelResponse",
-        "/ui": f"{of}.v1.UploadModelResponse",
+        # Where the client polls that asked so.
+        "/ui": f"{of}.v1beta1.UploadModelResponse",
     }
 
 

@@ -127,10 +127,17 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(operations, prefix=version)
         app.include_router(places, prefix=version)
     for version in ("/v1", "/v1beta1"):
-        app.include_router(transfers.router(verbs.transfers), prefix=version)
+        app.include_router(
+            transfers.router(verbs.transfers, verbs.operations), prefix=version
+        )
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
-        app.include_router(models.router(verbs.catalog, verbs.uploads), prefix=version)
-        app.include_router(endpoint_routes.router(verbs.endpoints), prefix=version)
+        app.include_router(
+            models.router(verbs.catalog, verbs.uploads, verbs.operations),
+            prefix=version,
+        )
+        app.include_router(
+            endpoint_routes.router(verbs.endpoints, verbs.operations), prefix=version
+        )
     # Behind all that are answered.
     for version in ("/v1", "/v1beta1", "/ui"):
         app.include_router(unimplemented.router(), prefix=version)

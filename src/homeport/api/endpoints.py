@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from homeport.api import requests
 from homeport.edge import codec, messages, translate
 from homeport.errors import InvalidArgumentError
+from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
 from homeport.resources.names import EndpointName, Parent
 from homeport.serving.endpoints import Endpoints
@@ -17,11 +18,11 @@ _ENDPOINT = _PARENT + "/endpoints/{endpoint}"
 _PATCHED = ("display_name", "description", "labels", "traffic_split")
 
 
-def router(endpoints: Endpoints) -> APIRouter:
+def router(endpoints: Endpoints, operations: Operations) -> APIRouter:
     """Return the routes of EndpointService, without the version prefix."""
     routes = APIRouter()
     _add_crud(routes, endpoints)
-    _add_deployment(routes, endpoints)
+    _add_deployment(routes, endpoints, operations)
     return routes
 
 
@@ -79,7 +80,9 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         return requests.told(request, operation)
 
 
-def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
+def _add_deployment(
+    routes: APIRouter, endpoints: Endpoints, operations: Operations
+) -> None:
     @routes.post(_ENDPOINT + ":deployModel")
     async def deploy_model(
         request: Request, project: str, location: str, endpoint: str
@@ -101,7 +104,7 @@ def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
             warnings=translate.no_effect(message),
         )
         operation = await asyncio.to_thread(endpoints.deploy, name, spec)
-        return requests.told(request, operation)
+        return await requests.promised(request, operations, operation)
 
     @routes.post(_ENDPOINT + ":undeployModel")
     async def undeploy_model(
@@ -114,7 +117,7 @@ def _add_deployment(routes: APIRouter, endpoints: Endpoints) -> None:
             message.deployed_model_id,
             message.traffic_split,
         )
-        return requests.told(request, operation)
+        return await requests.promised(request, operations, operation)
 
 
 def _list_endpoints(

@@ -8,6 +8,7 @@ from homeport.api import requests
 from homeport.edge import masks, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.catalog import Catalog
+from homeport.registry.operations import Operations
 from homeport.registry.upload import Target, Uploads
 from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName, Parent
@@ -16,11 +17,12 @@ _PARENT = "/projects/{project}/locations/{location}"
 _MODEL = _PARENT + "/models/{model}"
 
 
-def router(catalog: Catalog, uploads: Uploads) -> APIRouter:
+def router(catalog: Catalog, uploads: Uploads, operations: Operations) -> APIRouter:
     """Return the routes of ModelService, without the version prefix."""
     routes = APIRouter()
     _add_readers(routes, catalog)
-    _add_writers(routes, catalog, uploads)
+    _add_upload(routes, uploads, operations)
+    _add_writers(routes, catalog)
     return routes
 
 
@@ -57,7 +59,7 @@ def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
         return requests.answer(translate.model_message(version, versioned=versioned))
 
 
-def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
+def _add_upload(routes: APIRouter, uploads: Uploads, operations: Operations) -> None:
     @routes.post(_PARENT + "/models:upload")
     async def upload_model(request: Request, project: str, location: str) -> Response:
         parent = _parent(project, location)
@@ -75,8 +77,10 @@ def _add_writers(routes: APIRouter, catalog: Catalog, uploads: Uploads) -> None:
             translate.version_spec(message.model),
             translate.upload_warnings(message),
         )
-        return requests.told(request, operation)
+        return await requests.promised(request, operations, operation)
 
+
+def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
     @routes.patch(_MODEL)
     async def update_model(
         request: Request, project: str, location: str, model: str

@@ -1,18 +1,21 @@
 """What every method of the REST surface reads from a request and answers with."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 from fastapi import Request, Response
 
 from homeport.edge import codec, messages, scalars, translate_operations
 from homeport.errors import InvalidArgumentError
+from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
 from homeport.resources.listing import ListQuery
 from homeport.resources.operation import Operation
 
 _M = TypeVar("_M", bound=codec.Message)
+_API_VERSIONS: Final = frozenset({"v1", "v1beta1"})
 
 
 async def read(request: Request, message_type: type[_M]) -> _M:
@@ -76,8 +79,10 @@ def operation(
         told: The operation.
         made: What a create or a deploy made, as it is now; None if it is gone.
     """
-    # The SDK polls under /ui, whichever version it asked.
-    version = "v1beta1" if request.url.path.startswith("/v1beta1/") else "v1"
+    version = request.url.path.split("/", 2)[1]
+    if version not in _API_VERSIONS:
+        # The SDK polls under /ui, whichever version it asked.
+        version = told.api_version
     return translate_operations.to_json(told, made, version=version)
 
 
@@ -88,3 +93,13 @@ def told(
 ) -> Response:
     """Return the response that tells an operation; see `operation`."""
     return answer(operation(request, told, made))
+
+
+async def promised(
+    request: Request, operations: Operations, promise: Operation
+) -> Response:
+    """Return the response that tells an operation the client will poll."""
+    version = request.url.path.split("/", 2)[1]
+    if version != promise.api_version:
+        await asyncio.to_thread(operations.promise_to, promise.name, version)
+    return told(request, promise)

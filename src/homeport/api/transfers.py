@@ -8,6 +8,7 @@ from homeport.api import requests
 from homeport.edge import translate
 from homeport.edge.messages_transfers import CopyModelRequest, ExportModelRequest
 from homeport.errors import InvalidArgumentError
+from homeport.registry.operations import Operations
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Target
 from homeport.resources.names import ModelName, Parent
@@ -15,7 +16,7 @@ from homeport.resources.names import ModelName, Parent
 _PARENT = "/projects/{project}/locations/{location}"
 
 
-def router(transfers: Transfers) -> APIRouter:
+def router(transfers: Transfers, operations: Operations) -> APIRouter:
     """Return the routes of copy and export, without the version prefix."""
     routes = APIRouter()
 
@@ -55,7 +56,7 @@ def router(transfers: Transfers) -> APIRouter:
             _prefix(message),
             message.output_config.export_format_id if message.output_config else "",
         )
-        return requests.told(request, operation)
+        return await requests.promised(request, operations, operation)
 
     return routes
 

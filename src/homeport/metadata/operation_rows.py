@@ -108,6 +108,7 @@ def _state(operation: Operation) -> Mapping[str, Any]:
         "metadata": {
             "kind": operation.kind.value,
             "warnings": list(operation.warnings),
+            "api_version": operation.api_version,
             "failures": [
                 {"code": int(one.code), "message": one.message}
                 for one in operation.failures
@@ -134,7 +135,8 @@ def _to_operation(row: sa.Row[Any]) -> Operation:
         result=row.response,
         create_time=row.create_time,
         update_time=row.update_time,
-        # Rows of older versions have none.
+        # Rows of older versions have none of these.
+        api_version=row.metadata.get("api_version", "v1"),
         failures=tuple(
             Failure(Code(one["code"]), one["message"])
             for one in row.metadata.get("failures", ())

@@ -99,6 +99,14 @@ class Operations:
         operation_rows.insert(transaction, operation)
         return operation
 
+    def promise_to(self, name: OperationName, api_version: str) -> None:
+        """Remember whose messages the client that waits for an operation unpacks."""
+        with self._database.transaction() as transaction:
+            operation = operation_rows.get(transaction, name)
+            if operation is not None:
+                told = dataclasses.replace(operation, api_version=api_version)
+                operation_rows.update(transaction, told)
+
     def warn(
         self,
         transaction: Transaction,

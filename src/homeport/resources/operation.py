@@ -51,6 +51,7 @@ class Operation:
         create_time: UTC.
         update_time: UTC.
         failures: What failed without failing the operation.
+        api_version: `v1` or `v1beta1`: whose messages the client that waits unpacks.
     """
 
     name: OperationName
@@ -62,3 +63,4 @@ class Operation:
     create_time: dt.datetime
     update_time: dt.datetime
     failures: tuple[Failure, ...] = ()
+    api_version: str = "v1"
