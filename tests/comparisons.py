@@ -69,7 +69,9 @@ class Record:
             "",
             f"{len(self.rows)} comparisons, {failed} failed tests. Predictions are "
             f"numbers or texts of both servers for the same instances, equal within "
-            f"{TOLERANCE}; payloads are what an echoing handler received.",
+            f"{TOLERANCE}; payloads are what an echoing handler received. "
+            "Homeport serves `.mar` alone: of tgz and no-archive it has the same files "
+            "as a `.mar`.",
             "",
             "| packed by | what | result |",
             "|---|---|---|",

@@ -125,7 +125,7 @@ def record(
     """What was compared; it is written down at the end where that was asked for."""
     kept = Record()
     yield kept
-    output = request.config.getoption("--conformance-result")
+    output = request.config.getoption("--conformance-result", default=None)
     if output is not None:
         kept.write(output, peers_environment, request.session.testsfailed)
 
