@@ -5,6 +5,7 @@ context)` is given is shown. Homeport's own shapes come from the code that serve
 """
 
 import base64
+import contextlib
 import dataclasses
 import enum
 import json
@@ -97,13 +98,19 @@ def read(content: bytes) -> Payload:
     `--sample`.
 
     Raises:
-        InvalidArgumentError: Nothing is there, or `inputs` are no tensors.
+        InvalidArgumentError: Nothing is there, it is nested too deeply, or `inputs`
+            are no tensors.
     """
     if not content:
         raise InvalidArgumentError("the request is empty: give a file with a body")
+    with _depth_told():
+        return _read(content)
+
+
+def _read(content: bytes) -> Payload:
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError):
+    except ValueError:
         row = {"data": {"b64": base64.b64encode(content).decode()}}
         return Payload(content=content, is_json=False, document=None, instances=[row])
     match document:
@@ -121,15 +128,31 @@ def _json(content: bytes, document: object, rows: list[Any]) -> Payload:
 
 
 def explain(payload: Payload) -> tuple[Shape, ...]:
-    """Return every way the request may reach a handler, Homeport's first."""
-    shapes = (
-        *_homeport(payload),
-        *map(_through_torchserve, _vertex(payload)),
-        *map(_through_torchserve, _torchserve(payload)),
-        *_tensors(payload),
-    )
+    """Return every way the request may reach a handler, Homeport's first.
+
+    Raises:
+        InvalidArgumentError: It is nested too deeply.
+    """
+    with _depth_told():
+        shapes = (
+            *_homeport(payload),
+            *map(_through_torchserve, _vertex(payload)),
+            *map(_through_torchserve, _torchserve(payload)),
+            *_tensors(payload),
+        )
     order = list(Surface)
     return tuple(sorted(shapes, key=lambda shape: order.index(shape.surface)))
+
+
+@contextlib.contextmanager
+def _depth_told() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        raise InvalidArgumentError(
+            "the request is nested too deeply to be shown: give one of fewer lists in "
+            "lists"
+        ) from error
 
 
 def _homeport(payload: Payload) -> Iterator[Shape]:
