@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from homeport.archive.golden import Golden
+
 _SHOWN_CHARACTERS: Final = 80
 _MISSING: Final = object()
 
@@ -39,6 +41,21 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.path} is {self.actual} where {self.expected} was expected"
+
+
+def differs(golden: Golden, predictions: Sequence[Any]) -> Difference | None:
+    """Return the first place where predictions are not those a sample should have.
+
+    None if they are, or if the sample says nothing of them.
+    """
+    if golden.predictions is None:
+        return None
+    return first_difference(golden.predictions, predictions, tolerances_of(golden))
+
+
+def tolerances_of(golden: Golden) -> Tolerances:
+    """Return by how much the numbers of a sample's predictions may differ."""
+    return Tolerances(golden.relative_tolerance, golden.absolute_tolerance)
 
 
 def first_difference(

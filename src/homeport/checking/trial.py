@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 from homeport.archive.golden import Golden
 from homeport.checking import batching, comparison, failures, measuring
 from homeport.checking.asking import Asked
-from homeport.checking.comparison import Tolerances
 from homeport.checking.course import Course
 from homeport.checking.failures import Allowance, Failure
 from homeport.checking.report import Batching, BatchingProof, Measures, StageName
@@ -155,9 +154,7 @@ class Trial:
             )
             return
         began = time.perf_counter()
-        difference = comparison.first_difference(
-            golden.predictions, predictions, _tolerances(golden)
-        )
+        difference = comparison.differs(golden, predictions)
         seconds = time.perf_counter() - began
         if difference is not None:
             failure = failures.differs(difference)
@@ -175,7 +172,7 @@ class Trial:
             self.proof = pair
             self._course.skip(StageName.BATCH, pair.reason)
             return
-        trial = batching.prove(asked, pair, _tolerances(golden))
+        trial = batching.prove(asked, pair, comparison.tolerances_of(golden))
         result = await self._guarded(StageName.BATCH, trial)
         reason = self._course.clean(result.proof.reason)
         self.proof = dataclasses.replace(result.proof, reason=reason)
@@ -210,7 +207,3 @@ class Trial:
         if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
             return failures.too_slow(stage, self._allowed, printed)
         return failures.told(error)
-
-
-def _tolerances(golden: Golden) -> Tolerances:
-    return Tolerances(golden.relative_tolerance, golden.absolute_tolerance)

@@ -5,9 +5,13 @@ import contextlib
 import datetime as dt
 import io
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from homeport.errors import Code, HomeportError
+from homeport.worker.redaction import redacted
+
+_ERROR_LOG_LINES: Final = 20
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
 _READ_BYTES: Final = 256 << 10
@@ -81,6 +85,27 @@ class ReplicaLog:
         for path in (self._path, self._path.with_suffix(".log.1")):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def with_last_lines(
+    error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
+) -> HomeportError:
+    """Return a replica's failure with what it printed last, values redacted."""
+    lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
+    (message,) = redacted([error.message], environment)
+    shown = "\n".join(lines) if lines else "(it printed nothing)"
+    return _ReplicaStartError(
+        error.code, f"{message}\nLast log lines of the replica:\n{shown}"
+    )
+
+
+class _ReplicaStartError(HomeportError):
+    """A replica did not start, for the reason whose code this carries."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        # Shadows the class's own: the cause may be of any code.
+        self.code = code  # type: ignore[misc]
 
 
 def _end_of(path: pathlib.Path) -> list[str]:

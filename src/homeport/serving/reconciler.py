@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import orjson
 
-from homeport.errors import Code, HomeportError
+from homeport.errors import HomeportError
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.resources.endpoint import (
@@ -22,16 +22,15 @@ from homeport.resources.endpoint import (
     Endpoint,
 )
 from homeport.resources.names import EndpointName, OperationName
-from homeport.serving.logs import ReplicaLog
+from homeport.serving import goldenrun
+from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.router import Route, Router, Share
 from homeport.serving.runtime import Replica, Runtime
 from homeport.serving.wanted import Stores, Wanted
 from homeport.telemetry import Metrics
-from homeport.worker.redaction import redacted
 
 _log: Final = logging.getLogger(__name__)
-_ERROR_LOG_LINES: Final = 20
 _CHANGE_TIMEOUT_S: Final = 30.0
 _THREADS: Final = 2
 
@@ -68,14 +67,10 @@ class _Running:
     recording: bool = False
     ends: bool = False
 
-
-class _ReplicaStartError(HomeportError):
-    """A replica did not start, for the reason whose code this carries."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        # Shadows the class's own: the cause may be of any code.
-        self.code = code  # type: ignore[misc]
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not answered for anybody yet."""
+        return self.deployed.state is DeployState.DEPLOYING and not self.recording
 
 
 class Reconciler:
@@ -293,14 +288,19 @@ class Reconciler:
             self._wanted.lay_out, deployed, self._timing.load_timeout_s
         )
         environment = running.environment = launch.environment
+        sample = await asyncio.to_thread(goldenrun.read, launch.model_dir)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
-                return await self._runtime.start(
+                replica = await self._runtime.start(
                     launch, on_log=running.log.write, on_room=on_room
                 )
+                if sample is not None and running.is_new:
+                    limit_s = self._timing.request_deadline_s
+                    await goldenrun.prove(replica, sample, limit_s)
             except HomeportError as error:
-                raise _with_log(error, running.log, environment) from error
+                raise with_last_lines(error, running.log, environment) from error
+            return replica
 
         limits = Limits(
             replicas=deployed.resources.min_replica_count,
@@ -406,15 +406,3 @@ def _tail(deployed: DeployedModel) -> bytes:
         "modelDisplayName": deployed.model_display_name,
     }
     return b"," + orjson.dumps(fields)[1:]
-
-
-def _with_log(
-    error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
-) -> HomeportError:
-    """Return the failure with the replica's last lines, values redacted."""
-    lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
-    (message,) = redacted([error.message], environment)
-    shown = "\n".join(lines) if lines else "(it printed nothing)"
-    return _ReplicaStartError(
-        error.code, f"{message}\nLast log lines of the replica:\n{shown}"
-    )

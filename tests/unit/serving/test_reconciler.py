@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from fake_replicas import ANSWER, FakeRuntime, outcome, until
+from homeport.archive import golden
+from homeport.archive.golden import Golden
 from homeport.errors import (
     Code,
     FailedPreconditionError,
@@ -269,6 +271,64 @@ def test_a_deploy_that_fails_tells_why_and_leaves_the_traffic_alone(
             await server.served("2", {"0": 100})  # its id can be used again
 
     run(scenario)
+
+
+def test_a_new_deployment_answers_its_archives_sample_first(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        upload_with_sample(rooms, expected=1)
+        async with running(rooms) as server:
+            await server.create()
+            promised = await server.deploy("7")
+            await until(lambda: bool(server.runtime.replicas))
+            replica = server.runtime.replicas[0]
+            await until(lambda: bool(replica.bodies))
+
+            assert not rooms.operations.get(promised.name).done
+            assert server.turn() is None
+
+            replica.answer()
+            assert (await server.ended(promised)).failure is None
+            assert replica.bodies == [b'{"instances": [0]}']
+
+        async with running(rooms) as server:
+            # Deployed before, it is not asked again.
+            await until(lambda: server.route_has("7"))
+            await until(lambda: not server.reconciler.missing_replicas())
+            assert server.runtime.replicas[0].bodies == []
+
+    run(scenario)
+
+
+def test_a_replica_that_answers_the_sample_otherwise_fails_the_deploy(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        upload_with_sample(rooms, expected=2)
+        async with running(rooms) as server:
+            await server.create()
+            promised = await server.deploy("7")
+            await until(lambda: bool(server.runtime.replicas))
+            replica = server.runtime.replicas[0]
+            await until(lambda: bool(replica.bodies))
+            replica.answer()
+
+            failure = (await server.ended(promised)).failure
+
+            assert failure is not None
+            assert failure.code is Code.FAILED_PRECONDITION
+            assert "predictions[0] is 1 where 2 was expected" in failure.message
+            assert server.endpoint().deployed_models == ()
+            assert server.runtime.running == []
+
+    run(scenario)
+
+
+def upload_with_sample(rooms: Rooms, expected: int) -> None:
+    """Make the default version of "m" one whose archive has a sample."""
+    sample = golden.serialize(Golden({"instances": [0]}, (expected,)))
+    rooms.put("first/model.mar", archive(files={golden.PATH: sample}))
+    spec = VersionSpec("", artifact_uri=URI, aliases=("default",))
+    assert rooms.upload(spec, parent_model=MODEL).failure is None
 
 
 def test_the_lines_of_an_undeployed_model_go_with_it(rooms: Rooms) -> None:
