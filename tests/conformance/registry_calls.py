@@ -246,6 +246,21 @@ def files_of_frameworks(folder: pathlib.Path) -> dict[str, Any]:
     return seen
 
 
+def placeholder(folder: pathlib.Path) -> dict[str, Any]:
+    """Register what lies elsewhere: neither an artifact nor an image."""
+    del folder
+    model = aiplatform.Model.upload(
+        display_name="Garden",
+        model_garden_source_model_name="publishers/google/models/x",
+        model_garden_source_model_version_id="1",
+    )
+    source = model.gca_resource.base_model_source.model_garden_source
+    return {
+        "source": [source.public_model_name, source.version_id],
+        "container": model.container_spec is None or not model.container_spec.image_uri,
+    }
+
+
 def not_waiting(folder: pathlib.Path) -> dict[str, Any]:
     """Upload and delete with sync=False."""
     del folder

@@ -30,6 +30,7 @@ CALLS = (
     "export",
     "evaluations",
     "files_of_frameworks",
+    "placeholder",
     "not_waiting",
     "beta",
 )
@@ -208,6 +209,13 @@ def test_files_of_scikit_learn_and_xgboost_are_registered(seen: dict[str, Any]) 
     assert seen["files_of_frameworks"] == {
         "sklearn": ["sklearn", "1", True],
         "xgboost": ["xgboost", "1", True],
+    }
+
+
+def test_what_lies_elsewhere_is_registered(seen: dict[str, Any]) -> None:
+    assert seen["placeholder"] == {
+        "source": ["publishers/google/models/x", "1"],
+        "container": True,
     }
 
 

@@ -159,7 +159,9 @@ def _check(spec: VersionSpec, *, new_model: bool) -> None:
     check_labels(spec.labels)
     for alias in spec.aliases:
         check_alias(alias)
-    if not spec.artifact_uri and not (spec.container and spec.container.image_uri):
+    has_image = spec.container is not None and bool(spec.container.image_uri)
+    # Model.base_model_source (aiplatform v1) names what lies elsewhere.
+    if not spec.artifact_uri and not has_image and "base_model_source" not in spec.kept:
         raise InvalidArgumentError(
             "the model has neither artifact_uri nor container_spec.image_uri: give at "
             "least one of them"

@@ -382,3 +382,15 @@ def test_versions_uploaded_at_once_get_ids_in_a_row_and_one_default(
     aliases = collections.Counter(alias for one in versions for alias in one.aliases)
     assert len(versions) == 65
     assert aliases == {"default": 1, "golden": 1}
+
+
+def test_what_lies_elsewhere_needs_no_bytes(rooms: Rooms) -> None:
+    source = {"modelGardenSource": {"publicModelName": "publishers/p/models/x"}}
+    spec = VersionSpec("m", kept={"base_model_source": source})
+
+    ended = rooms.upload(spec, model_id="garden")
+
+    assert ended.failure is None
+    found = rooms.catalog.get(ModelName(PARENT, "garden"))
+    assert found.kept == {"base_model_source": source}
+    assert found.artifact is None
