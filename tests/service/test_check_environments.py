@@ -122,6 +122,7 @@ def test_torch_that_requirements_for_torchserve_leave_out_is_added(
     source = "def set_num_threads(number): pass\n"
     wheels.make(packages, "torch", version, source=source)
     wheels.make(packages, "shouting", "1.0")
+    wheels.make(packages, "torch", "99.0")
     archive = make_archive("shouting==1.0", source=f"import torch\n{HANDLER}")
 
     report = check(archive)

@@ -22,6 +22,7 @@ from homeport.errors import (
 )
 from homeport.packing import completion, requirements
 from homeport.packing.imports import ImportScan
+from homeport.packing.installed import Installed
 
 # Of this machine, whatever the archive is.
 OURS: Final = (ResourceExhaustedError, DataLossError)
@@ -134,6 +135,7 @@ class Builder:
         resolved = lock.resolve(
             lines,
             if_they_fit=(*_of_torchserve(lines, imports), *lock.WORKER_WISHES),
+            here=Installed().versions(completion.names_of(lines)),
             allow_build=self.allow_build,
             on_line=self.on_line,
         )

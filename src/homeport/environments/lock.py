@@ -3,6 +3,7 @@
 Nothing is installed and nothing of a package is run, unless building is allowed.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -10,7 +11,8 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from packaging.requirements import Requirement
@@ -20,6 +22,7 @@ from homeport.archive import lockfile
 from homeport.archive.lockfile import PATH, Lock, Pin, parse
 from homeport.environments import explanation, requested, standins, uvtool
 from homeport.environments.explanation import ConflictError, NoWheelError
+from homeport.environments.requested import Requested
 from homeport.errors import (
     FailedPreconditionError,
     HomeportError,
@@ -41,12 +44,14 @@ WORKER_WISHES: Final = ("numpy>=1.26", "orjson>=3.10", "pysimdjson>=7.0", "pyyam
 """What makes our worker faster; it does without where they do not fit."""
 
 _TIMEOUT_S: Final = 300.0
+_NOTHING: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
 def resolve(
     requirements: Sequence[str],
     *,
     if_they_fit: Sequence[str] = (),
+    here: Mapping[str, str] = _NOTHING,
     allow_build: bool = False,
     timeout_s: float = _TIMEOUT_S,
     on_line: Callable[[str], None] = lambda _line: None,
@@ -56,6 +61,8 @@ def resolve(
     Args:
         requirements: Lines of a requirements file: names, versions, markers, hashes.
         if_they_fit: Those that are added where they change nothing of the others.
+        here: The version that is installed, by name: taken where a line leaves the
+            choice, if all of them go together.
         allow_build: Whether packages without a wheel may be built, which runs their
             code.
         timeout_s: For each question to the index.
@@ -73,7 +80,7 @@ def resolve(
     wanted = requested.parse(requirements)
     terms = () if allow_build else ("--only-binary", ":all:")
     question = _Question(terms, timeout_s, on_line)
-    pins = _answer(question, wanted.lines) if wanted.lines else ()
+    pins = _answer(question, wanted, here) if wanted.lines else ()
     pins = _join(question, wanted.lines, if_they_fit, pins)
     allowed = tuple(map(wanted.restrict, pins))
     return lockfile.make(_python(), sysconfig.get_platform(), allowed)
@@ -141,11 +148,17 @@ class _Question:
             return _read_pins((place / "pylock.toml").read_text(encoding="utf-8"))
 
 
-def _answer(question: _Question, wanted: Sequence[str]) -> tuple[Pin, ...]:
+def _answer(
+    question: _Question, wanted: Requested, here: Mapping[str, str]
+) -> tuple[Pin, ...]:
+    chosen = wanted.choose(here)
+    if chosen:
+        with contextlib.suppress(FailedPreconditionError, NotFoundError):
+            return question.ask(wanted.lines, chosen)
     try:
-        return question.ask(wanted, ())
+        return question.ask(wanted.lines, ())
     except NoWheelError as error:
-        _look_behind(question, wanted, error.package)
+        _look_behind(question, wanted.lines, error.package)
         raise
 
 

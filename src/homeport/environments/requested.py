@@ -27,6 +27,19 @@ class Requested:
     lines: tuple[str, ...]
     hashes: Mapping[str, frozenset[str]]
 
+    def choose(self, here: Mapping[str, str]) -> tuple[Pin, ...]:
+        """Return those of the versions in `here`, by name, that the lines allow."""
+        asked = [Requirement(line) for line in self.lines]
+        return tuple(
+            Pin(name, version)
+            for name, version in sorted(here.items())
+            if all(
+                one.specifier.contains(version, prereleases=True)
+                for one in asked
+                if canonicalize_name(one.name) == name
+            )
+        )
+
     def restrict(self, pin: Pin) -> Pin:
         """Return the pin with no other hashes than those its line allows.
 

@@ -1,7 +1,7 @@
 """An archive's dependencies settled: what its code imports is provided, or is told."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +73,7 @@ def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
     )
     if terms.locks:
         completed = completion.complete(lines, scan)
-        resolved = _resolve(completed, terms)
+        resolved = _resolve(completed, terms, installed.versions(names))
         return Settled(resolved, _added(completed, resolved), warnings)
     if file is not None:
         warnings += tuple(_not_listed(file.name, lacking))
@@ -148,7 +148,7 @@ def _not_listed(name: str, lacking: Sequence[Import]) -> Iterator[str]:
         )
 
 
-def _resolve(completed: Completion, terms: Terms) -> Lock:
+def _resolve(completed: Completion, terms: Terms, here: Mapping[str, str]) -> Lock:
     if terms.on_notice is not None:
         count = len(completed.lines)
         terms.on_notice(f"Resolving {count} requirement{'s' if count != 1 else ''} ...")
@@ -156,6 +156,7 @@ def _resolve(completed: Completion, terms: Terms) -> Lock:
         return lock.resolve(
             completed.lines,
             if_they_fit=(*lock.WORKER_WISHES, *completed.if_they_fit),
+            here=here,
             allow_build=terms.allow_build,
         )
     except (lock.ConflictError, NotFoundError) as error:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 
 from homeport.worker import distributions
@@ -48,6 +48,12 @@ class Installed:
         """Tell whether a distribution is installed."""
         normalized = distributions.normalize(name)
         return any(_name(found) == normalized for found in self._found)
+
+    def versions(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the public version of each of these that is installed, by name."""
+        wanted = frozenset(map(distributions.normalize, names))
+        values = (_value(found) for found in self._found if _name(found) in wanted)
+        return {value.name: value.version for value in values}
 
     def _best_known(self, module: str) -> metadata.Distribution | None:
         """Look for the one of the known name: the others need not be read."""

@@ -234,6 +234,46 @@ def test_what_would_be_good_to_have_joins_where_it_fits(packages: pathlib.Path) 
     ]
 
 
+def test_versions_that_are_installed_go_before_newer_ones(
+    packages: pathlib.Path,
+) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        wheels.make(packages, name, "1.0")
+        wheels.make(packages, name, "2.0")
+
+    resolved = lock.resolve(
+        ["Alpha", "beta>1", "gamma"], here={"alpha": "1.0", "beta": "1.0"}
+    )
+
+    assert [(pin.name, pin.version) for pin in resolved.pins] == [
+        ("alpha", "1.0"),
+        ("beta", "2.0"),
+        ("gamma", "2.0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "here",
+    [
+        pytest.param({"alpha": "1.0", "beta": "1.0"}, id="that clash"),
+        pytest.param({"alpha": "7.0"}, id="that the index does not have"),
+    ],
+)
+def test_installed_versions_are_not_insisted_on(
+    packages: pathlib.Path, here: dict[str, str]
+) -> None:
+    for version in ("1.0", "2.0"):
+        wheels.make(packages, "alpha", version)
+        wheels.make(packages, "beta", version, needs=["alpha>1"])
+
+    resolved = lock.resolve(["alpha", "beta"], here=here)
+
+    assert [(pin.name, pin.version) for pin in resolved.pins] == [
+        ("alpha", "2.0"),
+        ("beta", "2.0"),
+    ]
+
+
 def test_nothing_required_is_an_empty_lock() -> None:
     resolved = lock.resolve([])
 
