@@ -159,7 +159,7 @@ def gcloud(server: Server, tmp_path: pathlib.Path) -> Any:
 
     def run(*words: str) -> Any:
         ended = subprocess.run(  # noqa: S603
-            [str(GCLOUD), "ai", *words, "--format=json"],
+            [str(GCLOUD), *words, "--format=json"],
             capture_output=True,
             text=True,
             timeout=120,
@@ -176,7 +176,7 @@ def gcloud(server: Server, tmp_path: pathlib.Path) -> Any:
 @pytest.mark.timeout(600)
 def test_gcloud_drives_models_from_upload_to_delete(gcloud: Any) -> None:
     gcloud(
-        "models", "upload", "--container-image-uri=example.com/m:1",
+        "ai", "models", "upload", "--container-image-uri=example.com/m:1",
         "--display-name=first", "--model-id=first", "--description=d",
         "--labels=team=a", "--version-aliases=golden", "--version-description=one",
         "--container-args=a", "--container-command=serve",
@@ -193,24 +193,41 @@ def test_gcloud_drives_models_from_upload_to_delete(gcloud: Any) -> None:
         "--container-health-probe-timeout-seconds=3",
     )  # fmt: skip
     gcloud(
-        "models", "upload", "--container-image-uri=example.com/m:2",
+        "ai", "models", "upload", "--container-image-uri=example.com/m:2",
         "--display-name=first", "--parent-model=first",
     )  # fmt: skip
-    described = gcloud("models", "describe", "first@1")
-    versions = gcloud("models", "list-version", "first")
+    described = gcloud("ai", "models", "describe", "first@1")
+    versions = gcloud("ai", "models", "list-version", "first")
     # gcloud filters what it got, by its own grammar.
-    filtered = gcloud("models", "list", "--filter=displayName=other")
+    filtered = gcloud("ai", "models", "list", "--filter=displayName=other")
     gcloud(
-        "models", "copy", f"--source-model={PARENT}/models/first",
+        "ai", "models", "copy", f"--source-model={PARENT}/models/first",
         "--destination-model-id=copied",
     )  # fmt: skip
-    gcloud("models", "delete-version", "first@2")
-    gcloud("models", "delete", "first")
+    gcloud("ai", "models", "delete-version", "first@2")
+    gcloud("ai", "models", "delete", "first")
 
     assert described["containerSpec"] == CONTAINER
     assert described["labels"] == {"team": "a"}
     assert described["versionAliases"] == ["default", "golden"]
     assert [one["versionId"] for one in versions] == ["1", "2"]
     assert filtered == []
-    left = gcloud("models", "list")
+    left = gcloud("ai", "models", "list")
     assert [one["name"] for one in left] == [f"{PARENT}/models/copied"]
+
+
+@pytest.mark.clients
+@pytest.mark.timeout(600)
+def test_gcloud_beta_speaks_v1beta1(gcloud: Any) -> None:
+    words = ("--container-image-uri=example.com/m:1", "--display-name=m")
+    source = f"{PARENT}/models/first"
+
+    gcloud("beta", "ai", "models", "upload", "--model-id=first", *words)
+    gcloud(
+        "beta", "ai", "models", "copy", f"--source-model={source}",
+        f"--destination-parent-model={source}",
+    )  # fmt: skip
+    versions = gcloud("beta", "ai", "models", "list-version", "first")
+
+    assert [one["versionId"] for one in versions] == ["1", "2"]
+    assert versions[1]["originalModelInfo"] == {"model": f"{source}@1"}

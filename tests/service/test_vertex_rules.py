@@ -317,6 +317,34 @@ def test_gcloud_filters_what_it_gets(shared_server: Server) -> None:
     assert "for-gcloud" in {one["displayName"] for one in page["models"]}
 
 
+# Delete guards
+
+
+def test_the_default_version_is_not_deleted(shared_server: Server) -> None:
+    first = upload(shared_server)
+    second = upload(shared_server, parentModel=model_of(first))
+
+    refused = shared_server.call("DELETE", f"/v1/{first}:deleteVersion")
+    merge(shared_server, second, "default")
+    status, _ = shared_server.call("DELETE", f"/v1/{first}:deleteVersion")
+
+    assert error(refused) == (400, "FAILED_PRECONDITION")
+    assert status == 200
+    assert aliases(shared_server, model_of(first)) == {"2": ["default"]}
+
+
+def test_the_only_version_goes_with_its_model_alone(shared_server: Server) -> None:
+    version = upload(shared_server)
+
+    refused = shared_server.call("DELETE", f"/v1/{version}:deleteVersion")
+    status, _ = shared_server.call("DELETE", f"/v1/{model_of(version)}")
+
+    assert error(refused) == (400, "FAILED_PRECONDITION")
+    assert "delete the model" in refused[1]["error"]["message"]
+    assert status == 200
+    assert shared_server.call("GET", f"/v1/{version}")[0] == 404
+
+
 # Masks of updates and reads
 
 
@@ -415,3 +443,14 @@ def test_a_read_mask_shows_what_it_names(shared_server: Server) -> None:
     assert page["models"] == [{"versionId": "1", "displayName": "masked"}]
     refused = listed(shared_server, "readMask=colour")
     assert error(refused) == (400, "INVALID_ARGUMENT")
+
+
+def test_a_read_mask_of_endpoints_shows_what_it_names(shared_server: Server) -> None:
+    shared_server.create_endpoint("masked")
+
+    status, page = shared_server.call(
+        "GET", f"/v1/{PARENT}/endpoints?readMask=display_name"
+    )
+
+    assert status == 200
+    assert page == {"endpoints": [{"displayName": "masked"}]}

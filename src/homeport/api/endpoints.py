@@ -5,10 +5,9 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from homeport.api import requests
-from homeport.edge import codec, messages, translate
+from homeport.edge import codec, masks, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.operations import Operations
-from homeport.registry.paging import PageRequest
 from homeport.resources.names import EndpointName, Parent
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
@@ -53,7 +52,15 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
     async def list_endpoints(request: Request, project: str, location: str) -> Response:
         parent = _parent(project, location)
         page = requests.page_request(request, "ListEndpoints", str(parent))
-        return await asyncio.to_thread(_list_endpoints, endpoints, parent, page)
+        found, token = await asyncio.to_thread(endpoints.list_endpoints, parent, page)
+        shown = masks.shown(
+            messages.EndpointMessage,
+            (translate.endpoint_message(one) for one in found),
+            requests.query_value(request, "read_mask"),
+        )
+        return requests.answer(
+            messages.ListEndpointsResponse(endpoints=shown, next_page_token=token)
+        )
 
     @routes.get(_ENDPOINT)
     async def get_endpoint(project: str, location: str, endpoint: str) -> Response:
@@ -118,16 +125,6 @@ def _add_deployment(
             message.traffic_split,
         )
         return await requests.promised(request, operations, operation)
-
-
-def _list_endpoints(
-    endpoints: Endpoints, parent: Parent, page: PageRequest
-) -> Response:
-    found, token = endpoints.list_endpoints(parent, page)
-    shown = tuple(translate.endpoint_message(one) for one in found)
-    return requests.answer(
-        messages.ListEndpointsResponse(endpoints=shown, next_page_token=token)
-    )
 
 
 def _patch(message: messages.EndpointMessage, mask: str) -> EndpointPatch:
