@@ -34,6 +34,7 @@ class Server:
     options: tuple[str, ...] = ()
     check_policy: str = "none"
     url: str = ""
+    tls_url: str = ""
     process: subprocess.Popen[str] | None = None
     _reader: threading.Thread = dataclasses.field(default_factory=threading.Thread)
 
@@ -75,6 +76,8 @@ class Server:
             pytest.fail(f"the server did not start: {self.log()}")
         match = re.search(r"http://\S+:\d+", line)
         assert match, f"the server said {line!r}: {self.log()}"
+        secured = re.search(r"https://\S+:\d+", line)
+        self.tls_url = secured[0] if secured else ""
         return match[0]
 
     def wait_ready(self) -> None:

@@ -15,6 +15,7 @@ class Settings:
             hold a password.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
+        tls_port: TCP port for HTTPS beside HTTP, 0 for a free one, None for none.
         allowed_hosts: Names beside localhost that requests may be addressed to.
         insecure: Listen beyond loopback although nobody has to prove who they are.
         max_request_bytes: Longest body of a request that is not a storage upload.
@@ -37,6 +38,7 @@ class Settings:
     database_url: str | None = dataclasses.field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 8080
+    tls_port: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     insecure: bool = False
     max_request_bytes: int = 10 << 20

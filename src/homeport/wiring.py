@@ -8,20 +8,16 @@ import contextlib
 import datetime as dt
 import fcntl
 import logging
-import math
 import os
 import pathlib
 import secrets
 import shutil
-import signal
-import socket
+import ssl
 import stat
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
@@ -29,11 +25,12 @@ from homeport import telemetry
 from homeport.api import app as api
 from homeport.api import storage
 from homeport.api.access import AccessLog
-from homeport.api.protocol import HttpProtocol
 from homeport.checking.apart import ApartChecker, Terms
 from homeport.edge import guard
 from homeport.environments.build import Environments
 from homeport.errors import FailedPreconditionError
+from homeport.identity import certificates
+from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
@@ -63,26 +60,27 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
 
 
-def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> None:
     """Run a server until it is told to stop (SIGINT or SIGTERM).
 
     Args:
         settings: How.
-        on_ready: Called with the server's URL when it answers; replicas may still be
-            starting.
+        on_ready: Called with the server's URLs when it answers, that of plain HTTP
+            first; replicas may still be starting.
 
     Raises:
         FailedPreconditionError: Another server has the data directory, the address is
-            taken, or it is not a loopback address and nobody said it may be.
+            taken, or it is not a loopback address and nobody said it may be; or HTTPS
+            is asked for and the certificates are not good for it.
     """
     check_address(settings)
     telemetry.configure_logging()
     with (
         _owned(settings.data_dir),
-        _listening(settings) as listener,
+        listening(settings.host, settings.port, settings.tls_port) as listeners,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(settings, listener, on_ready))
+        runner.run(_serve(settings, listeners, _tls(settings), on_ready))
 
 
 def check_address(settings: Settings) -> None:
@@ -99,109 +97,47 @@ def check_address(settings: Settings) -> None:
         )
 
 
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return what HTTPS is spoken with, None where nobody asked for it.
+
+    Raises:
+        FailedPreconditionError: There are no certificates, or none that are good.
+    """
+    if settings.tls_port is None:
+        return None
+    found = certificates.find(settings.data_dir / "tls", _now())
+    if found.ends_soon(_now()):
+        _log.warning(
+            "the server's certificate ends on %s: renew it with homeport tls init and "
+            "start again; clients need nothing new",
+            found.expires.date(),
+        )
+    return tls_context(found.server)
+
+
 async def _serve(
-    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]
+    settings: Settings,
+    listeners: Listeners,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[tuple[str, ...]], None],
 ) -> None:
     with contextlib.ExitStack() as signals:
-        await _serve_until(
-            _Stop(settings.drain_s, signals), settings, listener, on_ready
-        )
-
-
-async def _serve_until(
-    stop: "_Stop",
-    settings: Settings,
-    listener: socket.socket,
-    on_ready: Callable[[str], None],
-) -> None:
-    async with _application(settings, stop) as (application, reconciler):
-        config = uvicorn.Config(
-            application,
-            http=HttpProtocol,
-            loop="none",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            # Nobody stands in front who could be trusted about the client's address.
-            proxy_headers=False,
-            date_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.drain_s),
-        )
-        server = _Server(config, on_ready=lambda: on_ready(_url(listener)))
-        stop.listen(server, reconciler.predictions_in_work)
-        await server.serve(sockets=[listener])
-
-
-class _Stop:
-    """What SIGINT and SIGTERM ask for: to end by a deadline, the second time at once.
-
-    Args:
-        drain_s: Seconds from the first signal to the deadline.
-        signals: Where the handlers are taken off again, when all has ended.
-    """
-
-    def __init__(self, drain_s: float, signals: contextlib.ExitStack) -> None:
-        self._drain_s = drain_s
-        self._signals = signals
-        self._end: float | None = None
-        self.at_once = asyncio.Event()
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the deadline; all of them while nobody has asked."""
-        if self._end is None:
-            return self._drain_s
-        return max(0.0, self._end - time.monotonic())
-
-    def listen(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
-        """Stop the server at either signal."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._told, server, in_work)
-            self._signals.callback(loop.remove_signal_handler, number)
-
-    def _told(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
-        server.should_exit = True
-        if self._end is not None:
-            server.force_exit = True
-            self.at_once.set()
-            return
-        self._end = time.monotonic() + self._drain_s
-        with contextlib.suppress(OSError):
-            sys.stderr.write(
-                f"stopping: {in_work()} predictions in work, up to "
-                f"{self._drain_s:g} s; press Ctrl-C again to end now\n"
+        stop = Stop(settings.drain_s, signals)
+        async with _application(settings, stop) as (application, reconciler):
+            server = HttpServer(
+                application,
+                listeners,
+                tls,
+                drain_s=settings.drain_s,
+                on_ready=lambda: on_ready(listeners.urls()),
             )
-            sys.stderr.flush()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, saying when it has begun to listen, and returning when told to stop."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
-        await super().startup(sockets)
-        self._on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `_Stop`.
-
-        uvicorn's own sends itself the signal again afterwards, and the process would
-        end before its replicas have.
-        """
-        yield
+            stop.listen(server, reconciler.predictions_in_work)
+            await server.run_until_stopped()
 
 
 @contextlib.asynccontextmanager
 async def _application(
-    settings: Settings, stop: _Stop
+    settings: Settings, stop: Stop
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
@@ -351,28 +287,6 @@ def _make_private(data_dir: pathlib.Path) -> None:
         )
     data_dir.chmod(0o700)
     _log.warning("data directory was open to other accounts (mode %04o): closed", mode)
-
-
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=2048
-        )
-    except OSError as error:
-        raise FailedPreconditionError(
-            f"cannot listen on {settings.host} port {settings.port} "
-            f"({error.strerror}): choose another --port, 0 for any free one"
-        ) from error
-    with listener:
-        yield listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
 
 
 def _database(settings: Settings) -> Database:

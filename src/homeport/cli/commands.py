@@ -22,6 +22,7 @@ _MODULES: Final = {
     "pack": "homeport.cli.pack",
     "inspect": "homeport.cli.inspect",
     "check": "homeport.cli.check",
+    "tls": "homeport.cli.tls",
 }
 _EPILOG: Final = """\b
 A served model in two commands:

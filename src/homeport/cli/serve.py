@@ -47,6 +47,11 @@ the next start.
     help="0 takes a free one.",
 )
 @click.option(
+    "--tls-port",
+    type=click.IntRange(0, 65535),
+    help="Listen for HTTPS too, with the certificates of homeport tls init.",
+)
+@click.option(
     "--allow-host",
     "allowed_hosts",
     multiple=True,
@@ -131,10 +136,13 @@ the next start.
 def serve(**values: object) -> None:
     """Run a server with everything it needs inside one data directory."""
     settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
-    wiring.serve(settings, on_ready=lambda url: _announce(url, settings))
+    wiring.serve(settings, on_ready=lambda urls: _announce(urls, settings))
 
 
-def _announce(url: str, settings: Settings) -> None:
-    click.echo(f"Homeport is ready at {url}, data in {settings.data_dir}")
+def _announce(urls: tuple[str, ...], settings: Settings) -> None:
+    click.echo(
+        f"Homeport is ready at {' and '.join(urls)}, data in {settings.data_dir}"
+    )
+    url = urls[0]
     option = "" if url.endswith(":8080") else f" --url {url}"
     click.echo(f"Next: homeport deploy{option} model.mar", err=True)

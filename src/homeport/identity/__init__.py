@@ -1,0 +1,1 @@
+"""Who the server is and who calls it: certificates, keys of accounts, tokens."""
