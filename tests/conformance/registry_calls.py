@@ -109,7 +109,7 @@ def versions(folder: pathlib.Path) -> dict[str, Any]:
         )
     registry = aiplatform.models.ModelRegistry(first.resource_name)
     registry.add_version_aliases(["beta", "golden"], "2")
-    registry.remove_version_aliases(["beta"], "2")
+    registry.remove_version_aliases(["beta"], "golden")
     registry.update_version("2", version_description="new", labels={"a": "b"})
     info = registry.get_version_info("golden")
     listed = [

@@ -146,7 +146,7 @@ def test_upload_keeps_every_argument(seen: dict[str, Any]) -> None:
                 "kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"
             },
             "versionId": "1",
-            "versionAliases": ["default", "golden"],
+            "versionAliases": ["golden", "default"],
             "versionDescription": "first",
         },
         "display_name": "Whole",

@@ -203,12 +203,16 @@ def test_an_alias_steals(shared_server: Server) -> None:
     }
 
 
-def test_merging_aliases_needs_a_version_id(shared_server: Server) -> None:
+def test_merging_aliases_needs_a_version(shared_server: Server) -> None:
     version = upload(shared_server)
 
-    for name in (model_of(version), f"{model_of(version)}@default"):
-        refused = merge(shared_server, name, "golden")
-        assert error(refused) == (400, "INVALID_ARGUMENT")
+    refused = merge(shared_server, model_of(version), "golden")
+    status, merged = merge(shared_server, f"{model_of(version)}@default", "golden")
+
+    assert error(refused) == (400, "INVALID_ARGUMENT")
+    # The SDK names versions by an alias, and the service takes it.
+    assert (status, merged["name"]) == (200, version)
+    assert merged["versionAliases"] == ["default", "golden"]
 
 
 # 8

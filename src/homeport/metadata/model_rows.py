@@ -157,8 +157,14 @@ def touch(
 def set_alias(transaction: Transaction, name: ModelName, alias: str) -> None:
     """Give the version `name` an alias, taking it from whoever carries it."""
     remove_alias(transaction, name, alias)
+    last = sa.select(sa.func.coalesce(sa.func.max(version_aliases.c.place), 0)).where(
+        of_model(version_aliases, name),
+        version_aliases.c.version_id == int(name.version),
+    )
     transaction.execute(
-        version_aliases.insert().values(**_version_key(name), alias=alias)
+        version_aliases.insert().values(
+            **_version_key(name), alias=alias, place=last.scalar_subquery() + 1
+        )
     )
 
 

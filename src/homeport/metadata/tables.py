@@ -223,6 +223,8 @@ version_aliases: Final = sa.Table(
     # One version carries an alias at a time: the key says so.
     sa.Column("alias", sa.String, primary_key=True),
     sa.Column("version_id", sa.BigInteger, nullable=False),
+    # Among the version's aliases; those of one place are in the order of their names.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
     sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
     sa.Index(None, "project", "location", "alias", "model_id"),
 )

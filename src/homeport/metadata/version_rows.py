@@ -96,7 +96,7 @@ _EXTRAS: Final = sa.union_all(
         version_aliases.c.model_id,
         version_aliases.c.version_id,
         version_aliases.c.alias,
-        sa.literal_column("''"),
+        sa.cast(version_aliases.c.place, sa.String),
     ).where(
         _of_models(version_aliases),
         version_aliases.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
@@ -218,7 +218,7 @@ def _read(
                 display_name=row.display_name,
                 description=row.model_description,
                 version_description=row.description,
-                aliases=tuple(sorted(own[_ALIASES])),
+                aliases=_in_place(own[_ALIASES]),
                 # On a key that both levels have, the version's wins.
                 labels={**of_model[_LABELS_OF_MODEL], **own[_LABELS_OF_VERSION]},
                 artifact_uri=row.artifact_uri,
@@ -265,6 +265,11 @@ def _extras(
     for part, model_id, version_id, key, value in found:
         extras[model_id, version_id][part][key] = value
     return extras
+
+
+def _in_place(aliases: Mapping[str, str]) -> tuple[str, ...]:
+    """Return aliases by the places they have."""
+    return tuple(sorted(aliases, key=lambda alias: (int(aliases[alias]), alias)))
 
 
 def _container(stored: Mapping[str, Any] | None) -> ContainerSpec | None:

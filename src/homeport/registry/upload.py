@@ -133,17 +133,18 @@ class Uploads:
     ) -> Result:
         check_target(transaction, target, name)
         now = self._now()
-        aliases = set(spec.aliases)
+        aliases = spec.aliases
         if target.parent_model is None:
             model_rows.insert_model(transaction, name, spec, now)
-            aliases.add(DEFAULT_ALIAS)
+            if DEFAULT_ALIAS not in aliases:
+                aliases = (DEFAULT_ALIAS, *aliases)
         artifact = found.artifact
         if artifact is not None:
             artifact_rows.put(transaction, artifact, now)
         version = model_rows.insert_version(
             transaction,
             name,
-            dataclasses.replace(spec, aliases=tuple(sorted(aliases))),
+            dataclasses.replace(spec, aliases=aliases),
             None if artifact is None else artifact.digest,
             now,
         )

@@ -98,7 +98,8 @@ class ModelVersion:
         display_name: The model's.
         description: The model's.
         version_description: The version's own.
-        aliases: Sorted; exactly one version of a model carries "default".
+        aliases: In the order they were given; exactly one version of a model carries
+            "default".
         labels: Model and version labels merged.
         artifact_uri: Where the bytes were copied from, "" for none.
         artifact: The stored bytes, None for an image alone.

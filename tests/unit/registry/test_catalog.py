@@ -174,6 +174,27 @@ def test_aliases_of_the_third_version_change(
     assert merged.aliases == aliases["3"]
 
 
+def test_a_version_may_be_named_by_an_alias_that_it_loses(
+    rooms: Rooms, model: ModelName
+) -> None:
+    merged = rooms.catalog.merge_aliases(model.at("beta"), ("golden", "-beta"))
+
+    assert merged.name == model.at(2)
+    assert _aliases(rooms, model) == {"1": ("default",), "2": ("golden",), "3": ()}
+
+
+def test_aliases_stay_in_the_order_they_were_given(
+    rooms: Rooms, model: ModelName
+) -> None:
+    rooms.catalog.merge_aliases(model.at(3), ("zeta", "alpha", "mu"))
+    # One that is there already keeps its place.
+    merged = rooms.catalog.merge_aliases(model.at(3), ("alpha", "beta", "-mu"))
+
+    assert merged.aliases == ("zeta", "alpha", "beta")
+    uploaded = rooms.register(parent_model=model, aliases=("z1", "a1", "default"))
+    assert rooms.catalog.get(uploaded).aliases == ("z1", "a1", "default")
+
+
 def test_an_alias_is_taken_away(rooms: Rooms, model: ModelName) -> None:
     rooms.catalog.merge_aliases(model.at(2), ("-beta",))
 
@@ -194,7 +215,6 @@ def test_an_alias_is_taken_away(rooms: Rooms, model: ModelName) -> None:
         pytest.param("1", ("",), id="nothing to give"),
         pytest.param("1", (), id="no changes"),
         pytest.param("", ("golden",), id="no version"),
-        pytest.param("beta", ("golden",), id="an alias for a version"),
     ],
 )
 def test_an_alias_change_is_refused_and_nothing_changes(
