@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 
 # A peer computes with the torch that Homeport computes with, inside the bounds
 # of Homeport's own extra: an open bound would fetch a different build.
@@ -27,7 +28,12 @@ PINNED = (
     "fastapi>=0.115,<1",
     "uvicorn[standard]>=0.30,<1",
 )
-REPORTED = ("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic")
+# The registry's peer, apart: it pins what the others need otherwise.
+REGISTRY = ("mlflow==3.17.2", "psycopg[binary]>=3.2")
+REPORTED = (
+    *("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic"),
+    *("mlflow", "flask", "sqlalchemy", "psycopg"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,12 +72,20 @@ def prepare(cache: pathlib.Path) -> Environment:
         subprocess.CalledProcessError: pip failed; its words are on the terminal.
     """
     torch = importlib.metadata.version("torch").partition("+")[0]
-    requirements = (TORCH, f"torch=={torch}", *PINNED)
+    return _made(cache, "peers", (TORCH, f"torch=={torch}", *PINNED))
+
+
+def prepare_registry(cache: pathlib.Path) -> Environment:
+    """Return the environment of the registry's peer, as `prepare` does."""
+    return _made(cache, "registry", REGISTRY)
+
+
+def _made(cache: pathlib.Path, name: str, requirements: Sequence[str]) -> Environment:
     key = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()
-    root = cache / f"peers-{key[:12]}"
+    root = cache / f"{name}-{key[:12]}"
     made = root / "made"
     if not made.exists():
-        print(f"making the peers' environment in {root} (minutes, once)", flush=True)
+        print(f"making the environment {root} (minutes, once)", flush=True)
         shutil.rmtree(root, ignore_errors=True)
         venv.create(root, with_pip=True)
         subprocess.run(
