@@ -8,6 +8,7 @@ Readers neither take it nor wait for it.
 
 from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
 
 from homeport.errors import FailedPreconditionError
@@ -124,6 +125,7 @@ def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQL
             # A restarted database costs no request.
             pool_pre_ping=True,
             pool_timeout=_CONNECT_TIMEOUT_S,
+            json_deserializer=orjson.loads,
             connect_args={
                 "connect_timeout": _CONNECT_TIMEOUT_S,
                 "client_encoding": "utf8",

@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+import orjson
 import sqlalchemy as sa
 
 _READ_ONLY: Final = "homeport_read_only"
@@ -24,6 +25,7 @@ def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
         pool_size=_KEPT_CONNECTIONS,
         max_overflow=-1,
         connect_args={"timeout": busy_timeout_s},
+        json_deserializer=orjson.loads,
     )
     sa.event.listen(writing, "connect", _prepare)
     sa.event.listen(writing, "begin", _begin)

@@ -258,7 +258,7 @@ def _extras(
             "model_ids": sorted({row.model_id for row in rows}),
             "version_ids": sorted({row.version_id for row in rows}),
         },
-    )
+    ).all()
     extras: dict[tuple[str, int], tuple[dict[str, str], ...]] = collections.defaultdict(
         lambda: ({}, {}, {}, {})
     )
