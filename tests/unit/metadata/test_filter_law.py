@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -145,22 +145,26 @@ COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = {
 }
 
 
-def matches(parsed: Filter, fields: Mapping[str, Any]) -> bool:
+SEARCHED = ("model", "display_name", "description")
+
+
+def matches(
+    parsed: Filter, fields: Mapping[str, Any], searched: Sequence[str] = SEARCHED
+) -> bool:
     match parsed:
         case And():
-            return all(matches(one, fields) for one in parsed.operands)
+            return all(matches(one, fields, searched) for one in parsed.operands)
         case Or():
-            return any(matches(one, fields) for one in parsed.operands)
+            return any(matches(one, fields, searched) for one in parsed.operands)
         case Not():
-            return not matches(parsed.operand, fields)
+            return not matches(parsed.operand, fields, searched)
+        case Restriction(field=()):
+            return any(_alike(f"*{parsed.value}*", fields[name]) for name in searched)
         case Restriction():
             return _matches_one(parsed, fields)
 
 
 def _matches_one(one: Restriction, fields: Mapping[str, Any]) -> bool:
-    if not one.field:
-        words = (fields["model"], fields["display_name"], fields["description"])
-        return any(_alike(f"*{one.value}*", text) for text in words)
     value = fields[one.field[0]]
     if isinstance(value, dict):
         if len(one.field) == 1:
@@ -209,6 +213,24 @@ def shown(index: int, model: Model) -> dict[str, Any]:
         "version_create_time": T0 + default.minute * MINUTE,
         "version_update_time": T0 + default.minute * MINUTE,
     }
+
+
+def shown_versions(model: Model) -> list[dict[str, Any]]:
+    """Return the fields of each version as a list of versions shows them."""
+    # Whoever comes later takes an alias away.
+    carriers = {one.alias: number for number, one in enumerate(model.versions, start=1)}
+    carriers["default"] = model.default
+    return [
+        {
+            **shown(0, dataclasses.replace(model, versions=(one,), newest=True)),
+            "version_id": number,
+            "version_aliases": {
+                alias for alias, carrier in carriers.items() if carrier == number
+            },
+            "create_time": T0 + one.minute * MINUTE,
+        }
+        for number, one in enumerate(model.versions, start=1)
+    ]
 
 
 # --- the law
@@ -295,4 +317,28 @@ def test_sql_finds_what_the_filter_says(
                 f"m{index}"
                 for index, model in enumerate(stored)
                 if matches(parsed, shown(index, model))
+            ], str(parsed)
+
+
+@given(model=MODELS, filters=st.lists(FILTERS, min_size=4, max_size=8))
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_sql_finds_the_versions_that_the_filter_says(
+    opened: Rooms, model: Model, filters: list[Filter]
+) -> None:
+    name = ModelName(PARENT, "m0")
+    with _undone(opened) as transaction:
+        _insert(transaction, 0, model)
+        for parsed in filters:
+            page = Page(parse_filter(str(parsed)), (), (), 100)
+
+            found = version_rows.list_versions(transaction, name, page)
+
+            assert [one.name.version for one in found] == [
+                str(fields["version_id"])
+                for fields in shown_versions(model)
+                if matches(parsed, fields, searched=("version_description",))
             ], str(parsed)
