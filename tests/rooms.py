@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 
 from homeport.checking.apart import Subject
+from homeport.checking.ending import Ending
 from homeport.checking.report import (
     Batching,
     BatchingProof,
@@ -103,7 +104,10 @@ class FakeChecker:
     asked: list[Subject] = dataclasses.field(default_factory=list)
     laid_out: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
-    def check(self, read: Callable[[], pathlib.Path], subject: Subject) -> Report:
+    def check(
+        self, read: Callable[[], pathlib.Path], subject: Subject, ending: Ending
+    ) -> Report:
+        del ending
         self.asked.append(subject)
         self.laid_out.append(read())
         return self.finds()

@@ -305,6 +305,22 @@ def test_a_handler_that_hangs_fails_the_check_in_time(
         wait_until(lambda: not _is_running(pid))
 
 
+def test_an_upload_that_is_cancelled_ends_its_check(
+    warning: Server, archived: Archived, tmp_path: pathlib.Path
+) -> None:
+    told = tmp_path / "told"
+    operation = _begin_upload(warning, archived(HANGS), **_env(TOLD=str(told)))
+    pid = _hanging_pid(told)
+
+    status, _ = warning.call("POST", f"/v1/{operation['name']}:cancel", {})
+
+    assert status == 200
+    wait_until(lambda: not _is_running(pid))
+    ended = warning.wait(operation)
+    assert ended["error"] == {"code": 1, "message": "the operation was cancelled"}
+    assert _count(warning, "hanging") == 0
+
+
 def test_a_server_that_stops_does_not_wait_for_a_check(
     tmp_path: pathlib.Path, archived: Archived
 ) -> None:

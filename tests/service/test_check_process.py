@@ -13,9 +13,12 @@ from collections.abc import Callable
 import pytest
 
 from homeport.archive import mar
-from homeport.checking.apart import ApartChecker, Subject, Terms
+from homeport.checking.apart import ApartChecker, CheckError, Subject, Terms
+from homeport.checking.ending import Ending
 from homeport.checking.report import StageName, Verdict
 from homeport.errors import (
+    CancelledError,
+    Code,
     FailedPreconditionError,
     InvalidArgumentError,
     ResourceExhaustedError,
@@ -35,6 +38,22 @@ with open(os.environ["TOLD"] + ".partial", "w") as file:
     file.write(f"{os.getpid()} {child.pid}")
 os.rename(os.environ["TOLD"] + ".partial", os.environ["TOLD"])
 time.sleep(3600)
+"""
+# Starts a process that is neither in its group nor, soon, anybody's child.
+HIDES = """
+import os
+import time
+
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open(os.environ["TOLD"] + ".partial", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(os.environ["TOLD"] + ".partial", os.environ["TOLD"])
+        time.sleep(3600)
+    os._exit(0)
+while not os.path.exists(os.environ["TOLD"]):
+    time.sleep(0.01)
 """
 NOTHING = Subject({}, "", 1)
 Lay = Callable[[str], pathlib.Path]
@@ -81,7 +100,7 @@ def _told(path: pathlib.Path) -> list[int]:
 def test_a_handler_that_loads_passes(lay_out: Lay, tmp_path: pathlib.Path) -> None:
     model_dir = lay_out(ECHO)
 
-    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING, Ending())
 
     assert report.passed
     assert report.model_name == "model"
@@ -98,9 +117,11 @@ def test_variables_and_the_file_beside_reach_the_handler(
     )
 
     checker = _checker(tmp_path)
-    report = checker.check(lambda: model_dir, Subject({"MOOD": "dark"}, "", 1))
+    report = checker.check(
+        lambda: model_dir, Subject({"MOOD": "dark"}, "", 1), Ending()
+    )
     beside = checker.check(
-        lambda: model_dir, Subject({}, "default_response_timeout=x", 1)
+        lambda: model_dir, Subject({}, "default_response_timeout=x", 1), Ending()
     )
 
     assert report.failure is not None
@@ -115,7 +136,7 @@ def test_an_archive_that_cannot_be_laid_out_fails_in_the_first_stage(
     def read() -> pathlib.Path:
         raise InvalidArgumentError("handler.py is damaged: copy the archive again")
 
-    report = _checker(tmp_path).check(read, NOTHING)
+    report = _checker(tmp_path).check(read, NOTHING, Ending())
 
     assert report.failure is not None
     assert report.failure.name is StageName.READ
@@ -126,8 +147,23 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: pathlib.Path) -> None:
     def read() -> pathlib.Path:
         raise ResourceExhaustedError("the disk is full: free some of it")
 
-    with pytest.raises(ResourceExhaustedError, match="the disk is full"):
-        _checker(tmp_path).check(read, NOTHING)
+    with pytest.raises(CheckError, match="the disk is full") as caught:
+        _checker(tmp_path).check(read, NOTHING, Ending())
+
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+
+
+def test_a_check_that_has_no_room_is_no_fault_of_the_archive(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir, checker = lay_out(ECHO), _checker(tmp_path)
+    (tmp_path / "scratch").rmdir()
+
+    with pytest.raises(CheckError, match="free disk space") as caught:
+        checker.check(lambda: model_dir, NOTHING, Ending())
+
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+    assert str(tmp_path) not in caught.value.message
 
 
 def test_what_an_author_says_at_length_is_cut(
@@ -135,7 +171,7 @@ def test_what_an_author_says_at_length_is_cut(
 ) -> None:
     model_dir = lay_out('raise RuntimeError("begin" + "x" * 10_000_000 + "end")\n')
 
-    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING, Ending())
 
     assert report.failure is not None
     assert "RuntimeError: beginxxx" in report.failure.cause
@@ -150,7 +186,9 @@ def test_a_check_that_does_not_end_in_time_fails_where_it_was(
     model_dir, told = lay_out(HANGS), tmp_path / "told"
     subject = Subject({"TOLD": str(told)}, "", 1)
 
-    report = _checker(tmp_path, timeout_s=3.0).check(lambda: model_dir, subject)
+    report = _checker(tmp_path, timeout_s=3.0).check(
+        lambda: model_dir, subject, Ending()
+    )
 
     assert report.failure is not None
     assert report.failure.name is StageName.IMPORT
@@ -172,11 +210,12 @@ def test_a_check_whose_process_is_killed_fails_and_says_how(
         "os.kill(os.getppid(), signal.SIGKILL)\n"
     )
 
-    report = _checker(tmp_path).check(lambda: model_dir, NOTHING)
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING, Ending())
 
     assert report.failure is not None
     assert report.failure.name is StageName.IMPORT
-    assert report.failure.cause == "the process of the check killed by SIGKILL"
+    assert report.failure.cause == "the process of the check was killed by SIGKILL"
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_what_is_stopped_raises_and_leaves_no_process(
@@ -192,13 +231,63 @@ def test_what_is_stopped_raises_and_leaves_no_process(
     stopping = threading.Thread(target=stop_when_it_hangs)
     stopping.start()
     with pytest.raises(FailedPreconditionError, match="send the request again"):
-        checker.check(lambda: model_dir, Subject({"TOLD": str(told)}, "", 1))
+        checker.check(lambda: model_dir, Subject({"TOLD": str(told)}, "", 1), Ending())
     stopping.join()
 
     for pid in _told(told):
         wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
     with pytest.raises(FailedPreconditionError, match="the server stopped"):
-        checker.check(lambda: model_dir, NOTHING)
+        checker.check(lambda: model_dir, NOTHING, Ending())
+
+
+def test_what_hides_from_its_worker_ends_with_the_check(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    told = tmp_path / "told"
+    model_dir = lay_out(HIDES)
+
+    report = _checker(tmp_path).check(
+        lambda: model_dir, Subject({"TOLD": str(told)}, "", 1), Ending()
+    )
+
+    assert report.passed, report.failure
+    for pid in _told(told):
+        assert not _is_running(pid)
+
+
+def test_a_check_that_nobody_waits_for_any_more_ends_at_once(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir, told, ending = lay_out(HANGS), tmp_path / "told", Ending()
+    subject = Subject({"TOLD": str(told)}, "", 1)
+    checker = _checker(tmp_path)
+
+    def end_when_it_hangs() -> None:
+        wait_until(told.exists)
+        ending.end()
+
+    waiting = threading.Thread(target=end_when_it_hangs)
+    waiting.start()
+    with pytest.raises(CancelledError, match="was ended"):
+        checker.check(lambda: model_dir, subject, ending)
+    waiting.join()
+
+    for pid in _told(told):
+        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+
+
+def test_a_check_that_nobody_wanted_any_more_when_it_began_ends_at_once(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir, told, ending = lay_out(HANGS), tmp_path / "told", Ending()
+    ending.end()
+
+    with pytest.raises(CancelledError, match="was ended"):
+        _checker(tmp_path).check(
+            lambda: model_dir, Subject({"TOLD": str(told)}, "", 1), ending
+        )
+
+    assert not told.exists()
 
 
 def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -> None:

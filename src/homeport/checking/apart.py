@@ -12,20 +12,22 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, final
 
 from homeport.checking import report as reports
+from homeport.checking.ending import Ending
 from homeport.checking.preflight import Checker
 from homeport.checking.report import Report, Stage, StageName, Verdict
 from homeport.checking.trial import NOT_REACHED
 from homeport.environments.build import Environments
 from homeport.errors import (
+    CancelledError,
     Code,
     FailedPreconditionError,
     HomeportError,
-    UnavailableError,
 )
 from homeport.worker.process import describe_exit
 
@@ -92,7 +94,9 @@ class ApartChecker:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def check(self, read: Callable[[], pathlib.Path], subject: Subject) -> Report:
+    def check(
+        self, read: Callable[[], pathlib.Path], subject: Subject, ending: Ending
+    ) -> Report:
         """Return what the archive is found to be; a fault of it is in the report.
 
         One that does not end in time has failed in the stage that it was in.
@@ -100,21 +104,30 @@ class ApartChecker:
         Args:
             read: Checks the archive and returns the folder it is laid out in.
             subject: What it is checked with.
+            ending: Through which it can be ended from another thread.
 
         Raises:
+            CancelledError: It was ended so.
             FailedPreconditionError: `stop` was called.
-            UnavailableError: The process could not be started.
-            CheckError: A fault of this machine, not of the archive.
+            CheckError: A fault of this machine, not of the archive, such as a full disk
+                or no further process.
         """
         try:
             model_dir = read()
         except HomeportError as error:
             return self._refused(error, subject)
-        with self._begin() as process:
-            process.order(_order(self._terms, model_dir, subject))
+        with (
+            _scratch(self._terms.scratch_dir) as scratch_dir,
+            self._begin() as process,
+            ending.by(process.end),
+        ):
+            terms = dataclasses.replace(self._terms, scratch_dir=scratch_dir)
+            process.order(_order(terms, model_dir, subject))
             heard = process.hear(self._terms.timeout_s)
         if self._stopped:
             raise _interrupted()
+        if ending.is_wanted:
+            raise CancelledError("the check was ended: upload again")
         return heard.report if heard.ended else self._cut_off(heard.report, process)
 
     def stop(self) -> None:
@@ -141,7 +154,11 @@ class ApartChecker:
         )
 
     def _refused(self, error: HomeportError, subject: Subject) -> Report:
-        """Return the report of an archive that cannot even be laid out."""
+        """Return the report of an archive that cannot even be laid out.
+
+        Raises:
+            CheckError: It is no fault of the archive.
+        """
 
         def read() -> pathlib.Path:
             raise error
@@ -149,7 +166,10 @@ class ApartChecker:
         checker = Checker(
             Environments(self._terms.environments_dir), self._terms.scratch_dir
         )
-        return checker.check(read, archive_bytes=subject.archive_bytes)
+        try:
+            return checker.check(read, archive_bytes=subject.archive_bytes)
+        except HomeportError as ours:
+            raise CheckError(ours.code, ours.message) from ours
 
     @contextlib.contextmanager
     def _begin(self) -> Iterator["_Process"]:
@@ -196,7 +216,7 @@ class _Process:
         late: Whether it was ended because its time was over.
 
     Raises:
-        UnavailableError: It could not be started.
+        CheckError: It could not be started.
     """
 
     def __init__(self) -> None:
@@ -210,15 +230,17 @@ class _Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise UnavailableError(
-                f"the check could not be started ({error.strerror}): free memory or "
-                "processes on this host and upload again"
+            raise CheckError(
+                Code.UNAVAILABLE,
+                f"its process could not be started ({error.strerror}): free memory or "
+                "processes on this host and upload again",
             ) from error
 
     @property
     def ending(self) -> str:
-        """How it has ended."""
-        return describe_exit(self._process.wait())
+        """How it has ended, as in "was killed by SIGKILL"."""
+        how = describe_exit(self._process.wait())
+        return f"was {how}" if how.startswith("killed") else how
 
     def order(self, order: Mapping[str, Any]) -> None:
         """Say what to check; the pipe stays open, as its end ends the check."""
@@ -265,6 +287,27 @@ class _Process:
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _scratch(parent: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield a directory for one check, which may be killed before it clears away.
+
+    Raises:
+        CheckError: There is no room for it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(
+            prefix="homeport-check-", dir=parent, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise CheckError(
+            Code.RESOURCE_EXHAUSTED,
+            f"nothing can be written where checks run ({error.strerror}): free disk "
+            "space and upload again",
+        ) from error
+    with made as path:
+        yield pathlib.Path(path)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

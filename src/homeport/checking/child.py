@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
+from homeport.checking import descendants
 from homeport.checking import report as reports
 from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report, Stage
@@ -34,11 +35,19 @@ def main() -> int:
     """Carry out the order on standard input; return the exit status."""
     # Whoever started the server may have had it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    descendants.adopt()
     answers = _take_stdout()
     line = sys.stdin.buffer.readline()
     if not line:
         return 0
     threading.Thread(target=_end_with_input, name="end", daemon=True).start()
+    try:
+        return _carry_out(line, answers)
+    finally:
+        descendants.end()
+
+
+def _carry_out(line: bytes, answers: IO[bytes]) -> int:
     try:
         _say(answers, _check(json.loads(line), answers), ended=True)
     except HomeportError as error:
@@ -86,6 +95,9 @@ def _bounded(report: Report) -> Report:
     """Return the report with no text too long to be kept."""
     return dataclasses.replace(
         report,
+        batching=dataclasses.replace(
+            report.batching, reason=_cut(report.batching.reason)
+        ),
         stages=tuple(
             dataclasses.replace(
                 stage,
@@ -119,4 +131,5 @@ def _end_with_input() -> None:
         pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(_END_GRACE_S)
+    descendants.end()
     os._exit(_INTERRUPTED)

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from homeport.checking import report as reports
 from homeport.checking.apart import CheckError, Subject
+from homeport.checking.ending import Ending
 from homeport.checking.report import Report, Stage, Verdict
 from homeport.errors import Code, FailedPreconditionError
 from homeport.registry import configuration
@@ -24,14 +25,18 @@ _NOT_RUN: Final = "nothing was run: this server registers with --check-policy no
 class Checker(Protocol):
     """Runs an archive; `homeport.checking.apart` is the server's."""
 
-    def check(self, read: Callable[[], pathlib.Path], subject: Subject) -> Report:
+    def check(
+        self, read: Callable[[], pathlib.Path], subject: Subject, ending: Ending
+    ) -> Report:
         """Return what the archive is found to be; a fault of it is in the report.
 
         Args:
             read: Checks the archive and returns the folder it is laid out in.
             subject: What goes with it.
+            ending: Through which it can be ended from another thread.
 
         Raises:
+            CancelledError: It was ended so.
             CheckError: It could not be found out, by no fault of the archive.
         """
 
@@ -83,10 +88,15 @@ class Intake:
         """Tell whether `take_in` will run what the upload brings, which takes long."""
         return self._policy is not CheckPolicy.NONE and _is_ours(spec)
 
-    def take_in(self, spec: VersionSpec) -> Found:
+    def take_in(self, spec: VersionSpec, ending: Ending) -> Found:
         """Return what lies at the upload's address, read and, by policy, run.
 
+        Args:
+            spec: The upload.
+            ending: Through which its check can be ended from another thread.
+
         Raises:
+            CancelledError: It was ended so.
             NotFoundError: Nothing lies there.
             InvalidArgumentError: The archive is broken or hostile, or a word in it or
                 beside it cannot be.
@@ -109,10 +119,14 @@ class Intake:
         )
         if not self.runs(spec):
             return found
-        return self._prove(found, artifact, variables)
+        return self._prove(found, artifact, variables, ending)
 
     def _prove(
-        self, found: Found, artifact: Artifact, variables: Mapping[str, str]
+        self,
+        found: Found,
+        artifact: Artifact,
+        variables: Mapping[str, str],
+        ending: Ending,
     ) -> Found:
         subject = Subject(
             variables,
@@ -121,7 +135,7 @@ class Intake:
         )
         try:
             report = self._checker.check(
-                lambda: self._artifacts.lay_out(artifact), subject
+                lambda: self._artifacts.lay_out(artifact), subject, ending
             )
         except CheckError as error:
             if self._policy is CheckPolicy.REQUIRE:

@@ -66,6 +66,8 @@ class Operations:
         self._long_threads = concurrent.futures.ThreadPoolExecutor(
             _LONG_WORKERS, thread_name_prefix="long operation"
         )
+        # What ends the work of those that may be cancelled.
+        self._ends: dict[OperationName, Callable[[], None]] = {}
 
     def promise(
         self,
@@ -168,8 +170,11 @@ class Operations:
         work: Callable[[], Callable[[Transaction], Result]],
         *,
         long: bool = False,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         """Run `work` on a thread and end the operation with what comes of it.
+
+        Work that has not begun when its operation is cancelled never begins.
 
         Args:
             operation: The promise.
@@ -177,7 +182,10 @@ class Operations:
                 be written; that runs in the transaction which ends the operation, so
                 that both happen or neither.
             long: Whether it takes minutes; few of those run at once.
+            end: Called from another thread when the operation was cancelled, so that
+                `work` does no more in vain.
         """
+        self._ends[operation.name] = end
         threads = self._long_threads if long else self._threads
         threads.submit(self._carry_out, operation, work)
 
@@ -187,6 +195,8 @@ class Operations:
         work: Callable[[], Callable[[Transaction], Result]],
     ) -> None:
         try:
+            if self.get(operation.name).done:
+                return
             write = work()
             with self._database.transaction() as transaction:
                 current = operation_rows.get(transaction, operation.name)
@@ -199,6 +209,8 @@ class Operations:
                 self.fulfil(transaction, current or operation, result)
         except Exception as error:  # noqa: BLE001  # the edge of an operation
             self.fail(operation.name, error)
+        finally:
+            self._ends.pop(operation.name, None)
 
     def get(self, name: OperationName) -> Operation:
         """Return an operation as it stands.
@@ -253,6 +265,9 @@ class Operations:
                 "until it ends, then undeploy or deploy"
             )
         self.fail(name, CancelledError("the operation was cancelled"))
+        end = self._ends.get(operation.name)
+        if end is not None:
+            end()
 
     def forget(self, name: OperationName) -> None:
         """Delete an operation that has ended.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from homeport.checking.ending import Ending
 from homeport.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -109,8 +110,10 @@ class Uploads:
                 warnings=warnings,
             )
 
+        ending = Ending()
+
         def work() -> Callable[[Transaction], Result]:
-            found = self._intake.take_in(spec)
+            found = self._intake.take_in(spec, ending)
 
             def write(transaction: Transaction) -> Result:
                 self._operations.warn(
@@ -120,7 +123,9 @@ class Uploads:
 
             return write
 
-        self._operations.carry_out(operation, work, long=self._intake.runs(spec))
+        self._operations.carry_out(
+            operation, work, long=self._intake.runs(spec), end=ending.end
+        )
         return operation
 
     def _register(

@@ -291,6 +291,53 @@ def test_a_cancelled_operation_writes_nothing(rooms: Rooms) -> None:
     assert written == []
 
 
+def test_cancelling_ends_the_work(rooms: Rooms) -> None:
+    working, ended = threading.Event(), threading.Event()
+
+    def work() -> Write:
+        working.set()
+        assert ended.wait(DEADLINE_S)
+        return lambda _: {}
+
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, work, end=ended.set)
+    assert working.wait(DEADLINE_S)
+
+    rooms.operations.cancel(promised.name)
+
+    assert ended.is_set()
+    assert rooms.operations.get(promised.name).failure == Failure(
+        Code.CANCELLED, "the operation was cancelled"
+    )
+
+
+def test_work_that_was_cancelled_before_its_turn_never_begins(rooms: Rooms) -> None:
+    released, begun = threading.Event(), list[str]()
+
+    def wait() -> Write:
+        assert released.wait(DEADLINE_S)
+        return lambda _: {}
+
+    def work() -> Write:
+        begun.append("work")
+        return lambda _: {}
+
+    before = [_promise(rooms) for _ in range(2)]
+    for one in before:
+        rooms.operations.carry_out(one, wait, long=True)
+    promised = _promise(rooms)
+    rooms.operations.carry_out(promised, work, long=True)
+
+    rooms.operations.cancel(promised.name)
+    last = _promise(rooms)
+    rooms.operations.carry_out(last, lambda: lambda _: {}, long=True)
+    released.set()
+
+    assert rooms.wait(last).failure is None
+    rooms.operations.close()
+    assert begun == []
+
+
 def test_cancelling_what_has_ended_changes_nothing(rooms: Rooms) -> None:
     promised = _promise(rooms)
     with rooms.database.transaction() as transaction:
