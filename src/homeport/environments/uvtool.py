@@ -6,13 +6,14 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import uv
 
-from homeport.environments import pipsettings
+from homeport.environments import pipsettings, tether
 from homeport.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -184,7 +185,8 @@ def _spawn(
 ) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(  # noqa: S603  # our own arguments, no shell
-            command,
+            # So that a server which is killed leaves no download behind.
+            tether.command(sys.executable, command),
             cwd=directory,
             env=environment(os.environ),
             stdin=subprocess.DEVNULL,
