@@ -507,6 +507,26 @@ def test_a_failure_in_a_library_is_told_without_the_servers_paths(
         assert path not in told.traceback
 
 
+def test_a_library_that_lies_elsewhere_is_told_without_its_place(
+    make_archive: MakeArchive, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a .pth file, or an installation for editing, adds them.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "shouting.py").write_text(
+        "def shout():\n    raise OSError(__file__)\n"
+    )
+    monkeypatch.syspath_prepend(elsewhere)
+    model_dir = make_archive("own", handler="own.py")
+    (model_dir / "own.py").write_text("import shouting\n\nshouting.shout()\n")
+
+    told = failure(model_dir)
+
+    assert told.cause == "own.py line 3 raised OSError: site-packages/shouting.py"
+    assert 'File "site-packages/shouting.py", line 2, in shout' in told.traceback
+    assert str(tmp_path) not in told.traceback
+
+
 def test_a_state_dict_without_a_model_file_is_named_once(
     make_archive: MakeArchive,
 ) -> None:
