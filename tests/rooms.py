@@ -27,12 +27,14 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.history import History
 from homeport.registry.intake import Intake
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
-from homeport.registry.upload import Target, Uploads
+from homeport.registry.upload import Uploads
 from homeport.resources.bucket import NewObject
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import ListQuery, PageTokens
@@ -136,6 +138,7 @@ class Rooms:
         self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
         self.evaluations = Evaluations(self.database, self.pager, now, new_id)
+        self.history = History(self.database, self.pager, now)
         self.transfers = Transfers(
             self.database, self.blobs, self.operations, now, new_id
         )

@@ -25,6 +25,7 @@ from homeport.api import (
     endpoints,
     evaluations,
     health,
+    history,
     locations,
     models,
     operations,
@@ -185,6 +186,7 @@ VERTEX_ROUTES = [
 OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(checks.router(typing.cast("typing.Any", None))),
+    *routes_of(history.router(typing.cast("typing.Any", None))),
 ]
 
 

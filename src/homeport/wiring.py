@@ -39,6 +39,7 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.history import History
 from homeport.registry.intake import Intake
 from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
@@ -182,6 +183,7 @@ async def _application(
         uploads=Uploads(database, intake, operations, _now, _new_id),
         transfers=Transfers(database, blobs, operations, _now, _new_id),
         evaluations=Evaluations(database, pager, _now, _new_id),
+        history=History(database, pager, _now),
         operations=operations,
         locations=Locations(database),
         endpoints=endpoints,

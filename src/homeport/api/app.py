@@ -16,6 +16,7 @@ from homeport.api import (
     checks,
     evaluations,
     health,
+    history,
     locations,
     models,
     transfers,
@@ -29,6 +30,7 @@ from homeport.edge import guard, status
 from homeport.errors import HomeportError
 from homeport.registry.catalog import Catalog
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.history import History
 from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
 from homeport.registry.transfers import Transfers
@@ -51,6 +53,7 @@ class Verbs:
     uploads: Uploads
     transfers: Transfers
     evaluations: Evaluations
+    history: History
     operations: Operations
     locations: Locations
     endpoints: Endpoints
@@ -142,6 +145,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     for version in ("/v1", "/v1beta1", "/ui"):
         app.include_router(unimplemented.router(), prefix=version)
     app.include_router(checks.router(verbs.catalog))
+    app.include_router(history.router(verbs.history))
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)

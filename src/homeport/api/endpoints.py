@@ -43,6 +43,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
             _parent(project, location),
             spec,
             requests.query_value(request, "endpoint_id"),
+            caller=requests.caller(request),
         )
         name = EndpointName.parse(operation.result["endpoint"])
         made = await asyncio.to_thread(endpoints.get, name)
@@ -75,7 +76,9 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         message = await requests.read(request, messages.EndpointMessage)
         patch = _patch(message, requests.query_value(request, "update_mask"))
         name = _name(project, location, endpoint)
-        updated = await asyncio.to_thread(endpoints.update, name, patch)
+        updated = await asyncio.to_thread(
+            endpoints.update, name, patch, caller=requests.caller(request)
+        )
         return requests.answer(translate.endpoint_message(updated))
 
     @routes.delete(_ENDPOINT)
@@ -83,7 +86,9 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         request: Request, project: str, location: str, endpoint: str
     ) -> Response:
         name = _name(project, location, endpoint)
-        operation = await asyncio.to_thread(endpoints.delete, name)
+        operation = await asyncio.to_thread(
+            endpoints.delete, name, caller=requests.caller(request)
+        )
         return requests.told(request, operation)
 
 
@@ -110,7 +115,9 @@ def _add_deployment(
             kept=deployed.kept_values(),
             warnings=translate.no_effect(message),
         )
-        operation = await asyncio.to_thread(endpoints.deploy, name, spec)
+        operation = await asyncio.to_thread(
+            endpoints.deploy, name, spec, caller=requests.caller(request)
+        )
         return await requests.promised(request, operations, operation)
 
     @routes.post(_ENDPOINT + ":undeployModel")
@@ -123,6 +130,7 @@ def _add_deployment(
             _name(project, location, endpoint),
             message.deployed_model_id,
             message.traffic_split,
+            caller=requests.caller(request),
         )
         return await requests.promised(request, operations, operation)
 

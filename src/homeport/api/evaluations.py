@@ -36,7 +36,9 @@ def _add_evaluations(routes: APIRouter, evaluations: Evaluations) -> None:
                 "model_evaluation is missing: say what was measured"
             )
         measured = translate_evaluations.measured(message.model_evaluation)
-        made = await asyncio.to_thread(evaluations.add, model, measured)
+        made = await asyncio.to_thread(
+            evaluations.add, model, measured, caller=requests.caller(request)
+        )
         return requests.answer(translate_evaluations.evaluation_message(made))
 
     @routes.get(_EVALUATIONS)

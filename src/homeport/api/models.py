@@ -9,7 +9,8 @@ from homeport.edge import masks, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.catalog import Catalog
 from homeport.registry.operations import Operations
-from homeport.registry.upload import Target, Uploads
+from homeport.registry.targets import Target
+from homeport.registry.upload import Uploads
 from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName, Parent
 
@@ -73,9 +74,10 @@ def _add_upload(routes: APIRouter, uploads: Uploads, operations: Operations) -> 
         )
         operation = await asyncio.to_thread(
             uploads.upload,
-            Target(parent, parent_model, message.model_id),
+            Target(parent, parent_model, message.model_id, upsert=_upsert(request)),
             translate.version_spec(message.model),
             translate.upload_warnings(message),
+            caller=requests.caller(request),
         )
         return await requests.promised(request, operations, operation)
 
@@ -89,7 +91,9 @@ def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
         message = await requests.read(request, messages.ModelMessage)
         mask = requests.query_value(request, "update_mask")
         patch = translate.model_patch(message, mask, versioned=bool(name.version))
-        updated = await asyncio.to_thread(catalog.update, name, patch)
+        updated = await asyncio.to_thread(
+            catalog.update, name, patch, caller=requests.caller(request)
+        )
         versioned = bool(name.version)
         return requests.answer(translate.model_message(updated, versioned=versioned))
 
@@ -102,6 +106,7 @@ def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
             catalog.merge_aliases,
             _name(project, location, model),
             message.version_aliases,
+            caller=requests.caller(request),
         )
         return requests.answer(translate.model_message(version, versioned=True))
 
@@ -110,7 +115,9 @@ def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
         request: Request, project: str, location: str, model: str
     ) -> Response:
         name = _name(project, location, model)
-        operation = await asyncio.to_thread(catalog.delete_version, name)
+        operation = await asyncio.to_thread(
+            catalog.delete_version, name, caller=requests.caller(request)
+        )
         return requests.told(request, operation)
 
     @routes.delete(_MODEL)
@@ -118,8 +125,18 @@ def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
         request: Request, project: str, location: str, model: str
     ) -> Response:
         name = _name(project, location, model)
-        operation = await asyncio.to_thread(catalog.delete_model, name)
+        operation = await asyncio.to_thread(
+            catalog.delete_model, name, caller=requests.caller(request)
+        )
         return requests.told(request, operation)
+
+
+def _upsert(request: Request) -> bool:
+    """Tell whether an upload asks for what Vertex AI does not have; see `Target`."""
+    told = requests.query_value(request, "upsert")
+    if told not in {"", "true", "false"}:
+        raise InvalidArgumentError(f"upsert is {told!r:.40}: expected true or false")
+    return told == "true"
 
 
 def _page(

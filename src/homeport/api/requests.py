@@ -1,6 +1,7 @@
 """What every method of the REST surface reads from a request and answers with."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -11,10 +12,12 @@ from homeport.edge import codec, messages, scalars, translate_operations
 from homeport.errors import InvalidArgumentError
 from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
+from homeport.resources.change import check_caller
 from homeport.resources.listing import ListQuery
 from homeport.resources.operation import Operation
 
 _M = TypeVar("_M", bound=codec.Message)
+_CALLER_HEADER: Final = "x-homeport-caller"
 _API_VERSIONS: Final = frozenset({"v1", "v1beta1"})
 
 
@@ -32,6 +35,34 @@ def query_value(request: Request, name: str) -> str:
     """Return a query parameter given in camelCase or in snake_case, "" if absent."""
     values = request.query_params
     return values.get(scalars.camel_case(name)) or values.get(name) or ""
+
+
+def time_value(request: Request, name: str) -> dt.datetime | None:
+    """Return a query parameter that is a time, None if absent.
+
+    Raises:
+        InvalidArgumentError: It is no time.
+    """
+    text = query_value(request, name)
+    if not text:
+        return None
+    try:
+        return scalars.read_timestamp(text)
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"{name} is {text!r:.80}: expected a time such as 2026-01-31T12:00:00Z"
+        ) from error
+
+
+def caller(request: Request) -> str:
+    """Return who asks, by their own account: there are no tokens to prove it.
+
+    Raises:
+        InvalidArgumentError: It cannot be a name.
+    """
+    # Headers are read as Latin-1 (ASGI); clients write UTF-8.
+    told = request.headers.get(_CALLER_HEADER, "").encode("latin-1")
+    return check_caller(told.decode("utf-8", "replace"))
 
 
 def below_version(request: Request) -> str:

@@ -9,8 +9,8 @@ from homeport.edge import translate
 from homeport.edge.messages_transfers import CopyModelRequest, ExportModelRequest
 from homeport.errors import InvalidArgumentError
 from homeport.registry.operations import Operations
+from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
-from homeport.registry.upload import Target
 from homeport.resources.names import ModelName, Parent
 
 _PARENT = "/projects/{project}/locations/{location}"
@@ -42,6 +42,7 @@ def router(transfers: Transfers, operations: Operations) -> APIRouter:
             translate.model_name(message.source_model, parent),
             target,
             translate.no_effect(message),
+            caller=requests.caller(request),
         )
         return requests.told(request, operation)
 

@@ -13,6 +13,7 @@ from homeport.checking import report as reports
 from homeport.cli import options
 from homeport.cli.check import FAILED
 from homeport.cli.checkview import View, printable
+from homeport.cli.modelhistory import history
 from homeport.client import registry
 from homeport.resources.check import CheckState
 
@@ -97,6 +98,9 @@ def show_check(model: str, *, as_json: bool, **server: str) -> None:
         _show_check(found)
     if found["state"] == CheckState.FAILED:
         sys.exit(FAILED)
+
+
+models.add_command(history)
 
 
 def _show_check(found: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import getpass
 import os
 import re
 import shlex
@@ -60,7 +61,19 @@ def connect(url: str, project: str, location: str) -> Connection:
     A URL without a scheme is one of plain HTTP.
     """
     full = url if "://" in url else f"http://{url}"
-    return Connection(Address(full.rstrip("/"), project, location))
+    return Connection(Address(full.rstrip("/"), project, location), _caller())
+
+
+def _caller() -> str:
+    """Return whom the server's history shall name: the account, unless told another."""
+    told = os.environ.get("HOMEPORT_CALLER")
+    if told is not None:
+        return told
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # An account without a name, as in many containers.
+        return ""
 
 
 def naming(address: Address) -> str:

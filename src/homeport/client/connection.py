@@ -31,6 +31,9 @@ _CODES: Final = {
 }
 
 
+_CALLER_HEADER: Final = b"x-homeport-caller"
+
+
 class ServerError(HomeportError):
     """What the server answered, with the code it gave.
 
@@ -70,16 +73,18 @@ class Connection:
 
     Args:
         address: Which server, and where on it.
+        caller: Who asks, for the server's history; "" to be anonymous there.
 
     Raises:
         InvalidArgumentError: The address has no URL of a server.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, caller: str = "") -> None:
         self.address = address
         self._http = httpx.Client(
             base_url=address.url,
             timeout=_TIMEOUT_S,
+            headers={_CALLER_HEADER: caller.encode()} if caller else {},
             # A proxy of the environment knows nothing of this machine's loopback.
             trust_env=not _is_loopback(_host(address.url)),
         )

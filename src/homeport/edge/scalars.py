@@ -149,7 +149,8 @@ def _write_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _read_timestamp(value: object) -> dt.datetime:
+def read_timestamp(value: object) -> dt.datetime:
+    """Return a Timestamp written as RFC 3339; `ValueError` otherwise."""
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         return value.astimezone(dt.UTC)
     expected = 'an RFC 3339 time such as "2026-01-31T12:00:00.5Z"'
@@ -342,7 +343,7 @@ Bytes: TypeAlias = Annotated[
 ]
 # Aware, UTC; what is finer than a microsecond is cut off.
 Timestamp: TypeAlias = Annotated[
-    dt.datetime, pydantic.BeforeValidator(_read_timestamp), _written(write_timestamp)
+    dt.datetime, pydantic.BeforeValidator(read_timestamp), _written(write_timestamp)
 ]
 Duration: TypeAlias = Annotated[
     dt.timedelta, pydantic.BeforeValidator(read_duration), _written(_write_duration)

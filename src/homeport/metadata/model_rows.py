@@ -14,7 +14,7 @@ from homeport.metadata.tables import (
     version_labels,
 )
 from homeport.resources.model import VersionSpec, next_etag
-from homeport.resources.names import ModelName
+from homeport.resources.names import ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
 
 
@@ -175,6 +175,34 @@ def remove_alias(transaction: Transaction, name: ModelName, alias: str) -> None:
             of_model(version_aliases, name), version_aliases.c.alias == alias
         )
     )
+
+
+def named(
+    transaction: Transaction, parent: Parent, display_name: str, limit: int
+) -> list[str]:
+    """Return the ids of up to `limit` models of a display name, the oldest first."""
+    return list(
+        transaction.scalars(
+            sa.select(models.c.model_id)
+            .where(
+                models.c.project == parent.project,
+                models.c.location == parent.location,
+                models.c.display_name == display_name,
+            )
+            .order_by(models.c.create_time, models.c.model_id)
+            .limit(limit)
+        )
+    )
+
+
+def carriers(transaction: Transaction, name: ModelName) -> dict[str, int]:
+    """Return the aliases of a model, each with the id of the version that has it."""
+    rows = transaction.execute(
+        sa.select(version_aliases.c.alias, version_aliases.c.version_id).where(
+            of_model(version_aliases, name)
+        )
+    )
+    return {row.alias: row.version_id for row in rows}
 
 
 def model_exists(transaction: Transaction, name: ModelName) -> bool:

@@ -5,6 +5,7 @@ Each function works on one level: on the version if the name has one, else on th
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,6 +33,19 @@ def update(
     transaction.execute(
         table.update().where(_is(table, name)).values(**given, update_time=now)
     )
+
+
+def words(transaction: Transaction, name: ModelName) -> dict[str, Any] | None:
+    """Return all of this level that can be replaced, in wire JSON; None if gone."""
+    table = model_versions if name.version else models
+    row = transaction.execute(sa.select(table).where(_is(table, name))).one_or_none()
+    if row is None:
+        return None
+    if name.version:
+        told = {"versionDescription": row.description}
+    else:
+        told = {"displayName": row.display_name, "description": row.description}
+    return {**told, "labels": own_labels(transaction, name)}
 
 
 def own_labels(transaction: Transaction, name: ModelName) -> dict[str, str]:

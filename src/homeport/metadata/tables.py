@@ -371,3 +371,36 @@ operations: Final = sa.Table(
     sa.Column("update_time", UtcTime, nullable=False),
     sa.Index(None, "project", "location", "resource"),
 )
+
+# The history: rows are added and never changed. Nothing refers to what a row is about,
+# which may be gone.
+changes: Final = sa.Table(
+    "changes",
+    metadata,
+    # Without gaps, in the order of the writes: there is one writer at a time.
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time", UtcTime, nullable=False),
+    sa.Column("caller", sa.String, nullable=False),
+    sa.Column("project", sa.String, nullable=False),
+    sa.Column("location", sa.String, nullable=False),
+    # "models/{id}" or "endpoints/{id}".
+    sa.Column("resource", sa.String, nullable=False),
+    # `resources.change`: what of it, and which one.
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    # In wire JSON, NULL where it was not there.
+    sa.Column("before", sa.JSON(none_as_null=True)),
+    sa.Column("after", sa.JSON(none_as_null=True)),
+    sa.Index(None, "project", "location", "sequence"),
+    sa.Index(None, "project", "location", "resource", "sequence"),
+    sa.Index(
+        "ix_changes_subject",
+        "project",
+        "location",
+        "resource",
+        "kind",
+        "key",
+        "sequence",
+    ),
+)

@@ -9,11 +9,19 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from homeport.metadata import check_rows, endpoint_rows, model_rows, version_rows
+from homeport.metadata import (
+    check_rows,
+    endpoint_rows,
+    model_rows,
+    model_word_rows,
+    version_rows,
+)
 from homeport.metadata.database import Database, Transaction
 from homeport.registry import model_updates
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.change import ANONYMOUS
 from homeport.resources.check import Check, CheckState
 from homeport.resources.model import ModelPatch, ModelVersion
 from homeport.resources.names import (
@@ -112,12 +120,15 @@ class Catalog:
                 version_rows.version_position,
             )
 
-    def merge_aliases(self, name: ModelName, changes: tuple[str, ...]) -> ModelVersion:
+    def merge_aliases(
+        self, name: ModelName, changes: tuple[str, ...], *, caller: str = ANONYMOUS
+    ) -> ModelVersion:
         """Give and take aliases of one version; return it as it now stands.
 
         Args:
             name: The version, by id or by an alias that it carries now.
             changes: `alias` to give, `-alias` to take; one that is both stays as it is.
+            caller: Who asks, for the history.
 
         Raises:
             InvalidArgumentError: No version, no changes, or an alias breaks the rules;
@@ -129,20 +140,25 @@ class Catalog:
         _check_alias_changes(name, set(given), taken)
         with self._database.transaction() as transaction:
             version = resolve(transaction, name)
+            before = model_rows.carriers(transaction, name)
             for alias in given:
                 if alias not in taken and alias not in version.aliases:
                     model_rows.set_alias(transaction, version.name, alias)
             for alias in (taken - given.keys()) & set(version.aliases):
                 model_rows.remove_alias(transaction, version.name, alias)
+            self._journal(transaction, caller).note_aliases(name, before)
             model_rows.touch(transaction, name, self._new_id(), self._now())
             return resolve(transaction, version.name)
 
-    def update(self, name: ModelName, patch: ModelPatch) -> ModelVersion:
+    def update(
+        self, name: ModelName, patch: ModelPatch, *, caller: str = ANONYMOUS
+    ) -> ModelVersion:
         """Replace fields of a version, or of the model itself; return it as it stands.
 
         Args:
             name: A version by id or alias, or the model.
             patch: What to replace, of that level.
+            caller: Who asks, for the history.
 
         Raises:
             NotFoundError: No such model, version or alias.
@@ -155,11 +171,13 @@ class Catalog:
         with self._database.transaction() as transaction:
             found = resolve(transaction, name)
             target = found.name if name.version else name
+            before = model_word_rows.words(transaction, target)
             model_updates.apply(transaction, target, found.etag, patch, now)
+            self._journal(transaction, caller).note_words(target, before)
             model_rows.touch(transaction, target, self._new_id(), now, updated=True)
             return resolve(transaction, target)
 
-    def delete_version(self, name: ModelName) -> Operation:
+    def delete_version(self, name: ModelName, *, caller: str = ANONYMOUS) -> Operation:
         """Delete one version that is not the default, not the last, not deployed.
 
         Raises:
@@ -185,11 +203,16 @@ class Catalog:
                     f"{version.name} is the default version: give the alias "
                     f"{DEFAULT_ALIAS!r} to another version first"
                 )
+            aliases = model_rows.carriers(transaction, name)
+            before = model_word_rows.words(transaction, version.name)
             model_rows.delete_version(transaction, version.name)
+            journal = self._journal(transaction, caller)
+            journal.note_aliases(name, aliases)
+            journal.note_words(version.name, before)
             model_rows.touch(transaction, name, self._new_id(), self._now())
             return self._ended(transaction, OperationKind.DELETE_MODEL_VERSION, name)
 
-    def delete_model(self, name: ModelName) -> Operation:
+    def delete_model(self, name: ModelName, *, caller: str = ANONYMOUS) -> Operation:
         """Delete a model with all its versions, none of them deployed.
 
         Raises:
@@ -205,8 +228,16 @@ class Catalog:
         with self._database.transaction() as transaction:
             _require_model(transaction, name)
             _refuse_deployed(transaction, name)
+            aliases = model_rows.carriers(transaction, name)
+            before = model_word_rows.words(transaction, name)
             model_rows.delete_model(transaction, name)
+            journal = self._journal(transaction, caller)
+            journal.note_aliases(name, aliases)
+            journal.note_words(name, before)
             return self._ended(transaction, OperationKind.DELETE_MODEL, name)
+
+    def _journal(self, transaction: Transaction, caller: str) -> Journal:
+        return Journal(transaction, caller, self._now())
 
     def _ended(
         self, transaction: Transaction, kind: OperationKind, name: ModelName

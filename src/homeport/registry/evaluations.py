@@ -9,7 +9,9 @@ from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.metadata import evaluation_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.catalog import resolve
+from homeport.registry.journal import Journal, of_model
 from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.change import ANONYMOUS, ChangeKind
 from homeport.resources.evaluation import (
     MAX_SLICES,
     Evaluation,
@@ -46,7 +48,9 @@ class Evaluations:
         self._now = now
         self._new_id = new_id
 
-    def add(self, model: ModelName, measured: Measured) -> Evaluation:
+    def add(
+        self, model: ModelName, measured: Measured, *, caller: str = ANONYMOUS
+    ) -> Evaluation:
         """Keep an evaluation of a version; without one, of the default version.
 
         Raises:
@@ -63,6 +67,10 @@ class Evaluations:
             version = resolve(transaction, model).name
             evaluation = Evaluation(name, version, measured, self._now())
             evaluation_rows.insert(transaction, evaluation)
+            subject = of_model(version, ChangeKind.EVALUATION, name.evaluation)
+            told = {"versionId": version.version, "displayName": measured.display_name}
+            journal = Journal(transaction, caller, evaluation.create_time)
+            journal.note(subject, None, told)
         return evaluation
 
     def get(self, name: EvaluationName) -> Evaluation:

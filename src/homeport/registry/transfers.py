@@ -14,9 +14,11 @@ from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.registry import buckets
 from homeport.registry.catalog import resolve
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations, Result
-from homeport.registry.upload import Target, check_target
+from homeport.registry.targets import Target, check_target
 from homeport.resources.bucket import Conditions, Content, NewObject
+from homeport.resources.change import ANONYMOUS
 from homeport.resources.model import EXPORT_FORMAT, Artifact, ModelVersion, VersionSpec
 from homeport.resources.names import DEFAULT_ALIAS, ModelName, check_model_id
 from homeport.resources.operation import Operation, OperationKind
@@ -52,7 +54,12 @@ class Transfers:
         self._new_id = new_id
 
     def copy(
-        self, source: ModelName, target: Target, warnings: tuple[str, ...] = ()
+        self,
+        source: ModelName,
+        target: Target,
+        warnings: tuple[str, ...] = (),
+        *,
+        caller: str = ANONYMOUS,
     ) -> Operation:
         """Copy a version, as a new model or as the next version of one.
 
@@ -64,6 +71,7 @@ class Transfers:
             source: A version by id or alias; without either, the default version.
             target: Where it goes.
             warnings: Sentences for the operation.
+            caller: Who asks, for the history.
 
         Raises:
             InvalidArgumentError: The chosen model id breaks its rules.
@@ -85,9 +93,12 @@ class Transfers:
                 f"models/{name.model}",
                 warnings=warnings,
             )
-            copied = self._copy(
-                transaction, found, name, new_model=target.parent_model is None
-            )
+            new_model = target.parent_model is None
+            aliases = model_rows.carriers(transaction, name)
+            copied = self._copy(transaction, found, name, new_model=new_model)
+            journal = Journal(transaction, caller, self._now())
+            journal.note_registered(copied, new_model=new_model)
+            journal.note_aliases(name, aliases)
             result = {"model": str(name), "model_version_id": copied.version}
             return self._operations.fulfil(transaction, operation, result)
 

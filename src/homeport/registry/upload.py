@@ -7,18 +7,17 @@ from collections.abc import Callable
 from typing import Final
 
 from homeport.checking.ending import Ending
-from homeport.errors import (
-    AlreadyExistsError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-    NotFoundError,
-)
-from homeport.metadata import artifact_rows, check_rows, model_rows
+from homeport.errors import InvalidArgumentError
+from homeport.metadata import artifact_rows, check_rows, model_rows, model_word_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.intake import Found, Intake
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations, Result
+from homeport.registry.targets import Settled, Target, check_target, settle
+from homeport.resources.change import ANONYMOUS
 from homeport.resources.model import (
     EnvironmentVariable,
+    ModelPatch,
     VersionSpec,
     check_display_name,
     check_labels,
@@ -26,7 +25,6 @@ from homeport.resources.model import (
 from homeport.resources.names import (
     DEFAULT_ALIAS,
     ModelName,
-    Parent,
     check_alias,
     check_model_id,
 )
@@ -34,21 +32,6 @@ from homeport.resources.operation import Operation, OperationKind
 
 _VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_VARIABLE_BYTES: Final = 128 << 10
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
-    """Where an upload goes.
-
-    Attributes:
-        parent: Project and location.
-        parent_model: The model to add a version to, None for a new model.
-        model_id: The new model's chosen id, "" to have one made.
-    """
-
-    parent: Parent
-    parent_model: ModelName | None = None
-    model_id: str = ""
 
 
 class Uploads:
@@ -77,20 +60,28 @@ class Uploads:
         self._new_id = new_id
 
     def upload(
-        self, target: Target, spec: VersionSpec, warnings: tuple[str, ...] = ()
+        self,
+        target: Target,
+        spec: VersionSpec,
+        warnings: tuple[str, ...] = (),
+        *,
+        caller: str = ANONYMOUS,
     ) -> Operation:
         """Promise a new version: of `target.parent_model`, else of a new model.
 
-        The same display name never makes a version by itself. "default" goes to the
-        first version of a model and moves to a later one only if `spec.aliases` has it.
+        The same display name makes a version only if `target.upsert` asks for it; else
+        the operation says that there are others. "default" goes to the first version
+        of a model and moves to a later one only if `spec.aliases` has it.
 
         Args:
             target: Where it goes.
             spec: What it is.
             warnings: Sentences for the operation.
+            caller: Who asks, for the history.
 
         Raises:
-            InvalidArgumentError: A name, label or alias breaks its rules.
+            InvalidArgumentError: A name, label or alias breaks its rules; or an upsert
+                that names a model.
             NotFoundError: The parent model is not there.
             AlreadyExistsError: The chosen model id is taken.
         """
@@ -106,7 +97,8 @@ class Uploads:
                 transaction,
                 OperationKind.UPLOAD_MODEL,
                 name.parent,
-                f"models/{name.model}",
+                # Which model an upsert goes to is known when it is written.
+                "" if target.upsert else f"models/{name.model}",
                 warnings=warnings,
             )
 
@@ -116,10 +108,15 @@ class Uploads:
             found = self._intake.take_in(spec, ending)
 
             def write(transaction: Transaction) -> Result:
+                settled = settle(transaction, target, spec.display_name, name)
                 self._operations.warn(
-                    transaction, operation.name, found.notes, found.failures
+                    transaction,
+                    operation.name,
+                    found.notes,
+                    found.failures + settled.told,
                 )
-                return self._register(transaction, target, name, spec, found)
+                journal = Journal(transaction, caller, self._now())
+                return self._register(journal, settled, spec, found)
 
             return write
 
@@ -129,17 +126,14 @@ class Uploads:
         return operation
 
     def _register(
-        self,
-        transaction: Transaction,
-        target: Target,
-        name: ModelName,
-        spec: VersionSpec,
-        found: Found,
+        self, journal: Journal, settled: Settled, spec: VersionSpec, found: Found
     ) -> Result:
-        check_target(transaction, target, name)
-        now = self._now()
+        transaction, now = journal.transaction, journal.now
+        name, new_model = settled.model, settled.target.parent_model is None
+        check_target(transaction, settled.target, name)
+        carriers = model_rows.carriers(transaction, name)
         aliases = spec.aliases
-        if target.parent_model is None:
+        if new_model:
             model_rows.insert_model(transaction, name, spec, now)
             if DEFAULT_ALIAS not in aliases:
                 aliases = (DEFAULT_ALIAS, *aliases)
@@ -155,8 +149,19 @@ class Uploads:
         )
         model_rows.set_findings(transaction, version, found.words, found.lock)
         check_rows.insert(transaction, version, found.check)
+        journal.note_registered(version, new_model=new_model)
+        journal.note_aliases(name, carriers)
+        if settled.found and spec.description:
+            _describe(journal, name, spec.description)
         model_rows.touch(transaction, name, self._new_id(), now)
         return {"model": str(name), "model_version_id": version.version}
+
+
+def _describe(journal: Journal, name: ModelName, description: str) -> None:
+    before = model_word_rows.words(journal.transaction, name)
+    patch = ModelPatch(description=description)
+    model_word_rows.update(journal.transaction, name, patch, journal.now)
+    journal.note_words(name, before)
 
 
 def _check(spec: VersionSpec, *, new_model: bool) -> None:
@@ -195,40 +200,4 @@ def _check_variable(variable: EnvironmentVariable) -> None:
     if "\0" in variable.value:
         raise InvalidArgumentError(
             f"environment variable {name!r}: a value cannot contain NUL"
-        )
-
-
-def check_target(transaction: Transaction, target: Target, name: ModelName) -> None:
-    """Refuse a target that is not there, or is taken.
-
-    Args:
-        transaction: The one that writes, or an earlier one.
-        target: Where a version shall go.
-        name: The model that means.
-
-    Raises:
-        InvalidArgumentError: `parent_model` names a version.
-        FailedPreconditionError: `parent_model` and `model_id` at once.
-        NotFoundError: The parent model is not there.
-        AlreadyExistsError: The new model's id is taken.
-    """
-    exists = model_rows.model_exists(transaction, name)
-    if target.parent_model is not None and name.version:
-        raise InvalidArgumentError(
-            f"parent_model {name}: name the model, without a version"
-        )
-    if target.parent_model is not None and target.model_id:
-        raise FailedPreconditionError(
-            "model_id and parent_model were both given: a version of a model has no id "
-            "of its own to choose"
-        )
-    if target.parent_model is not None and not exists:
-        raise NotFoundError(
-            f"parent_model {name} was not found: leave it out to make a new model",
-            resource=str(name),
-        )
-    if target.parent_model is None and exists:
-        raise AlreadyExistsError(
-            f"model {name} already exists: name it as parent_model to add a version",
-            resource=str(name),
         )

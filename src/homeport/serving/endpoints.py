@@ -17,9 +17,11 @@ from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources import images
+from homeport.resources.change import ANONYMOUS
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
     DeployedModel,
@@ -35,7 +37,7 @@ from homeport.resources.names import (
     check_endpoint_id,
 )
 from homeport.resources.operation import Operation, OperationKind
-from homeport.serving import machines
+from homeport.serving import chronicle, machines
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 
 _ENDPOINT_ORDER: Final = ("display_name", "create_time", "update_time")
@@ -74,7 +76,12 @@ class Endpoints:
         self._strict_resources = strict_resources
 
     def create(
-        self, parent: Parent, spec: EndpointSpec, endpoint_id: str = ""
+        self,
+        parent: Parent,
+        spec: EndpointSpec,
+        endpoint_id: str = "",
+        *,
+        caller: str = ANONYMOUS,
     ) -> Operation:
         """Create an endpoint; the operation has ended when this returns.
 
@@ -106,6 +113,7 @@ class Endpoints:
                     f"endpoint {name} already exists", resource=str(name)
                 )
             endpoint_rows.insert(transaction, endpoint)
+            chronicle.note(self._journal(transaction, caller), name, None, endpoint)
             operation = self._promise(
                 transaction, OperationKind.CREATE_ENDPOINT, name, spec.warnings
             )
@@ -140,7 +148,9 @@ class Endpoints:
                 endpoint_rows.position,
             )
 
-    def update(self, name: EndpointName, patch: EndpointPatch) -> Endpoint:
+    def update(
+        self, name: EndpointName, patch: EndpointPatch, *, caller: str = ANONYMOUS
+    ) -> Endpoint:
         """Replace fields of an endpoint; return it as it now stands.
 
         Raises:
@@ -168,10 +178,12 @@ class Endpoints:
             check_split(given.get("traffic_split", {}), _ids(endpoint))
             updated = self._stamped(dataclasses.replace(endpoint, **given))
             endpoint_rows.update(transaction, updated)
+            journal = self._journal(transaction, caller)
+            chronicle.note(journal, name, endpoint, updated)
         self._changed(name)
         return updated
 
-    def delete(self, name: EndpointName) -> Operation:
+    def delete(self, name: EndpointName, *, caller: str = ANONYMOUS) -> Operation:
         """Delete an endpoint without deployed models.
 
         Raises:
@@ -179,7 +191,7 @@ class Endpoints:
             FailedPreconditionError: Models are deployed, or being deployed, to it.
         """
         with self._database.transaction() as transaction:
-            _require(transaction, name)
+            endpoint = _require(transaction, name)
             deployments = endpoint_rows.deployments(transaction, name)
             if deployments:
                 ids = ", ".join(one.deployed_model.id for one in deployments)
@@ -188,6 +200,7 @@ class Endpoints:
                     resource=str(name),
                 )
             endpoint_rows.delete(transaction, name)
+            chronicle.note(self._journal(transaction, caller), name, endpoint, None)
             operation = self._operations.fulfil(
                 transaction,
                 self._promise(transaction, OperationKind.DELETE_ENDPOINT, name),
@@ -196,7 +209,9 @@ class Endpoints:
         self._changed(name)
         return operation
 
-    def deploy(self, name: EndpointName, spec: DeploySpec) -> Operation:
+    def deploy(
+        self, name: EndpointName, spec: DeploySpec, *, caller: str = ANONYMOUS
+    ) -> Operation:
         """Want a version served; the operation ends when its replicas answer.
 
         Raises:
@@ -226,11 +241,18 @@ class Endpoints:
             endpoint_rows.insert_deployment(
                 transaction, Deployment(deployed, spec.traffic_split, operation.name)
             )
+            journal = self._journal(transaction, caller)
+            chronicle.note_deployed(journal, deployed, spec.traffic_split)
         self._changed(name)
         return operation
 
     def undeploy(
-        self, name: EndpointName, deployed_id: str, split: Mapping[str, int]
+        self,
+        name: EndpointName,
+        deployed_id: str,
+        split: Mapping[str, int],
+        *,
+        caller: str = ANONYMOUS,
     ) -> Operation:
         """Want a deployed model gone; the operation ends when its replicas have.
 
@@ -239,6 +261,7 @@ class Endpoints:
             deployed_id: The deployed model.
             split: The endpoint's split without it; empty only if it has no traffic, or
                 is the last one.
+            caller: Who asks, for the history.
 
         Raises:
             NotFoundError: No such endpoint or deployed model.
@@ -263,10 +286,11 @@ class Endpoints:
             endpoint_rows.set_state(
                 transaction, deployed_id, DeployState.UNDEPLOYING, operation.name
             )
-            endpoint_rows.update(
-                transaction,
-                self._stamped(dataclasses.replace(endpoint, traffic_split=left)),
-            )
+            updated = self._stamped(dataclasses.replace(endpoint, traffic_split=left))
+            endpoint_rows.update(transaction, updated)
+            journal = self._journal(transaction, caller)
+            chronicle.note(journal, name, endpoint, updated)
+            chronicle.note_undeployed(journal, deployment.deployed_model)
         self._changed(name)
         return operation
 
@@ -284,6 +308,9 @@ class Endpoints:
             f"endpoints/{name.endpoint}",
             warnings=warnings,
         )
+
+    def _journal(self, transaction: Transaction, caller: str) -> Journal:
+        return Journal(transaction, caller, self._now())
 
     def _deployed_model(
         self,

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import datetime as dt
 import pathlib
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from homeport.errors import (
     UnavailableError,
 )
 from homeport.metadata import (
+    change_rows,
     check_rows,
     endpoint_rows,
     model_rows,
@@ -26,6 +28,7 @@ from homeport.metadata import (
     version_rows,
 )
 from homeport.metadata.database import Database, DatabaseUnavailableError
+from homeport.resources.change import ChangeAction, ChangeKind, Subject
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
 from rooms import T0, Rooms
@@ -100,6 +103,13 @@ def test_versions_of_an_older_homeport_are_kept_and_unchecked(
         assert model_rows.get_lock(transaction, name) == ""
         assert check_rows.get(transaction, name) is None
         assert model_rows.count_versions(transaction, name) == 2
+        now = dt.datetime.now(dt.UTC)
+        golden = Subject(name.parent, "models/m", ChangeKind.ALIAS, "golden")
+        found = change_rows.last(transaction, golden, now)
+        assert found is not None
+        assert found.action is ChangeAction.FOUND
+        assert found.after == {"versionId": "2"}
+        assert found.sequence == 2
         (deployment,) = endpoint_rows.deployments(transaction)
         assert deployment.deployed_model.version == name
     database.close()

@@ -12,7 +12,7 @@ from homeport.checking.apart import CheckError, Subject
 from homeport.checking.report import Report, StageName, Verdict
 from homeport.errors import Code, NotFoundError
 from homeport.metadata import check_rows, model_rows
-from homeport.registry.upload import Target
+from homeport.registry.targets import Target
 from homeport.resources.check import Check, CheckPolicy, CheckState
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import ModelName

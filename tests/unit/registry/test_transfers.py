@@ -13,7 +13,7 @@ from homeport.errors import (
 )
 from homeport.metadata import check_rows, model_rows
 from homeport.registry.paging import PageRequest
-from homeport.registry.upload import Target
+from homeport.registry.targets import Target
 from homeport.resources.bucket import ObjectQuery, ObjectRef
 from homeport.resources.listing import ListQuery
 from homeport.resources.model import ContainerSpec, ModelPatch, VersionSpec

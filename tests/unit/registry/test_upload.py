@@ -17,7 +17,7 @@ from homeport.errors import (
 )
 from homeport.metadata.database import Transaction
 from homeport.registry.paging import PageRequest
-from homeport.registry.upload import Target
+from homeport.registry.targets import Target
 from homeport.resources.bucket import ObjectRef
 from homeport.resources.listing import ListQuery
 from homeport.resources.model import (
