@@ -10,7 +10,7 @@ from homeport.archive.manifest import Manifest
 REQUIREMENTS = "requirements.txt"
 
 
-def archive(path: Path, files: Mapping[str, str]) -> Path:
+def archive(path: Path, files: Mapping[str, str | bytes]) -> Path:
     """Write an archive of a `handler.py` and other files, and return its path."""
     declared = Manifest(
         model_name=path.stem,

@@ -187,6 +187,38 @@ def test_an_import_that_nothing_provides_fails_before_anything_runs(
     assert "no_such_package_anywhere==VERSION" in failure.remedy
 
 
+def test_an_import_that_may_never_run_is_a_warning(
+    archived: Callable[..., pathlib.Path], check: Check
+) -> None:
+    found = check(archived(f"def plot():\n    import no_such_package\n{ECHO}"))
+
+    assert found.passed
+    assert found.warnings == (
+        "handler.py line 2 imports no_such_package, which Homeport's own environment "
+        "does not have: if that line ever runs, install no_such_package here, or list "
+        "it in the requirements file as no_such_package==VERSION; if no_such_package "
+        "is code of yours, give it with --extra-files",
+    )
+
+
+def test_what_loading_a_checkpoint_would_import_is_a_warning(
+    tmp_path: pathlib.Path, check: Check
+) -> None:
+    files: dict[str, str | bytes] = {
+        "handler.py": ECHO,
+        "model.pkl": b"\x80\x02cfractions\nFraction\n.",
+    }
+    archive = elsewhere.archive(tmp_path / "model.mar", files)
+
+    found = check(archive)
+
+    assert found.passed
+    assert found.warnings == (
+        "model.pkl (pickle): loading it whole imports fractions.Fraction and can run "
+        "any code; weights_only refuses it",
+    )
+
+
 def test_an_import_error_is_never_masked(
     archived: Callable[..., pathlib.Path], check: Check
 ) -> None:

@@ -81,15 +81,20 @@ def not_provided(lacking: Sequence[Import], where: str) -> FaultError:
     first = lacking[0]
     others = sorted({one.module for one in lacking} - {first.module})
     also = f"; nor {', '.join(others)}" if others else ""
-    remedy = first.remedy or (
-        f"list {first.distribution}=={first.version} in the requirements file and pack "
-        "the archive again with it"
-    )
+    remedy = remedy_of(first)
     return FaultError(
         Failure(
             f"{first.where} imports {first.module}, which {where} does not have{also}",
             f"{remedy[:1].upper()}{remedy[1:]}.",
         )
+    )
+
+
+def remedy_of(lacking: Import) -> str:
+    """Return what to do about an import that nothing provides, without a full stop."""
+    return lacking.remedy or (
+        f"list {lacking.distribution}=={lacking.version} in the requirements file and "
+        "pack the archive again with it"
     )
 
 

@@ -23,6 +23,7 @@ from homeport.checking.surroundings import OURS, Builder, Choice, Surroundings
 from homeport.checking.trial import NOT_REACHED, Trial
 from homeport.environments.build import Environments
 from homeport.errors import NotFoundError
+from homeport.packing import checkpoints
 from homeport.worker.replica import ReplicaSpec
 
 _NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
@@ -124,12 +125,14 @@ class _Check:
         self._inventory: Inventory | None = None
         self._surroundings = Surroundings()
         self._trial: Trial | None = None
+        self._findings: tuple[str, ...] = ()
 
     def read(self, read: Callable[[], pathlib.Path]) -> pathlib.Path:
         with self._course.stage(StageName.READ, (NotFoundError, *OURS)) as stage:
             model_dir = read()
             self._inventory = folder.check(model_dir)
             stage.detail = _summary(self._inventory)
+            self._findings = _imported_by_loading(model_dir, self._inventory)
             self._golden = self._golden or _golden_in(model_dir)
         return model_dir
 
@@ -162,7 +165,11 @@ class _Check:
             batching=NOT_REACHED if trial is None else trial.proof,
             measures=self._measures(archive_bytes),
             lock=self._surroundings.lock,
-            warnings=() if trial is None else trial.warnings,
+            warnings=(
+                *map(self._course.clean, self._findings),
+                *map(self._course.clean, self._surroundings.warnings),
+                *(() if trial is None else trial.warnings),
+            ),
         )
 
     def _measures(self, archive_bytes: int | None) -> Measures:
@@ -181,6 +188,13 @@ def _golden_in(model_dir: pathlib.Path) -> Golden | None:
             return golden_file.parse(file.read(golden_file.MAX_BYTES + 1))
     except FileNotFoundError:
         return None
+
+
+def _imported_by_loading(
+    model_dir: pathlib.Path, inventory: Inventory
+) -> tuple[str, ...]:
+    found = checkpoints.report(model_dir, inventory)
+    return tuple(one.finding for one in found if one.refused)
 
 
 def _summary(inventory: Inventory) -> str:

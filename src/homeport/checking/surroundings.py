@@ -21,11 +21,12 @@ from homeport.errors import (
     ResourceExhaustedError,
 )
 from homeport.packing import completion, requirements
-from homeport.packing.imports import ImportScan
+from homeport.packing.imports import Import, ImportScan
 from homeport.packing.installed import Installed
 
 # Of this machine, whatever the archive is.
 OURS: Final = (ResourceExhaustedError, DataLossError)
+_OWN: Final = "Homeport's own environment"
 _NONE: Final = "no requirements: it runs in Homeport's own environment"
 
 
@@ -48,11 +49,13 @@ class Surroundings:
         python: The interpreter, None for Homeport's own.
         lock: The text of the lock it was built from, "" for Homeport's own.
         size_bytes: What it takes on the disk, None for Homeport's own.
+        warnings: What may be lacking in it, one sentence each.
     """
 
     python: pathlib.Path | None = None
     lock: str = ""
     size_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,24 +87,24 @@ class Builder:
         with course.stage(StageName.IMPORTS) as stage:
             found = importing.scan(inventory, model_dir)
             stage.detail = importing.summary(found)
-            if why and (lacking := importing.lacking_here(found)):
-                raise failures.not_provided(lacking, "Homeport's own environment")
-            if lacking := importing.lacking_anywhere(found):
-                raise failures.not_provided(lacking, "the archive")
+            doubts: tuple[str, ...] = ()
+            if why:
+                doubts = _refuse(importing.lacking_here(found), _OWN)
+            _refuse(importing.lacking_anywhere(found), "the archive")
         if why:
             course.skip(StageName.RESOLVE, why)
             course.skip(StageName.BUILD, why)
-            return Surroundings()
+            return Surroundings(warnings=doubts)
         with course.stage(StageName.RESOLVE, OURS) as stage:
             wanted, origin = self._lock(inventory, model_dir, found)
             stage.detail = f"{_packages(wanted)}, {origin}"
-            if lacking := importing.lacking_in(wanted, found):
-                raise failures.not_provided(lacking, "the archive's lock")
+            lacking = importing.lacking_in(wanted, found)
+            doubts = _refuse(lacking, "the archive's lock")
         with course.stage(StageName.BUILD, OURS) as stage:
             built = self.environments.build(wanted, self.on_line)
             stage.detail = "it was there" if built.was_there else _packages(wanted)
         size_bytes = measuring.size_bytes(built.python.parents[1])
-        return Surroundings(built.python, wanted.text, size_bytes)
+        return Surroundings(built.python, wanted.text, size_bytes, doubts)
 
     def _why_not(self, inventory: Inventory) -> str:
         """Return why Homeport's own environment it is, "" if it is another."""
@@ -149,6 +152,17 @@ def _of_torchserve(lines: Sequence[str], imports: ImportScan) -> tuple[str, ...]
     """
     added = completion.complete(lines, imports).added
     return tuple(line for line in added if line.startswith("torch=="))
+
+
+def _refuse(lacking: Sequence[Import], where: str) -> tuple[str, ...]:
+    """Return a warning for each import that may never be asked for.
+
+    Raises:
+        FaultError: There is one without which the archive cannot be served.
+    """
+    if indispensable := [one for one in lacking if one.indispensable]:
+        raise failures.not_provided(indispensable, where)
+    return importing.doubts(lacking, where)
 
 
 def _read_lock(path: pathlib.Path) -> str:

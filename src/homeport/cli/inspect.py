@@ -15,7 +15,6 @@ from homeport.archive.manifest import Manifest
 from homeport.packing import checkpoints
 from homeport.packing.checkpoints import Checkpoint
 
-_NAMED: Final = 10
 _EPILOG: Final = """\b
 Examples:
   homeport inspect digits.mar
@@ -42,7 +41,7 @@ def inspect(*, archive: Path, as_json: bool) -> None:
     console.print(_manifest_table(inventory.manifest))
     console.print(_member_table(inventory))
     for checkpoint in found:
-        console.print(_told(checkpoint), soft_wrap=True)
+        console.print(checkpoint.finding, soft_wrap=True)
     console.print(
         f"{len(inventory.members)} files, {inventory.total_bytes:,} bytes "
         f"in an archive of {inventory.archive_bytes:,} bytes"
@@ -55,23 +54,6 @@ def _as_json(inventory: Inventory, found: tuple[Checkpoint, ...]) -> str:
     document["compressed_bytes"] = inventory.compressed_bytes
     document["checkpoints"] = [dataclasses.asdict(one) for one in found]
     return json.dumps(document, indent=2)
-
-
-def _told(checkpoint: Checkpoint) -> str:
-    start = f"{checkpoint.path} ({checkpoint.kind})"
-    if checkpoint.refused:
-        names = ", ".join(map(_printable, checkpoint.refused[:_NAMED]))
-        more = len(checkpoint.refused) - _NAMED
-        names += f" and {more} more" if more > 0 else ""
-        return (
-            f"{start}: loading it whole imports {names} and can run any code; "
-            "weights_only refuses it"
-        )
-    if not checkpoint.whole:
-        return f"{start}: not all of it could be looked at; it may import more"
-    if not checkpoint.plain:
-        return f"{start}: imports nothing foreign; weights_only does not load its form"
-    return f"{start}: imports nothing that weights_only refuses"
 
 
 def _manifest_table(declared: Manifest) -> Table:

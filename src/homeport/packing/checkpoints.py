@@ -7,6 +7,7 @@ than `pickles.MAX_BYTES`. Nothing is unpickled; a zip inside a checkpoint stays 
 
 import contextlib
 import dataclasses
+import json
 import re
 import struct
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from homeport.packing import pickles
 from homeport.packing.pickles import Imports
 
 _HEAD_BYTES: Final = 64
+_NAMED: Final = 10
 _MAX_LOOKS: Final = 100
 # More tensors than any model has; the directory of so many is read in one piece.
 _NESTED: Final = Limits(max_members=100_000)
@@ -52,6 +54,24 @@ class Checkpoint:
     refused: tuple[str, ...]
     plain: bool
     whole: bool
+
+    @property
+    def finding(self) -> str:
+        """What that means, in one sentence that a terminal only shows."""
+        start = f"{self.path} ({self.kind})"
+        if self.refused:
+            names = ", ".join(map(_printable, self.refused[:_NAMED]))
+            more = len(self.refused) - _NAMED
+            names += f" and {more} more" if more > 0 else ""
+            return (
+                f"{start}: loading it whole imports {names} and can run any code; "
+                "weights_only refuses it"
+            )
+        if not self.whole:
+            return f"{start}: not all of it could be looked at; it may import more"
+        if not self.plain:
+            return f"{start}: imports nothing foreign; weights_only does not load it"
+        return f"{start}: imports nothing that weights_only refuses"
 
 
 def report(path: Path, inventory: Inventory) -> tuple[Checkpoint, ...]:
@@ -192,6 +212,10 @@ def _together(texts: list[bytes], *, whole: bool) -> Imports:
         plain=all(part.plain for part in parts),
         whole=whole and all(part.whole for part in parts),
     )
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else json.dumps(name)
 
 
 def _checkpoint(path: str, kind: str, imports: Imports) -> Checkpoint:

@@ -52,7 +52,8 @@ def unprovided(
 
     What is missing here may come from a package that is not installed here and is
     called differently: as long as there is one that no import accounts for, such
-    imports are left out, and only running the code tells.
+    imports are left out, and only running the code tells. That also tells whether the
+    code ever comes to a late one.
 
     Args:
         scan: What the archive imports.

@@ -69,6 +69,7 @@ def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
     _refuse_missing(lacking, implied=terms.locks)
     warnings = (
         *_doubts(scan, completion.strangers(scan, names, installed), lacking),
+        *_missing_later(lacking),
         *_missing_elsewhere(scan),
     )
     if terms.locks:
@@ -85,7 +86,9 @@ def _refuse_missing(lacking: Sequence[Import], *, implied: bool) -> None:
         found
         for found in lacking
         # Without a lock the server's own packages serve a default handler.
-        if found.kind is Kind.MISSING and (implied or not found.implied)
+        if found.indispensable
+        and found.kind is Kind.MISSING
+        and (implied or not found.implied)
     ]
     if not missing:
         return
@@ -116,6 +119,13 @@ def _doubts(
                 f"{_not_found(found)} here: unless {_listed(strangers)} provides it, "
                 f"{found.remedy}"
             )
+
+
+def _missing_later(lacking: Sequence[Import]) -> Iterator[str]:
+    """Yield a warning for each missing module that may never be asked for."""
+    late = (one for one in lacking if one.kind is Kind.MISSING and one.late)
+    for found in {one.module: one for one in reversed(list(late))}.values():
+        yield f"{_not_found(found)}: if that line ever runs, {found.remedy}"
 
 
 def _missing_elsewhere(scan: ImportScan) -> Iterator[str]:

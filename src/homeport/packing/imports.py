@@ -49,6 +49,8 @@ class Import:
         version: The installed one, public; "" if it is not a distribution's.
         optional: Whether the code goes on without it.
         reached: Whether the handler or the model comes to this import.
+        late: Whether they may serve without ever coming to it: it stands in a function,
+            or a branch of one, or in a module that only such an import brings.
         implied: Whether it is not the archive that imports it, but the part of the
             server that the archive relies on.
         remedy: What to do about a missing one, without a full stop.
@@ -62,13 +64,19 @@ class Import:
     version: str = ""
     optional: bool = False
     reached: bool = True
+    late: bool = False
     implied: bool = False
     remedy: str = ""
 
     @property
     def needed(self) -> bool:
-        """Whether the archive cannot be served without it."""
+        """Whether the archive is meant to be served with it."""
         return self.reached and not self.optional
+
+    @property
+    def indispensable(self) -> bool:
+        """Whether the archive cannot be served without it."""
+        return self.needed and not self.late
 
     @property
     def where(self) -> str:
@@ -145,20 +153,33 @@ class _Scanner:
         self._installed = installed
         self._pulls = pulls
         self._waiting: deque[str] = deque()
+        self._waiting_late: deque[str] = deque()
         self._seen: set[str] = set()
         self._roots: tuple[str, ...] = ("",)
 
     def follow(self, paths: Sequence[str], *, reached: bool = True) -> None:
-        """Read these files and every local module they import."""
-        self._await(paths)
-        while self._waiting:
-            path = self._waiting.popleft()
-            source = self._read(path, reached=reached)
-            if source.changes_path:
-                # Where to, only running it tells: any folder may be meant.
-                self._roots = self._local.directories()
-            for statement in source.statements:
-                self._note(path, statement, reached=reached)
+        """Read these files and every local module they import.
+
+        Those that are imported late come last, when all is known that is not.
+        """
+        self._await(paths, late=False)
+        while self._waiting or self._waiting_late:
+            late = not self._waiting
+            path = (self._waiting_late if late else self._waiting).popleft()
+            if path not in self._seen:
+                self._seen.add(path)
+                self._follow(path, reached=reached, late=late)
+
+    def _follow(self, path: str, *, reached: bool, late: bool) -> None:
+        source = self._read(path, needed=reached and not late)
+        if source.changes_path:
+            # Where to, only running it tells: any folder may be meant.
+            self._roots = self._local.directories()
+        for statement in source.statements:
+            is_late = late or statement.late
+            self._note(
+                path, dataclasses.replace(statement, late=is_late), reached=reached
+            )
 
     def imply(self, modules: Mapping[str, Sequence[str]]) -> None:
         """Note modules that the server imports for the archive, by what asks for it."""
@@ -180,16 +201,15 @@ class _Scanner:
         left = [path for path in self._local.sources if path.endswith(".py")]
         self.follow(left, reached=False)
 
-    def _await(self, paths: Sequence[str]) -> None:
-        new = [path for path in paths if path not in self._seen]
-        self._seen.update(new)
-        self._waiting.extend(path for path in new if path.endswith(".py"))
+    def _await(self, paths: Sequence[str], *, late: bool) -> None:
+        waiting = self._waiting_late if late else self._waiting
+        waiting.extend(path for path in paths if path.endswith(".py"))
 
-    def _read(self, path: str, *, reached: bool) -> Source:
+    def _read(self, path: str, *, needed: bool) -> Source:
         try:
             return importstatements.read(self._local.sources[path])
         except InvalidArgumentError:
-            if reached:
+            if needed:
                 raise
             return _NO_SOURCE  # a template, or another language's Python
 
@@ -220,6 +240,7 @@ class _Scanner:
             Kind.MISSING,
             optional=statement.optional,
             reached=reached,
+            late=statement.late,
         )
         top = statement.module.partition(".")[0]
         if top in {"ts", "homeport"} and not self._find(top):
@@ -253,7 +274,8 @@ class _Scanner:
         followed = [self._find(module) or () for module in deeper]
         if not paths and not any(followed) and names:
             return False
-        self._await([*paths, *(path for some in followed for path in some)])
+        behind = [*paths, *(path for some in followed for path in some)]
+        self._await(behind, late=found.late or found.optional)
         return True
 
     def _find(self, module: str) -> tuple[str, ...] | None:
@@ -322,6 +344,7 @@ def _outside_package(path: str, statement: Statement, *, reached: bool) -> Impor
         Kind.MISSING,
         optional=statement.optional,
         reached=reached,
+        late=statement.late,
         remedy=f"{PurePosixPath(path).name} is in no such package there, so write the "
         "import without the leading dots",
     )

@@ -14,6 +14,11 @@ _CAUGHT: Final = frozenset(
 # A branch on one of these is taken on some machines alone.
 _HOST_FACTS: Final = frozenset({"version_info", "platform", "find_spec"})
 _HOST_NAMES: Final = frozenset({"os.name", "sys.implementation"})
+# What every request, or every start, comes to.
+_CALLED: Final = frozenset(
+    {"__init__", "__call__", "forward", "handle", "inference", "initialize"}
+    | {"postprocess", "preprocess"}
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -25,12 +30,23 @@ class Statement:
         module: Absolute, or with a dot for each level in front.
         names: What `from` takes out of it: attributes or modules.
         optional: Whether the code goes on without the module.
+        late: Whether it stands in a function, or a branch of one, that may never run.
     """
 
     line: int
     module: str
     names: tuple[str, ...] = ()
     optional: bool = False
+    late: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a piece of source stands; the flags are `Statement`'s."""
+
+    optional: bool = False
+    late: bool = False
+    in_function: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,28 +74,29 @@ def read(path: Path) -> Source:
     found: list[Statement] = []
     changes_path = False
     # A stack, not recursion: a sum of a thousand texts is a tree of that depth.
-    waiting: list[tuple[ast.AST, bool]] = [(sourcecode.parse(path), False)]
+    waiting: list[tuple[ast.AST, _Place]] = [(sourcecode.parse(path), _Place())]
     while waiting:
-        node, optional = waiting.pop()
-        found += _statements(node, optional=optional)
+        node, place = waiting.pop()
+        found += _statements(node, place)
         changes_path |= isinstance(node, ast.Attribute) and _name(node) == "sys.path"
-        waiting += _children(node, optional=optional)
+        waiting += _children(node, place)
     return Source(tuple(sorted(found)), changes_path)
 
 
-def _statements(node: ast.AST, *, optional: bool) -> Iterator[Statement]:
+def _statements(node: ast.AST, place: _Place) -> Iterator[Statement]:
+    flags = (place.optional, place.late)
     match node:
         case ast.Import(names=aliases):
             for alias in aliases:
-                yield Statement(node.lineno, alias.name, (), optional)
+                yield Statement(node.lineno, alias.name, (), *flags)
         case ast.ImportFrom(names=aliases):
             module = "." * node.level + (node.module or "")
             names = tuple(alias.name for alias in aliases if alias.name != "*")
-            yield Statement(node.lineno, module, names, optional)
+            yield Statement(node.lineno, module, names, *flags)
         case ast.Call():
             module = _called_for(node)
             if module:
-                yield Statement(node.lineno, module, (), optional)
+                yield Statement(node.lineno, module, (), *flags)
         case _:
             pass
 
@@ -102,21 +119,35 @@ def _text(node: ast.expr) -> str:
     return ""
 
 
-def _children(node: ast.AST, *, optional: bool) -> Iterable[tuple[ast.AST, bool]]:
+def _children(node: ast.AST, place: _Place) -> Iterable[tuple[ast.AST, _Place]]:
     match node:
         case ast.If():
-            return _branches(node, optional=optional)
+            return _branches(node, place)
         case ast.Try() | ast.TryStar():
-            return _attempts(node, optional=optional)
+            return _attempts(node, place)
         case ast.With(items=items) | ast.AsyncWith(items=items):
-            optional |= any(_suppresses(one.context_expr) for one in items)
+            if any(_suppresses(one.context_expr) for one in items):
+                place = dataclasses.replace(place, optional=True)
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            late = place.late or name not in _CALLED
+            place = dataclasses.replace(place, in_function=True, late=late)
+        case ast.Lambda():
+            place = dataclasses.replace(place, in_function=True, late=True)
+        case ast.match_case() | ast.IfExp():
+            place = _in_branch(place)
         case _:
             pass
-    return [(child, optional) for child in ast.iter_child_nodes(node)]
+    return [(child, place) for child in ast.iter_child_nodes(node)]
 
 
-def _branches(node: ast.If, *, optional: bool) -> list[tuple[ast.AST, bool]]:
+def _in_branch(place: _Place) -> _Place:
+    """Return where a branch stands: one of a module's own is taken as it is there."""
+    return dataclasses.replace(place, late=place.late or place.in_function)
+
+
+def _branches(node: ast.If, place: _Place) -> list[tuple[ast.AST, _Place]]:
     body, orelse = node.body, node.orelse
+    place = _in_branch(place)
     match node.test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
             body = []
@@ -125,27 +156,32 @@ def _branches(node: ast.If, *, optional: bool) -> list[tuple[ast.AST, bool]]:
             operand=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"),
         ):
             orelse = []
-        case ast.Compare(left=ast.Name(id="__name__")):
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
             body = []
         case _:
-            optional |= _is_about_host(node.test)
-    return [(child, optional) for child in (node.test, *body, *orelse)]
+            optional = place.optional or _is_about_host(node.test)
+            place = dataclasses.replace(place, optional=optional)
+    return [(child, place) for child in (node.test, *body, *orelse)]
 
 
 def _attempts(
-    node: ast.Try | ast.TryStar, *, optional: bool
-) -> list[tuple[ast.AST, bool]]:
-    guarded = optional or any(
+    node: ast.Try | ast.TryStar, place: _Place
+) -> list[tuple[ast.AST, _Place]]:
+    guarded = place.optional or any(
         _catches(handler.type) and not _raises(handler) for handler in node.handlers
     )
-    found: list[tuple[ast.AST, bool]] = [
-        (child, guarded) for child in (*node.body, *node.orelse)
+    attempt = dataclasses.replace(place, optional=guarded)
+    found: list[tuple[ast.AST, _Place]] = [
+        (child, attempt) for child in (*node.body, *node.orelse)
     ]
     for handler in node.handlers:
         # What is imported instead is needed only where the first is not there.
         instead = guarded and _catches(handler.type)
-        found += [(child, optional or instead) for child in handler.body]
-    return found + [(child, optional) for child in node.finalbody]
+        behind = dataclasses.replace(
+            _in_branch(place), optional=place.optional or instead
+        )
+        found += [(child, behind) for child in handler.body]
+    return found + [(child, place) for child in node.finalbody]
 
 
 def _catches(caught: ast.expr | None) -> bool:

@@ -192,6 +192,37 @@ def test_a_missing_module_of_code_that_is_not_run_is_a_warning() -> None:
     )
 
 
+def test_a_missing_module_that_may_never_be_asked_for_is_a_warning() -> None:
+    packed = _pack("def plot():\n    import no_a\ndef other():\n    import no_a\n")
+
+    assert packed.warnings == (
+        "handler.py line 2 imports no_a, which is not found: if that line ever runs, "
+        "install no_a here, or list it in the requirements file as no_a==VERSION; if "
+        "no_a is code of yours, give it with --extra-files",
+    )
+
+
+def test_what_the_code_goes_on_without_may_lack_something_itself() -> None:
+    Path("drawing.py").write_text("import no_a\n")
+
+    packed = _pack("try:\n    import drawing\nexcept ImportError:\n    pass\n")
+
+    assert packed.pulled_in == ("drawing.py",)
+    assert packed.warnings[0].startswith(
+        "drawing.py line 1 imports no_a, which is not found: if that line ever runs, "
+    )
+
+
+@pytest.mark.usefixtures("index")
+def test_what_a_function_imports_is_locked_as_all_else(packages: Path) -> None:
+    for name, version in (("alpha", "1.2"), ("beta-tools", "2.0")):
+        wheels.make(packages, name, version)
+
+    packed = _pack("def helper():\n    import alpha\n", "beta-tools==2.0")
+
+    assert packed.added == ("alpha==1.2",)
+
+
 def test_a_package_given_flat_is_pulled_in_where_the_code_imports_it() -> None:
     Path("prep").mkdir()
     Path("prep/__init__.py").write_text("from . import crop\n")

@@ -30,7 +30,7 @@ def _read(folder: Path, source: str) -> Source:
         pytest.param("from . import x", [Statement(1, ".", ("x",))], id="relative"),
         pytest.param("from ..a import x", [Statement(1, "..a", ("x",))], id="upwards"),
         pytest.param(
-            "class A:\n    def f(self):\n        import a",
+            "class A:\n    class B:\n        import a",
             [Statement(3, "a")],
             id="nested",
         ),
@@ -60,6 +60,11 @@ def _read(folder: Path, source: str) -> Source:
         ),
         pytest.param(
             "if __name__ == '__main__':\n    import a", [], id="only as a script"
+        ),
+        pytest.param(
+            "if __name__ != '__main__':\n    import a",
+            [Statement(2, "a")],
+            id="only as a module",
         ),
         pytest.param(
             "if flag:\n    import a\nelif other:\n    import b",
@@ -138,6 +143,62 @@ def test_an_import_is_optional_where_the_code_goes_on_without(
     (found,) = _read(tmp_path, source).statements
 
     assert (found.module, found.optional) == ("a", optional)
+
+
+@pytest.mark.parametrize(
+    ("source", "late"),
+    [
+        pytest.param("if flag:\n    import a", False, id="a module's own branch"),
+        pytest.param("class A:\n    import a", False, id="a class"),
+        pytest.param(
+            "class A:\n  def initialize(s, c):\n    import a", False, id="call"
+        ),
+        pytest.param("def handle(data, context):\n    import a", False, id="function"),
+        pytest.param("def forward(x):\n  with b:\n    import a", False, id="with"),
+        pytest.param(
+            "def handle(d, c):\n  try:\n    import a\n  except KeyError:\n    pass",
+            False,
+            id="attempt",
+        ),
+        pytest.param("def plot():\n    import a", True, id="another function"),
+        pytest.param("async def plot():\n    import a", True, id="a coroutine"),
+        pytest.param("f = lambda: __import__('a')", True, id="lambda"),
+        pytest.param(
+            "def handle(d, c):\n  if d:\n    import a", True, id="branch of a call"
+        ),
+        pytest.param(
+            "def handle(d, c):\n  if d:\n    pass\n  else:\n    import a",
+            True,
+            id="the other branch",
+        ),
+        pytest.param(
+            "def handle(d, c):\n  match d:\n    case 1:\n      import a",
+            True,
+            id="case",
+        ),
+        pytest.param(
+            "def handle(d, c):\n  try:\n    f()\n  except KeyError:\n    import a",
+            True,
+            id="when something failed",
+        ),
+        pytest.param(
+            "def handle(d, c):\n  def plot():\n    import a", True, id="function in it"
+        ),
+        pytest.param(
+            "def plot():\n  class A:\n    def __init__(s):\n      import a",
+            True,
+            id="class in a function",
+        ),
+    ],
+)
+def test_an_import_is_late_where_a_function_may_never_come_to_it(
+    source: str,
+    late: bool,  # noqa: FBT001  # parametrized
+    tmp_path: Path,
+) -> None:
+    (found,) = _read(tmp_path, source).statements
+
+    assert (found.module, found.late) == ("a", late)
 
 
 @given(
