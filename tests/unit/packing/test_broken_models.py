@@ -23,6 +23,7 @@ def _torch_zip(method: int) -> bytes:
     return buffer.getvalue()
 
 
+KNOWN = frozenset({"", *(known.name for known in recognition.FORMATS)})
 SEEDS = (_torch_zip(zipfile.ZIP_STORED), _torch_zip(zipfile.ZIP_DEFLATED))
 
 
@@ -71,4 +72,5 @@ def test_changed_bytes_never_stop_the_recognition(
     with tempfile.TemporaryDirectory() as folder:
         name = _recognized(pathlib.Path(folder), changed)
 
-    assert name in {"", "full checkpoint", "state dict", "torch.save checkpoint"}
+    # It may be given the first bytes of any other format, too.
+    assert name in KNOWN
