@@ -6,12 +6,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from homeport.metadata.among import among
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import artifact_files, artifacts, model_versions
 from homeport.resources.model import Artifact, ArtifactFile
 
 _FILES: Final = sa.select(artifact_files).where(
-    artifact_files.c.artifact_digest.in_(sa.bindparam("digests", expanding=True))
+    among(artifact_files.c.artifact_digest, "digests")
 )
 
 

@@ -122,9 +122,10 @@ class Database:
 
     @contextlib.contextmanager
     def _begun(self, engine: sa.Engine) -> Iterator[Transaction]:
-        with engine.connect() as connection:
+        connection, transaction = _begin(engine)
+        with connection:
             try:
-                with connection.begin():
+                with transaction:
                     yield connection
             finally:
                 if self._closed:
@@ -162,6 +163,26 @@ class Database:
                 f"the database cannot be used right now ({_cause(error)}): retry in a "
                 "moment, and see that its disk has room"
             ) from error
+
+
+def _begin(engine: sa.Engine) -> tuple[sa.Connection, sa.RootTransaction]:
+    """Begin a transaction, on another connection if the first one was cut meanwhile.
+
+    A restarted database costs no request, and no request asks first whether there is
+    one.
+    """
+    for last in (False, True):
+        connection = engine.connect()
+        try:
+            return connection, connection.begin()
+        except sa.exc.DBAPIError as error:
+            connection.close()
+            if last or not error.connection_invalidated:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+    raise AssertionError
 
 
 def parse_url(url: str) -> sa.URL:

@@ -39,7 +39,6 @@ def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
     writing = _engine(url, pool_size=1, max_overflow=1)
     reading = _engine(
         url,
-        isolation_level="REPEATABLE READ",
         pool_size=_KEPT_READERS,
         max_overflow=_MOST_READERS - _KEPT_READERS,
     )
@@ -51,11 +50,13 @@ def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
 
     def prepare_reader(connection: Any, record: object) -> None:  # noqa: ANN401  # the same
         del record
-        connection.read_only = True
+        # No implicit BEGIN by the driver, ours instead.
+        connection.autocommit = True
 
     sa.event.listen(writing, "connect", prepare_writer)
     sa.event.listen(writing, "begin", _lock)
     sa.event.listen(reading, "connect", prepare_reader)
+    sa.event.listen(reading, "begin", _begin_snapshot)
     return writing, reading
 
 
@@ -122,8 +123,6 @@ def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQL
     try:
         return sa.create_engine(
             url,
-            # A restarted database costs no request.
-            pool_pre_ping=True,
             pool_timeout=_CONNECT_TIMEOUT_S,
             json_deserializer=orjson.loads,
             connect_args={
@@ -136,6 +135,10 @@ def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQL
         raise FailedPreconditionError(
             "PostgreSQL needs the driver psycopg: pip install 'homeport[postgres]'"
         ) from error
+
+
+def _begin_snapshot(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from homeport.metadata import artifact_rows, listing_sql, version_fields
+from homeport.metadata.among import among
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     deployed_models,
@@ -56,18 +57,16 @@ _DEFAULTS: Final = _ALIASED.where(
     version_aliases.c.alias == DEFAULT_ALIAS,
     models.c.project == sa.bindparam("project"),
     models.c.location == sa.bindparam("location"),
-    models.c.model_id.in_(sa.bindparam("keys", expanding=True)),
+    among(models.c.model_id, "keys"),
 )
-_BY_IDS: Final = _VERSIONS.where(
-    *_OF_MODEL, model_versions.c.version_id.in_(sa.bindparam("keys", expanding=True))
-)
+_BY_IDS: Final = _VERSIONS.where(*_OF_MODEL, among(model_versions.c.version_id, "keys"))
 
 
 def _of_models(table: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(
         table.c.project == sa.bindparam("project"),
         table.c.location == sa.bindparam("location"),
-        table.c.model_id.in_(sa.bindparam("model_ids", expanding=True)),
+        among(table.c.model_id, "model_ids"),
     )
 
 
@@ -89,7 +88,7 @@ _EXTRAS: Final = sa.union_all(
         version_labels.c.value,
     ).where(
         _of_models(version_labels),
-        version_labels.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+        among(version_labels.c.version_id, "version_ids"),
     ),
     sa.select(
         sa.literal_column("2"),
@@ -99,7 +98,7 @@ _EXTRAS: Final = sa.union_all(
         sa.cast(version_aliases.c.place, sa.String),
     ).where(
         _of_models(version_aliases),
-        version_aliases.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+        among(version_aliases.c.version_id, "version_ids"),
     ),
     sa.select(
         sa.literal_column("3"),
@@ -116,8 +115,8 @@ _EXTRAS: Final = sa.union_all(
     ).where(
         deployed_models.c.model_project == sa.bindparam("project"),
         deployed_models.c.model_location == sa.bindparam("location"),
-        deployed_models.c.model_id.in_(sa.bindparam("model_ids", expanding=True)),
-        deployed_models.c.version_id.in_(sa.bindparam("version_ids", expanding=True)),
+        among(deployed_models.c.model_id, "model_ids"),
+        among(deployed_models.c.version_id, "version_ids"),
         deployed_models.c.state != DeployState.DEPLOYING.value,
     ),
 )
@@ -140,7 +139,7 @@ def list_models(
     transaction: Transaction, parent: Parent, page: listing_sql.Page
 ) -> list[ModelVersion]:
     """Return one page of models, each as its default version."""
-    keys = transaction.scalars(version_fields.models_page(parent, page)).all()
+    keys = list(transaction.scalars(version_fields.models_page(parent, page)))
     found = _read(transaction, parent, _DEFAULTS, {**_place(parent), "keys": keys})
     by_key = {version.name.model: version for version in found}
     return [by_key[key] for key in keys]
@@ -150,7 +149,7 @@ def list_versions(
     transaction: Transaction, name: ModelName, page: listing_sql.Page
 ) -> list[ModelVersion]:
     """Return one page of a model's versions."""
-    keys = transaction.scalars(version_fields.versions_page(name, page)).all()
+    keys = list(transaction.scalars(version_fields.versions_page(name, page)))
     which = {**_place(name.parent), "model_id": name.model, "keys": keys}
     found = _read(transaction, name.parent, _BY_IDS, which)
     by_key = {int(version.name.version): version for version in found}
