@@ -1,6 +1,7 @@
 """The modules an archive has, and those beside its files that it lacks."""
 
 import importlib.machinery
+import importlib.util
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -34,15 +35,34 @@ def folders_of_this_python() -> tuple[Path, ...]:
     That is where modules are that were installed in place (`pip install -e`), and the
     folder of a notebook.
     """
-    ours = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     folders = (Path(entry) for entry in sys.path)
-    return tuple(
-        folder
-        for folder in folders
-        if folder.is_dir()
-        and _INSTALLED_FOLDERS.isdisjoint(folder.parts)
-        and ours.isdisjoint((folder, *folder.parents))
+    return tuple(folder for folder in folders if folder.is_dir() and _is_own(folder))
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether it lies in neither the standard library nor what is installed."""
+    ours = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    return _INSTALLED_FOLDERS.isdisjoint(path.parts) and ours.isdisjoint(
+        (path, *path.parents)
     )
+
+
+def _folders_of_finders(top: str) -> tuple[Path, ...]:
+    """Return where this Python knows a module from that is in no folder of its path.
+
+    So it is for projects that setuptools installed in place. Nothing is imported.
+    """
+    try:
+        spec = importlib.util.find_spec(top)
+    # What a finder raises is its own affair, and ValueError a module's without a spec.
+    except Exception:  # noqa: BLE001  # as said
+        return ()
+    if spec is None or not spec.has_location or spec.origin is None:
+        return ()
+    origin = Path(spec.origin)
+    if not _is_own(origin):
+        return ()
+    return (origin.parents[1 if origin.name == "__init__.py" else 0],)
 
 
 class LocalModules:
@@ -109,6 +129,8 @@ class LocalModules:
             if prefix:
                 folders = [self._directories[prefix]]
             found = _locate(folders, parts[end - 1 :], plain=plain_folders or end > 1)
+            if found is None and not prefix and plain_folders:
+                found = _locate(_folders_of_finders(parts[0]), parts[:1], plain=False)
             if found is None:
                 return
             self._add(prefix, *found)
@@ -147,7 +169,7 @@ class LocalModules:
         }
         new = {
             path: source
-            for path, source in sources.walk(package, name)
+            for path, source in sources.walk_unasked(package, name)
             if path not in self.sources
             and source.resolve() not in packed
             and not self._is_skipped(source)

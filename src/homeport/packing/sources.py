@@ -107,18 +107,38 @@ def walk(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
     Raises:
         InvalidArgumentError: A link to a directory.
     """
+    for path, source in _below(directory, root_name):
+        if source.is_symlink() and source.is_dir():
+            raise InvalidArgumentError(
+                f"{str(source)!r} is a link to a directory: "
+                "give the directory itself with --extra-files"
+            )
+        yield path, source
+
+
+def walk_unasked(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
+    """Yield what `walk` does, of a directory that nobody gave.
+
+    Hidden files, which may hold a password, links to directories and what cannot be
+    read are passed over.
+    """
+    for path, source in _below(directory, root_name):
+        if not source.name.startswith(".") and _is_readable(source):
+            yield path, source
+
+
+def _below(directory: Path, root_name: str) -> Iterator[tuple[str, Path]]:
+    """Yield files, and links to directories, which are not followed."""
     for folder, directories, names in os.walk(directory):
         directories[:] = sorted(name for name in directories if not _is_skipped(name))
-        for name in directories:
-            link = Path(folder) / name
-            if link.is_symlink():
-                raise InvalidArgumentError(
-                    f"{str(link)!r} is a link to a directory: "
-                    "give the directory itself with --extra-files"
-                )
+        links = [name for name in directories if (Path(folder) / name).is_symlink()]
         below = Path(folder).relative_to(directory)
-        for name in sorted(names):
+        for name in (*links, *sorted(names)):
             yield (Path(root_name) / below / name).as_posix(), Path(folder) / name
+
+
+def _is_readable(source: Path) -> bool:
+    return source.is_file() and os.access(source, os.R_OK)
 
 
 def _pairs(

@@ -1,6 +1,10 @@
 """What the code imports is in the archive, in its lock, or named before packing."""
 
+import os
+import sys
 import zipfile
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -255,6 +259,48 @@ def test_a_module_that_this_python_imports_from_a_folder_is_pulled_in(
     packed = _pack("import mine")
 
     assert packed.pulled_in == ("mine/",)
+
+
+def test_a_module_that_another_finder_of_this_python_knows_is_pulled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "project" / "mine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    # As setuptools installs a project in place.
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _Finder(package)])
+
+    packed = _pack("import mine")
+
+    assert packed.pulled_in == ("mine/",)
+
+
+class _Finder:
+    """Finds one package, wherever it lies."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        if name != self._package.name:
+            return None
+        return spec_from_file_location(name, self._package / "__init__.py")
+
+
+def test_what_nobody_asked_for_stays_out_of_the_archive() -> None:
+    Path("prep").mkdir()
+    Path("prep/__init__.py").touch()
+    Path("prep/table.csv").write_text("1,2\n")
+    Path("prep/.env").write_text("TOKEN=secret\n")
+    Path("prep/gone").symlink_to("nowhere")
+    Path("prep/data").symlink_to(Path.cwd(), target_is_directory=True)
+    os.mkfifo("prep/pipe")
+
+    packed = _pack("import prep")
+
+    with zipfile.ZipFile(packed.path) as archive:
+        names = archive.namelist()
+    assert names[1:] == ["handler.py", "prep/__init__.py", "prep/table.csv"]
 
 
 def test_an_installed_module_is_never_pulled_in() -> None:
