@@ -79,6 +79,17 @@ def parse(lines: Sequence[str]) -> Requested:
     return Requested(tuple(kept), hashes)
 
 
+def applies(line: str) -> bool:
+    """Tell whether a requirement's marker holds here; a broken line counts as if."""
+    if ";" not in line:
+        return True
+    try:
+        marker = Requirement(_HASH_RE.sub("", line).strip()).marker
+    except InvalidRequirement:
+        return True
+    return marker is None or marker.evaluate()
+
+
 def _parse_line(line: str) -> Requirement:
     """Return the requirement, which is a name and versions; it is not repeated."""
     try:

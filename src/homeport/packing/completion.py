@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from homeport.environments import requested
 from homeport.packing.imports import Import, ImportScan, Kind
 from homeport.packing.installed import Installed
 from homeport.worker import distributions
@@ -89,8 +90,8 @@ def strangers(
 
 
 def names_of(lines: Iterable[str]) -> frozenset[str]:
-    """Return the normalized names that requirements begin with."""
-    matches = (_NAME_RE.match(line) for line in lines)
+    """Return the normalized names of the requirements whose markers hold here."""
+    matches = (_NAME_RE.match(line) for line in lines if requested.applies(line))
     return frozenset(distributions.normalize(match[0]) for match in matches if match)
 
 

@@ -52,6 +52,18 @@ def installed(tmp_path: Path) -> Installed:
             id="what is there in another spelling",
         ),
         pytest.param(
+            ['numpy==1.26 ; python_version < "3"'],
+            _distribution("numpy", "numpy", "2.4.6"),
+            ("numpy==2.4.6",),
+            id="what is there for another Python",
+        ),
+        pytest.param(
+            ['numpy==1.26 ; python_version < "3" --hash=sha256:00'],
+            _distribution("numpy", "numpy", "2.4.6"),
+            ("numpy==2.4.6",),
+            id="and has a hash",
+        ),
+        pytest.param(
             ["uvicorn[standard]==0.30"],
             _distribution("uvicorn", "uvicorn"),
             (),
