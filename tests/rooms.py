@@ -32,6 +32,7 @@ from homeport.registry.intake import Intake
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.provenance import Provenances
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
@@ -138,6 +139,7 @@ class Rooms:
         self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
         self.evaluations = Evaluations(self.database, self.pager, now, new_id)
+        self.provenances = Provenances(self.database, now, new_id)
         self.history = History(self.database, self.pager, now)
         self.transfers = Transfers(
             self.database, self.blobs, self.operations, now, new_id

@@ -29,9 +29,10 @@ from homeport.api import (
     locations,
     models,
     operations,
+    provenance,
     transfers,
 )
-from homeport.archive import golden, lockfile, manifest, members
+from homeport.archive import golden, lineage, lockfile, manifest, members
 from homeport.checking.report import StageName
 from homeport.cli import check, main
 from homeport.edge import (
@@ -187,6 +188,7 @@ OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(checks.router(typing.cast("typing.Any", None))),
     *routes_of(history.router(typing.cast("typing.Any", None))),
+    *routes_of(provenance.router(typing.cast("typing.Any", None))),
 ]
 
 
@@ -246,6 +248,7 @@ def test_the_format_tells_its_documents_with_their_limits() -> None:
     for heading, most_bytes in (
         ("## MANIFEST.json", manifest.MAX_BYTES),
         (f"### {golden.PATH}", golden.MAX_BYTES),
+        (f"### {lineage.PATH}", lineage.MAX_BYTES),
         (f"### {lockfile.PATH}", lockfile.MAX_BYTES),
     ):
         assert f"at most {most_bytes >> 20} MiB" in section(FORMAT, heading)

@@ -45,6 +45,7 @@ from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
+from homeport.registry.provenance import Provenances
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
@@ -184,6 +185,7 @@ async def _application(
         transfers=Transfers(database, blobs, operations, _now, _new_id),
         evaluations=Evaluations(database, pager, _now, _new_id),
         history=History(database, pager, _now),
+        provenances=Provenances(database, _now, _new_id),
         operations=operations,
         locations=Locations(database),
         endpoints=endpoints,

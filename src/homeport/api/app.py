@@ -19,6 +19,7 @@ from homeport.api import (
     history,
     locations,
     models,
+    provenance,
     transfers,
     unimplemented,
 )
@@ -33,6 +34,7 @@ from homeport.registry.evaluations import Evaluations
 from homeport.registry.history import History
 from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
+from homeport.registry.provenance import Provenances
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.serving.endpoints import Endpoints
@@ -54,6 +56,7 @@ class Verbs:
     transfers: Transfers
     evaluations: Evaluations
     history: History
+    provenances: Provenances
     operations: Operations
     locations: Locations
     endpoints: Endpoints
@@ -146,6 +149,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(unimplemented.router(), prefix=version)
     app.include_router(checks.router(verbs.catalog))
     app.include_router(history.router(verbs.history))
+    app.include_router(provenance.router(verbs.provenances))
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)

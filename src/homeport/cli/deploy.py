@@ -5,20 +5,21 @@ import hashlib
 import shlex
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from homeport.archive import mar
-from homeport.cli import options
+from homeport.cli import options, pairs
 from homeport.cli.checkview import printable
 from homeport.client import registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection, ServerError
 from homeport.client.registry import Endpoint
 from homeport.errors import HomeportError, NotFoundError
+from homeport.resources.lineage import METADATA_KEY
 
 _BAR_FROM_BYTES: Final = 20_000_000
 _EPILOG: Final = """\b
@@ -58,6 +59,13 @@ Examples:
     help="KEY=VALUE; may be repeated.",
 )
 @click.option(
+    "--lineage",
+    multiple=True,
+    callback=pairs.parse,
+    help="KEY=VALUE, where the version comes from, beside what its archive says; may "
+    "be repeated.",
+)
+@click.option(
     "--env",
     "environment",
     multiple=True,
@@ -74,6 +82,7 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     traffic: int,
     description: str,
     labels: dict[str, str],
+    lineage: dict[str, str],
     environment: dict[str, str],
     **server: str,
 ) -> None:
@@ -85,7 +94,7 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
         uri = _upload(connection, archive)
         click.echo(f"uploaded    {uri}")
         # Without an alias: what the plain name means moves when the version answers.
-        model = {
+        model: dict[str, Any] = {
             "displayName": name,
             "versionDescription": description,
             "artifactUri": uri,
@@ -94,6 +103,8 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
                 "env": [{"name": key, "value": environment[key]} for key in environment]
             },
         }
+        if lineage:
+            model["metadata"] = {METADATA_KEY: lineage}
         registered = registry.register(connection, model, _existing(connection, name))
         version = registered.name
         click.echo(f"registered  {version}")

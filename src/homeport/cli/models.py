@@ -14,6 +14,7 @@ from homeport.cli import options
 from homeport.cli.check import FAILED
 from homeport.cli.checkview import View, printable
 from homeport.cli.modelhistory import history
+from homeport.cli.modellineage import lineage, readme
 from homeport.client import registry
 from homeport.resources.check import CheckState
 
@@ -101,6 +102,8 @@ def show_check(model: str, *, as_json: bool, **server: str) -> None:
 
 
 models.add_command(history)
+models.add_command(lineage)
+models.add_command(readme)
 
 
 def _show_check(found: Mapping[str, Any]) -> None:

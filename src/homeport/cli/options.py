@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from homeport.cli import pairs
 from homeport.client.connection import Address, Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import InvalidArgumentError
@@ -101,25 +102,11 @@ def show_traffic(endpoint: Endpoint) -> None:
         click.echo(f"nothing is deployed to {endpoint.display_name}")
 
 
-def pairs(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """Return KEY=VALUE arguments as a dict; a click callback."""
-    del ctx
-    split = [value.partition("=") for value in values]
-    for key, separator, value in split:
-        if not separator or not key:
-            raise click.BadParameter(
-                f"{key or value!r} is not KEY=VALUE", param=parameter
-            )
-    return {key: value for key, _, value in split}
-
-
 def labels(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
     """Return KEY=VALUE arguments that may be labels; a click callback."""
-    given = pairs(ctx, parameter, values)
+    given = pairs.parse(ctx, parameter, values)
     try:
         check_labels(given)
     except InvalidArgumentError as error:
@@ -131,7 +118,7 @@ def variables(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
     """Return KEY=VALUE arguments that may be a handler's environment; a callback."""
-    given = pairs(ctx, parameter, values)
+    given = pairs.parse(ctx, parameter, values)
     for name in given:
         if not _VARIABLE_RE.fullmatch(name):
             raise click.BadParameter(

@@ -13,7 +13,7 @@ import click
 
 from homeport.archive import manifest
 from homeport.archive.golden import Golden
-from homeport.cli import signals
+from homeport.cli import pairs, signals
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
 from homeport.packing import samples
@@ -132,6 +132,13 @@ Examples:
 )
 @click.option("--description", default="", help="A line for people.")
 @click.option(
+    "--lineage",
+    multiple=True,
+    callback=pairs.parse,
+    help="KEY=VALUE, where the model comes from: run, dataset, code, parent or a key "
+    "of your own; may be repeated.",
+)
+@click.option(
     "--trust-pickle",
     is_flag=True,
     help="Pack a whole pickled module: loading it runs code of whoever made it.",
@@ -158,6 +165,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     sample: Path | None,
     expected: Path | None,
     description: str,
+    lineage: dict[str, str],
     trust_pickle: bool,
 ) -> None:
     """Make a model archive, a .mar, from a model and what it needs.
@@ -182,6 +190,7 @@ def pack(  # noqa: PLR0913  # one parameter for each option
         runtime=runtime,
         description=description,
         golden=_golden(sample, expected),
+        lineage=lineage,
         trust_pickle=trust_pickle,
         created_on=packing.source_date(os.environ),
     )

@@ -108,6 +108,24 @@ class Connection:
         """
         return self._json("GET", path, params=query)
 
+    def get_text(self, path: str) -> str:
+        """Return the text at a path.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._request("GET", path).text
+
+    def put(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a JSON object at a path and return what is answered.
+
+        Raises:
+            ServerError: The server's own refusal.
+            UnavailableError: No server answers there.
+        """
+        return self._json("PUT", path, json=dict(document))
+
     def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Post a JSON object and return the one that is answered.
 

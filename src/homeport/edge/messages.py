@@ -103,6 +103,14 @@ class OriginalModelInfo(Message):
     model: str = ""
 
 
+class PredictSchemataMessage(Message):
+    """Where the forms of what a version takes and gives are described."""
+
+    instance_schema_uri: str = ""
+    parameters_schema_uri: str = ""
+    prediction_schema_uri: str = ""
+
+
 class ModelMessage(Message):
     """A model, as one of its versions."""
 
@@ -124,7 +132,7 @@ class ModelMessage(Message):
     deployed_models: OutputOnly[tuple["DeployedModelRef", ...]] = ()
     etag: str = ""
     labels: Mapping[str, str] = {}
-    predict_schemata: Kept = None
+    predict_schemata: PredictSchemataMessage | None = None
     metadata_schema_uri: Kept = None
     metadata: Kept = None
     pipeline_job: Kept = None

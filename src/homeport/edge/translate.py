@@ -1,5 +1,6 @@
 """Between the messages of the wire and the values of `resources`."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,10 +17,11 @@ from homeport.edge.messages import (
     ModelMessage,
     OriginalModelInfo,
     Port,
+    PredictSchemataMessage,
     UploadModelRequest,
 )
 from homeport.errors import InvalidArgumentError
-from homeport.resources import images
+from homeport.resources import images, lineage
 from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
 from homeport.resources.model import (
     EXPORT_FORMAT,
@@ -27,11 +29,13 @@ from homeport.resources.model import (
     EnvironmentVariable,
     ModelPatch,
     ModelVersion,
+    PredictSchemata,
     VersionSpec,
 )
 from homeport.resources.names import ModelName, Parent
 
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
+_METADATA: Final = "model.metadata"
 _EXPORT_FORMAT: Final = ExportFormat(
     id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
@@ -40,6 +44,7 @@ _EXPORT_FORMAT: Final = ExportFormat(
 def version_spec(message: ModelMessage) -> VersionSpec:
     """Return what an upload asks to be registered."""
     container = message.container_spec
+    said = message.predict_schemata
     return VersionSpec(
         display_name=message.display_name,
         description=message.description,
@@ -49,6 +54,10 @@ def version_spec(message: ModelMessage) -> VersionSpec:
         artifact_uri=message.artifact_uri,
         container=None if container is None else _container(container),
         kept=message.kept_values(),
+        schemata=None if said is None else PredictSchemata(**said.model_dump()),
+        lineage=lineage.of_request(
+            message.metadata, message.labels, message.pipeline_job
+        ),
     )
 
 
@@ -90,6 +99,11 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
         ),
         etag=version.etag,
         labels=version.labels,
+        predict_schemata=(
+            None
+            if version.schemata is None
+            else PredictSchemataMessage(**dataclasses.asdict(version.schemata))
+        ),
         **version.kept,
     )
 
@@ -211,7 +225,10 @@ def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
     gRPC is served for no image.
     """
     container = message.model.container_spec if message.model else None
-    paths = list(message.kept_paths())
+    paths = [path for path in message.kept_paths() if path != _METADATA]
+    metadata = message.model.metadata if message.model else None
+    if metadata is not None and not _is_lineage(metadata):
+        paths.append(_METADATA)
     if container is not None:
         own_worker = images.runs_archives(container.image_uri)
         unused = ("ports", "predict_route", "health_route") if own_worker else ()
@@ -221,6 +238,10 @@ def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
             if getattr(container, field)
         ]
     return _stored(paths)
+
+
+def _is_lineage(metadata: object) -> bool:
+    return isinstance(metadata, dict) and metadata.keys() == {lineage.METADATA_KEY}
 
 
 def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:

@@ -13,7 +13,7 @@ from homeport.metadata.tables import (
     version_aliases,
     version_labels,
 )
-from homeport.resources.model import VersionSpec, next_etag
+from homeport.resources.model import PredictSchemata, VersionSpec, next_etag
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
 
@@ -62,6 +62,7 @@ def insert_version(
             artifact_digest=artifact_digest,
             container=None if container is None else dataclasses.asdict(container),
             kept=dict(spec.kept),
+            schemata=_schemata(spec.schemata),
             create_time=now,
             update_time=now,
         )
@@ -235,6 +236,16 @@ def delete_model(transaction: Transaction, name: ModelName) -> None:
 def of_model(table: sa.Table, name: ModelName) -> sa.ColumnElement[bool]:
     """Return the condition that a row of `table` belongs to the model."""
     return sa.and_(*(table.c[key] == value for key, value in _key(name).items()))
+
+
+def _schemata(said: PredictSchemata | None) -> dict[str, str] | None:
+    if said is None:
+        return None
+    return {
+        "instanceSchemaUri": said.instance_schema_uri,
+        "parametersSchemaUri": said.parameters_schema_uri,
+        "predictionSchemaUri": said.prediction_schema_uri,
+    }
 
 
 def _key(name: ModelName) -> dict[str, str]:

@@ -175,6 +175,8 @@ model_versions: Final = sa.Table(
     sa.Column("lock", sa.Text, nullable=False, server_default=""),
     # The full name of the version it is a copy of, "" for none.
     sa.Column("copied_from", sa.String, nullable=False, server_default=""),
+    # Model.predict_schemata in wire JSON, NULL for none.
+    sa.Column("schemata", sa.JSON(none_as_null=True)),
     sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
 )
 
@@ -242,6 +244,41 @@ version_checks: Final = sa.Table(
     # A `checking.report` as its JSON text, "" for a version that was not checked.
     sa.Column("report", sa.Text, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+)
+
+version_lineage: Final = sa.Table(
+    "version_lineage",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, primary_key=True),
+    # `resources.lineage`.
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+    sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
+    sa.Index(
+        "ix_version_lineage_value",
+        "project",
+        "location",
+        "key",
+        "value",
+        "model_id",
+        "version_id",
+    ),
+)
+
+version_readmes: Final = sa.Table(
+    "version_readmes",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.BigInteger, primary_key=True),
+    # Markdown, as its author wrote it.
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("update_time", UtcTime, nullable=False),
     sa.ForeignKeyConstraint(_VERSION_KEY, _VERSION_REFERENCE, ondelete="CASCADE"),
 )
 

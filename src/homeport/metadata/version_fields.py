@@ -19,6 +19,7 @@ from homeport.metadata.tables import (
     version_aliases,
     version_checks,
     version_labels,
+    version_lineage,
 )
 from homeport.resources.listing import Operator, Restriction, restrictions
 from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
@@ -51,6 +52,17 @@ def _own_label(key: str) -> sa.ScalarSelect[str]:
         .where(
             same(version_labels, model_versions, "version_id"),
             version_labels.c.key == key,
+        )
+        .scalar_subquery()
+    )
+
+
+def _lineage(key: str) -> sa.ScalarSelect[str]:
+    return (
+        sa.select(version_lineage.c.value)
+        .where(
+            same(version_lineage, model_versions, "version_id"),
+            version_lineage.c.key == key,
         )
         .scalar_subquery()
     )
@@ -100,7 +112,23 @@ def _seek(one: Restriction) -> Seek | None:
         return None if "*" in one.value else _among(version_aliases, alias=one.value)
     if one.field[0] == "labels":
         return _seek_label(one, ".".join(one.field[1:]))
+    if one.field[0] == "lineage":
+        return _seek_lineage(one, ".".join(one.field[1:]))
     return None
+
+
+def _seek_lineage(one: Restriction, key: str) -> Seek | None:
+    if one.operator not in {Operator.EQUAL, Operator.HAS} or not key:
+        return None
+    if "*" in one.value:
+        return None
+    found = version_lineage.alias()
+    on = sa.and_(
+        same(found, model_versions, "version_id"),
+        found.c.key == key,
+        found.c.value == one.value,
+    )
+    return Seek(found.c.model_id, found, on)
 
 
 def _seek_label(one: Restriction, key: str) -> Seek | None:
@@ -135,7 +163,7 @@ _OF_MODEL: Final = {
     "description": models.c.description,
 }
 # Those that are read from the version.
-_VERSIONED: Final = frozenset({*_OF_VERSION, "version_labels"})
+_VERSIONED: Final = frozenset({*_OF_VERSION, "version_labels", "lineage"})
 
 MODEL_FIELDS: Final = listing_sql.Fields(
     columns={
@@ -144,7 +172,11 @@ MODEL_FIELDS: Final = listing_sql.Fields(
         "update_time": models.c.update_time,
         **_OF_VERSION,
     },
-    maps={"labels": _shown_label, "version_labels": _own_label},
+    maps={
+        "labels": _shown_label,
+        "version_labels": _own_label,
+        "lineage": _lineage,
+    },
     lists={"version_aliases": _aliases_of(models)},
     searched=(models.c.model_id, models.c.display_name, models.c.description),
     key=models.c.model_id,
@@ -158,7 +190,11 @@ VERSION_FIELDS: Final = listing_sql.Fields(
         "create_time": model_versions.c.create_time,
         "update_time": model_versions.c.update_time,
     },
-    maps={"labels": _merged_label, "version_labels": _own_label},
+    maps={
+        "labels": _merged_label,
+        "version_labels": _own_label,
+        "lineage": _lineage,
+    },
     lists={"version_aliases": _aliases_of(model_versions, "version_id")},
     searched=(model_versions.c.description,),
     key=model_versions.c.version_id,

@@ -25,6 +25,7 @@ from homeport.resources.model import (
     ContainerSpec,
     EnvironmentVariable,
     ModelVersion,
+    PredictSchemata,
 )
 from homeport.resources.names import DEFAULT_ALIAS, EndpointName, ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
@@ -237,6 +238,7 @@ def _read(
                     ModelName.parse(row.copied_from) if row.copied_from else None
                 ),
                 torchserve=TorchServeWords(**row.torchserve),
+                schemata=_schemata(row.schemata),
             )
         )
     return versions
@@ -269,6 +271,16 @@ def _extras(
 def _in_place(aliases: Mapping[str, str]) -> tuple[str, ...]:
     """Return aliases by the places they have."""
     return tuple(sorted(aliases, key=lambda alias: (int(aliases[alias]), alias)))
+
+
+def _schemata(stored: Mapping[str, str] | None) -> PredictSchemata | None:
+    if stored is None:
+        return None
+    return PredictSchemata(
+        stored.get("instanceSchemaUri", ""),
+        stored.get("parametersSchemaUri", ""),
+        stored.get("predictionSchemaUri", ""),
+    )
 
 
 def _container(stored: Mapping[str, Any] | None) -> ContainerSpec | None:

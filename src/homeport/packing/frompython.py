@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
         expected_file: What that request should be answered with.
         runtime: "python" or "python3".
         description: For people.
+        lineage: Where the model comes from: run, dataset, code ...
         trust_pickle: A whole pickled module may be packed.
         force: Replace an archive that is there.
     """
@@ -64,6 +65,7 @@ class Options(TypedDict, total=False):
     expected_file: StrPath | None
     runtime: str
     description: str
+    lineage: Mapping[str, str]
     trust_pickle: bool
     force: bool
 
@@ -189,6 +191,7 @@ def _pack(
         runtime=options.get("runtime", "python"),
         description=options.get("description", ""),
         golden=golden,
+        lineage=options.get("lineage", {}),
         trust_pickle=options.get("trust_pickle", False),
         created_on=packing.source_date(os.environ),
     )

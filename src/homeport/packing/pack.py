@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import homeport
-from homeport.archive import golden, lockfile, manifest, reading
+from homeport.archive import golden, lineage, lockfile, manifest, reading
 from homeport.archive.golden import Golden
 from homeport.archive.lockfile import Lock
 from homeport.archive.manifest import Manifest
@@ -61,6 +61,7 @@ class PackSpec:
         runtime: "python" or "python3".
         description: For people.
         golden: A sample request, and the predictions it should have.
+        lineage: Where the model comes from, by key; see `resources.lineage`.
         lock: Whether the requirements, completed with what the code imports, are
             resolved to a lock; None does so if there is a requirements file.
         allow_build: Whether packages without a wheel may be built for that, which runs
@@ -86,6 +87,7 @@ class PackSpec:
     runtime: str = "python"
     description: str = ""
     golden: Golden | None = None
+    lineage: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lock: bool | None = None
     allow_build: bool = False
     trust_pickle: bool = False
@@ -149,6 +151,7 @@ def pack(
             should be.
     """
     manifest.check_model_name(spec.model_name)
+    lineage.check(spec.lineage)
     target = output / archive_format.file_name(spec.model_name)
     publishing.check_target(target, force=force)
     handler = sourcecode.resolve_handler(spec.handler)
@@ -192,6 +195,8 @@ def _documents(
     made = {manifest.PATH: manifest.serialize(declared)}
     if spec.golden is not None:
         made[golden.PATH] = golden.serialize(spec.golden)
+    if spec.lineage:
+        made[lineage.PATH] = lineage.serialize(spec.lineage)
     if settled.lock is not None:
         made[lockfile.PATH] = settled.lock.text.encode()
     return made

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from homeport.archive import extraction, mar
+from homeport.archive.inventory import Inventory
 from homeport.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -126,10 +127,24 @@ class Artifacts:
         path = str(folder / name)
         for file in artifact.files:
             if file.path == path:
-                return self._read_whole(file)
+                return self.read_file(file)
         return None
 
-    def _read_whole(self, file: ArtifactFile) -> bytes:
+    def inventory(self, archive: ArtifactFile) -> Inventory:
+        """Return what lies in an archive, by its directory alone.
+
+        Raises:
+            InvalidArgumentError: The archive is broken or hostile.
+        """
+        with self._blobs.open(archive.sha256) as file:
+            return mar.inspect(file)
+
+    def read_file(self, file: ArtifactFile) -> bytes:
+        """Return the content of a short file of an artifact.
+
+        Raises:
+            InvalidArgumentError: It is long.
+        """
         if file.size_bytes > _MAX_READ_BYTES:
             raise InvalidArgumentError(
                 f"{file.path} has {file.size_bytes} bytes, the limit is "

@@ -35,7 +35,7 @@ from homeport.resources.operation import Operation, OperationKind
 
 _MODEL_ORDER: Final = ("display_name", "create_time", "update_time")
 _VERSION_ORDER: Final = ("create_time", "update_time")
-_NEVER_CHECKED: Final = Check(
+NEVER_CHECKED: Final = Check(
     CheckState.UNCHECKED, "it was registered by a version of Homeport without checks"
 )
 _LONGEST_ID: Final = 18  # digits that 64 bits always hold
@@ -84,7 +84,7 @@ class Catalog:
         with self._database.snapshot() as transaction:
             version = resolve(transaction, name)
             found = check_rows.get(transaction, version.name)
-        return version.name, found or _NEVER_CHECKED
+        return version.name, found or NEVER_CHECKED
 
     def list_models(
         self, parent: Parent, request: PageRequest

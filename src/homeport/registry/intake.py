@@ -11,8 +11,9 @@ from homeport.checking.apart import CheckError, Subject
 from homeport.checking.ending import Ending
 from homeport.checking.report import Report, Stage, Verdict
 from homeport.errors import Code, FailedPreconditionError
-from homeport.registry import configuration
+from homeport.registry import configuration, papers
 from homeport.registry.artifacts import Artifacts
+from homeport.registry.papers import Papers
 from homeport.resources import images
 from homeport.resources.check import Check, CheckPolicy, CheckState
 from homeport.resources.model import Artifact, VersionSpec
@@ -52,6 +53,7 @@ class Found:
         lock: What its environment is built from, "" for the server's own.
         notes: Sentences about what has no effect.
         failures: What failed and does not keep it from being registered.
+        papers: What tells people what it is.
     """
 
     check: Check
@@ -60,6 +62,7 @@ class Found:
     lock: str = ""
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    papers: Papers = dataclasses.field(default_factory=Papers)
 
 
 class Intake:
@@ -107,15 +110,19 @@ class Intake:
             self._artifacts.stage(spec.artifact_uri) if spec.artifact_uri else None
         )
         if artifact is None or not _is_ours(spec):
-            return Found(self._unproven(CheckState.EXEMPT, _exempt(spec)), artifact)
+            exempt = self._unproven(CheckState.EXEMPT, _exempt(spec))
+            beside = papers.beside(self._artifacts, artifact) if artifact else Papers()
+            return Found(exempt, artifact, notes=beside.notes, papers=beside)
         variables = configuration.environment(spec.container)
         settings = configuration.read(self._artifacts, artifact, variables)
+        told = papers.of_archive(self._artifacts, artifact)
         found = Found(
             self._unproven(CheckState.UNCHECKED, _NOT_RUN),
             artifact,
             settings.words,
             configuration.lock(self._artifacts, artifact),
-            settings.notes,
+            settings.notes + told.notes,
+            papers=told,
         )
         if not self.runs(spec):
             return found

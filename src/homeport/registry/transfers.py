@@ -9,7 +9,7 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
 )
-from homeport.metadata import check_rows, model_rows
+from homeport.metadata import check_rows, lineage_rows, model_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.registry import buckets
@@ -120,6 +120,7 @@ class Transfers:
             artifact_uri=source.artifact_uri,
             container=source.container,
             kept=source.kept,
+            schemata=source.schemata,
         )
         if new_model:
             model_rows.insert_model(transaction, name, spec, now)
@@ -131,6 +132,10 @@ class Transfers:
         check = check_rows.get(transaction, source.name)
         if check is not None:
             check_rows.insert(transaction, copied, check)
+        said = lineage_rows.get(transaction, source.name)
+        lineage_rows.insert(transaction, copied, said)
+        readme = lineage_rows.get_readme(transaction, source.name)
+        lineage_rows.put_readme(transaction, copied, readme, now)
         model_rows.touch(transaction, name, self._new_id(), now)
         return copied
 

@@ -2,19 +2,27 @@
 
 import dataclasses
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Final
 
 from homeport.checking.ending import Ending
 from homeport.errors import InvalidArgumentError
-from homeport.metadata import artifact_rows, check_rows, model_rows, model_word_rows
+from homeport.metadata import (
+    artifact_rows,
+    check_rows,
+    lineage_rows,
+    model_rows,
+    model_word_rows,
+)
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.intake import Found, Intake
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations, Result
 from homeport.registry.targets import Settled, Target, check_target, settle
-from homeport.resources.change import ANONYMOUS
+from homeport.resources.change import ANONYMOUS, check_caller
+from homeport.resources.lineage import LOCK, UPLOADED_BY
 from homeport.resources.model import (
     EnvironmentVariable,
     ModelPatch,
@@ -102,6 +110,7 @@ class Uploads:
                 warnings=warnings,
             )
 
+        uploader = _uploader(caller, spec)
         ending = Ending()
 
         def work() -> Callable[[Transaction], Result]:
@@ -115,7 +124,7 @@ class Uploads:
                     found.notes,
                     found.failures + settled.told,
                 )
-                journal = Journal(transaction, caller, self._now())
+                journal = Journal(transaction, uploader, self._now())
                 return self._register(journal, settled, spec, found)
 
             return write
@@ -149,6 +158,8 @@ class Uploads:
         )
         model_rows.set_findings(transaction, version, found.words, found.lock)
         check_rows.insert(transaction, version, found.check)
+        lineage_rows.insert(transaction, version, _lineage(journal.caller, spec, found))
+        lineage_rows.put_readme(transaction, version, found.papers.readme, now)
         journal.note_registered(version, new_model=new_model)
         journal.note_aliases(name, carriers)
         if settled.found and spec.description:
@@ -157,11 +168,29 @@ class Uploads:
         return {"model": str(name), "model_version_id": version.version}
 
 
+def _lineage(caller: str, spec: VersionSpec, found: Found) -> dict[str, str]:
+    """Return where a version comes from: the request's word goes before the archive's.
+
+    What the server knows goes before both.
+    """
+    known = {UPLOADED_BY: caller}
+    if found.lock:
+        known[LOCK] = hashlib.sha256(found.lock.encode()).hexdigest()
+    return {**found.papers.lineage, **spec.lineage, **known}
+
+
 def _describe(journal: Journal, name: ModelName, description: str) -> None:
     before = model_word_rows.words(journal.transaction, name)
     patch = ModelPatch(description=description)
     model_word_rows.update(journal.transaction, name, patch, journal.now)
     journal.note_words(name, before)
+
+
+def _uploader(caller: str, spec: VersionSpec) -> str:
+    """Return who uploads: clients that can send no header say it in the lineage."""
+    if caller != ANONYMOUS:
+        return caller
+    return check_caller(spec.lineage.get(UPLOADED_BY, ""))
 
 
 def _check(spec: VersionSpec, *, new_model: bool) -> None:

@@ -19,6 +19,7 @@ class ChangeKind(enum.StrEnum):
     MODEL = "model"
     VERSION = "version"
     ALIAS = "alias"
+    README = "readme"
     EVALUATION = "evaluation"
     ENDPOINT = "endpoint"
     DEPLOYED_MODEL = "deployed_model"
@@ -41,8 +42,8 @@ class Subject:
         parent: Project and location.
         resource: `models/{id}` or `endpoints/{id}`.
         kind: What of it.
-        key: The id of the version, evaluation or deployed model, or the alias; "" for
-            the model or endpoint itself.
+        key: The alias, or the id of the version (for its README too), evaluation or
+            deployed model; "" for the model or endpoint itself.
     """
 
     parent: Parent

@@ -53,6 +53,21 @@ class ContainerSpec:
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PredictSchemata:
+    """Where the forms of what a version takes and gives are described.
+
+    Attributes:
+        instance_schema_uri: Of one instance, an OpenAPI 3.0.2 schema object in YAML.
+        parameters_schema_uri: Of the parameters.
+        prediction_schema_uri: Of one prediction.
+    """
+
+    instance_schema_uri: str = ""
+    parameters_schema_uri: str = ""
+    prediction_schema_uri: str = ""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class ArtifactFile:
     """One file of an artifact.
@@ -113,6 +128,7 @@ class ModelVersion:
         deployed_models: Where it serves, each as endpoint and deployed-model id.
         copied_from: The version it is a copy of, None if it was uploaded.
         torchserve: What its archive and variables ask for that does not act yet.
+        schemata: The forms of what it takes and gives, None if nobody said.
     """
 
     name: ModelName
@@ -133,6 +149,7 @@ class ModelVersion:
     deployed_models: tuple[tuple[EndpointName, str], ...] = ()
     copied_from: ModelName | None = None
     torchserve: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    schemata: PredictSchemata | None = None
 
 
 def check_display_name(display_name: str) -> None:
@@ -182,6 +199,8 @@ class VersionSpec:
         artifact_uri: Where the bytes are now, "" for an image alone.
         container: How to serve it.
         kept: Known fields that have no effect here.
+        schemata: The forms of what it takes and gives, None if nobody said.
+        lineage: Where it comes from, as the request says.
     """
 
     display_name: str
@@ -192,6 +211,8 @@ class VersionSpec:
     artifact_uri: str = ""
     container: ContainerSpec | None = None
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    schemata: PredictSchemata | None = None
+    lineage: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

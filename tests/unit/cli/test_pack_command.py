@@ -257,3 +257,22 @@ def test_a_lock_is_made_and_shown(packages: Path) -> None:
     assert result.stdout.splitlines()[0] == "lock     1 package"
     with zipfile.ZipFile("digits.mar") as archive:
         assert b"alpha==1.0" in archive.read("MAR-INF/requirements.lock")
+
+
+def test_lineage_travels_in_the_archive() -> None:
+    result = _pack(
+        "-s", "digits.pt", "--lineage", "run=r1", "--lineage", "dataset=gs://a/b=c"
+    )
+
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile("digits.mar") as archive:
+        said = json.loads(archive.read("MAR-INF/lineage.json"))
+    assert said == {"run": "r1", "dataset": "gs://a/b=c"}
+
+
+@pytest.mark.parametrize("said", ["Run=1", "uploaded_by=ada", "run=", "lock=1"])
+def test_lineage_that_no_archive_can_say_is_refused_first(said: str) -> None:
+    result = _pack("-s", "digits.pt", "--lineage", said)
+
+    assert isinstance(_error(result), InvalidArgumentError)
+    assert not Path("digits.mar").exists()

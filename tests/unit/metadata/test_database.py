@@ -29,6 +29,7 @@ from homeport.metadata import (
 )
 from homeport.metadata.database import Database, DatabaseUnavailableError
 from homeport.resources.change import ChangeAction, ChangeKind, Subject
+from homeport.resources.model import PredictSchemata
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
 from rooms import T0, Rooms
@@ -112,6 +113,29 @@ def test_versions_of_an_older_homeport_are_kept_and_unchecked(
         assert found.sequence == 2
         (deployment,) = endpoint_rows.deployments(transaction)
         assert deployment.deployed_model.version == name
+    database.close()
+
+
+def test_schemata_of_an_older_homeport_have_their_own_column(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "rows.sqlite"
+    uri = "gs://s/instance.yaml"
+    kept = f'{{"predict_schemata": {{"instanceSchemaUri": "{uri}"}}, "metadata": 1}}'
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD_ROWS.read_text())
+        connection.execute("UPDATE model_versions SET kept = ?", (kept,))
+        connection.commit()
+
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+
+    name = ModelName(Parent("p", "us-central1"), "m", "2")
+    with database.snapshot() as transaction:
+        version = version_rows.get(transaction, name)
+        assert version is not None
+        assert version.schemata == PredictSchemata(uri)
+        assert version.kept == {"metadata": 1}
     database.close()
 
 
