@@ -371,6 +371,7 @@ def test_people_read_what_a_check_found(warning: Server, archived: Archived) -> 
     by_id = _homeport(warning, "models", "check", "people@1", "--json")
 
     assert told.returncode == 3, told.stderr
+    assert "checked by the server at 20" in told.stdout
     assert "import handler     failed" in told.stdout
     assert "raised RuntimeError: no weights today" in told.stdout
     assert "What to do: " in told.stdout
@@ -391,6 +392,7 @@ def test_people_read_that_nothing_was_checked(requiring: Server) -> None:
 
     assert told.returncode == 0, told.stderr
     assert "exempt: only archives are checked" in told.stdout
+    assert "checked by the server" not in told.stdout
 
 
 def test_deploy_tells_what_the_check_found(warning: Server, archived: Archived) -> None:

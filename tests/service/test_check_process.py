@@ -72,14 +72,16 @@ def lay_out(archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path) -> La
     return lay
 
 
-def _checker(tmp_path: pathlib.Path, timeout_s: float = 60.0) -> ApartChecker:
+def _checker(
+    tmp_path: pathlib.Path, timeout_s: float = 60.0, load_timeout_s: float = 60.0
+) -> ApartChecker:
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return ApartChecker(
         Terms(
             tmp_path / "environments",
             tmp_path / "scratch",
             allow_build=False,
-            load_timeout_s=60.0,
+            load_timeout_s=load_timeout_s,
             timeout_s=timeout_s,
         )
     )
@@ -198,6 +200,20 @@ def test_a_check_that_does_not_end_in_time_fails_where_it_was(
     assert [stage.name for stage in report.stages] == list(StageName)
     for pid in _told(told):
         wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+
+
+def test_a_handler_that_takes_too_long_is_told_what_the_server_allows(
+    lay_out: Lay, tmp_path: pathlib.Path
+) -> None:
+    model_dir = lay_out("import time\n\ntime.sleep(3600)\n")
+
+    report = _checker(tmp_path, load_timeout_s=1.5).check(
+        lambda: model_dir, NOTHING, Ending()
+    )
+
+    assert report.failure is not None
+    assert report.failure.cause == "importing the handler did not end within 1.5 s"
+    assert "homeport serve --load-timeout" in report.failure.remedy
 
 
 def test_a_check_whose_process_is_killed_fails_and_says_how(

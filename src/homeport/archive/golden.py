@@ -7,6 +7,7 @@ It travels in the archive, so it is hostile input as the rest. A law:
 import dataclasses
 import json
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
@@ -76,6 +77,19 @@ def parse(text: bytes) -> Golden:
     if not isinstance(request, dict):
         raise _invalid('request is missing or no object: give {"instances": [...]}')
     return expecting(Golden(request), document)
+
+
+def read(directory: pathlib.Path) -> Golden | None:
+    """Return the sample of an archive laid out in `directory`, None if it has none.
+
+    Raises:
+        InvalidArgumentError: As `parse`.
+    """
+    try:
+        with (directory / PATH).open("rb") as file:
+            return parse(file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        return None
 
 
 def expecting(sample: Golden, document: Mapping[str, Any]) -> Golden:

@@ -69,7 +69,11 @@ def _check(order: Mapping[str, Any], answers: IO[bytes]) -> Report:
     checker = Checker(
         Environments(pathlib.Path(order["environments_dir"]), allow_build=allow_build),
         pathlib.Path(order["scratch_dir"]),
-        Options(allow_build=allow_build, timeout_s=order["load_timeout_s"]),
+        Options(
+            allow_build=allow_build,
+            timeout_s=order["load_timeout_s"],
+            timeout_option="homeport serve --load-timeout",
+        ),
     )
     return checker.check(
         lambda: pathlib.Path(order["model_dir"]),

@@ -48,10 +48,12 @@ class Allowance:
     Attributes:
         seconds: How long.
         source: Where the archive or the deployment sets it, "" for the check itself.
+        option: What sets it for the check itself.
     """
 
     seconds: float
     source: str = ""
+    option: str = "--timeout"
 
 
 class FaultError(FailedPreconditionError):
@@ -116,7 +118,7 @@ def too_slow(stage: StageName, allowed: Allowance, printed: Sequence[str]) -> Fa
     return Failure(
         f"{_SLOW[stage]} did not end within {allowed.seconds:g} s{said}",
         "Look for what it waits for, such as a download or a lock, or allow more time "
-        f"with {allowed.source or '--timeout'}.",
+        f"with {allowed.source or allowed.option}.",
         detail=_last_words(printed),
     )
 

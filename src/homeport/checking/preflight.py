@@ -18,6 +18,7 @@ from homeport.archive.golden import Golden
 from homeport.archive.inventory import Inventory
 from homeport.checking import measuring
 from homeport.checking.course import Course, StageFailedError
+from homeport.checking.failures import Allowance
 from homeport.checking.report import Measures, Report, Stage, StageName
 from homeport.checking.surroundings import OURS, Builder, Choice, Surroundings
 from homeport.checking.trial import NOT_REACHED, Trial
@@ -39,6 +40,7 @@ class Options:
             code.
         timeout_s: For the handler to be imported and the model loaded, and again for
             each prediction.
+        timeout_option: What sets that, for people.
         on_line: Receives lines that tell how resolving and building go.
         on_predictions: Receives the answer to each archive's sample, as JSON.
     """
@@ -46,6 +48,7 @@ class Options:
     choice: Choice = Choice.AUTO
     allow_build: bool = False
     timeout_s: float = 120.0
+    timeout_option: str = "--timeout"
     on_line: Callable[[str], None] = lambda _line: None
     on_predictions: Callable[[str], None] = lambda _text: None
 
@@ -111,7 +114,7 @@ class Checker:
                 python=python,
                 server_config=server_config,
             )
-            check.try_out(spec, self._options.on_predictions)
+            check.try_out(spec, self._options)
         course.end()
         return check.report(archive_bytes)
 
@@ -133,7 +136,7 @@ class _Check:
             self._inventory = folder.check(model_dir)
             stage.detail = _summary(self._inventory)
             self._findings = _imported_by_loading(model_dir, self._inventory)
-            self._golden = self._golden or _golden_in(model_dir)
+            self._golden = self._golden or golden_file.read(model_dir)
         return model_dir
 
     def prepare(self, builder: Builder, model_dir: pathlib.Path) -> pathlib.Path | None:
@@ -141,8 +144,14 @@ class _Check:
         self._surroundings = builder.prepare(self._course, inventory, model_dir)
         return self._surroundings.python
 
-    def try_out(self, spec: ReplicaSpec, on_predictions: Callable[[str], None]) -> None:
-        trial = Trial(self._course, spec, self._golden, on_predictions)
+    def try_out(self, spec: ReplicaSpec, options: Options) -> None:
+        trial = Trial(
+            self._course,
+            spec,
+            self._golden,
+            Allowance(options.timeout_s, option=options.timeout_option),
+            options.on_predictions,
+        )
         self._trial = trial
         # asyncio's own loop: a check is no server, and may run in any thread.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -180,14 +189,6 @@ class _Check:
             unpacked_bytes=None if inventory is None else inventory.total_bytes,
             environment_bytes=self._surroundings.size_bytes,
         )
-
-
-def _golden_in(model_dir: pathlib.Path) -> Golden | None:
-    try:
-        with (model_dir / golden_file.PATH).open("rb") as file:
-            return golden_file.parse(file.read(golden_file.MAX_BYTES + 1))
-    except FileNotFoundError:
-        return None
 
 
 def _imported_by_loading(

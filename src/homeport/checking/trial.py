@@ -39,8 +39,9 @@ class Trial:
 
     Args:
         course: Where its stages are noted.
-        spec: What to run; its time limit holds for each stage.
+        spec: What to run.
         golden: The sample, None for no prediction.
+        allowed: The time for import and load together, and for each prediction.
         on_predictions: Receives the answer to the sample, a JSON object's text.
 
     Attributes:
@@ -55,6 +56,7 @@ class Trial:
         course: Course,
         spec: ReplicaSpec,
         golden: Golden | None,
+        allowed: Allowance,
         on_predictions: Callable[[str], None],
     ) -> None:
         self._course = course
@@ -67,7 +69,7 @@ class Trial:
         self.measures = Measures()
         self.measuring_s = 0.0
         self.warnings: tuple[str, ...] = ()
-        self._allowed = Allowance(spec.load_timeout_s)
+        self._allowed = allowed
 
     async def run(self) -> None:
         """Run all stages from the import on, but the last, which is only numbers.

@@ -108,12 +108,10 @@ models.add_command(readme)
 
 def _show_check(found: Mapping[str, Any]) -> None:
     click.echo(found["model"])
-    if "time" in found:
-        click.echo(f"checked by the server at {found['time']}")
-    click.echo()
     if "report" not in found:
-        click.echo(f"{found['state']}: {printable(found['detail'])}")
+        click.echo(f"\n{found['state']}: {printable(found['detail'])}")
         return
+    click.echo(f"checked by the server at {found['time']}\n")
     report = reports.from_json(json.dumps(found["report"]))
     view = View(as_json=False)
     for stage in report.stages:

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import pathlib
 from typing import Any, Final
 
-from homeport.archive import golden
 from homeport.archive.golden import Golden
 from homeport.checking import comparison
 from homeport.errors import DeadlineExceededError, FailedPreconditionError
@@ -13,19 +11,6 @@ from homeport.serving.runtime import Replica
 from homeport.worker.replica import Reply
 
 _REMEDY: Final = "pack the archive again with the sample that its model answers"
-
-
-def read(model_dir: pathlib.Path) -> Golden | None:
-    """Return the sample of a laid-out archive, None if it has none.
-
-    Raises:
-        InvalidArgumentError: It is no sample.
-    """
-    try:
-        with (model_dir / golden.PATH).open("rb") as file:
-            return golden.parse(file.read(golden.MAX_BYTES + 1))
-    except FileNotFoundError:
-        return None
 
 
 async def prove(replica: Replica, sample: Golden, limit_s: float) -> None:

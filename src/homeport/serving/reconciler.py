@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import orjson
 
+from homeport.archive import golden
 from homeport.errors import HomeportError
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.metadata.endpoint_rows import Deployment
@@ -288,7 +289,7 @@ class Reconciler:
             self._wanted.lay_out, deployed, self._timing.load_timeout_s
         )
         environment = running.environment = launch.environment
-        sample = await asyncio.to_thread(goldenrun.read, launch.model_dir)
+        sample = await asyncio.to_thread(golden.read, launch.model_dir)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:

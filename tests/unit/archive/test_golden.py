@@ -1,6 +1,7 @@
 """A golden sample survives its file, and a hostile file is refused by name."""
 
 import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -134,3 +135,25 @@ def test_a_sample_over_the_limit_is_not_written() -> None:
 def test_what_is_no_json_is_not_written(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="the sample is no JSON"):
         golden.serialize(Golden({"instances": [value]}))
+
+
+def test_the_sample_lies_in_the_archive(tmp_path: pathlib.Path) -> None:
+    sample = Golden({"instances": [[1, 2]]}, ([0.5, "cat"],))
+    path = tmp_path / golden.PATH
+    path.parent.mkdir()
+    path.write_bytes(golden.serialize(sample))
+
+    assert golden.read(tmp_path) == sample
+
+
+def test_an_archive_may_have_no_sample(tmp_path: pathlib.Path) -> None:
+    assert golden.read(tmp_path) is None
+
+
+def test_a_file_that_is_no_sample_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / golden.PATH
+    path.parent.mkdir()
+    path.write_bytes(b"{}")
+
+    with pytest.raises(InvalidArgumentError, match="request is missing"):
+        golden.read(tmp_path)

@@ -1,19 +1,16 @@
 """A replica is proven by its archive's sample before anybody else asks it."""
 
 import asyncio
-import pathlib
 from collections.abc import Callable
 
 import pytest
 
 from fake_replicas import FakeReplica, until
-from homeport.archive import golden
 from homeport.archive.golden import Golden
 from homeport.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     HomeportError,
-    InvalidArgumentError,
     UnavailableError,
 )
 from homeport.serving import goldenrun
@@ -116,24 +113,3 @@ def test_giving_up_the_proof_ends_the_replica() -> None:
         return replica
 
     assert asyncio.run(scenario()).grace_s == 0.0
-
-
-def test_the_sample_lies_in_the_archive(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / golden.PATH
-    path.parent.mkdir()
-    path.write_bytes(golden.serialize(SAMPLE))
-
-    assert goldenrun.read(tmp_path) == SAMPLE
-
-
-def test_an_archive_may_have_no_sample(tmp_path: pathlib.Path) -> None:
-    assert goldenrun.read(tmp_path) is None
-
-
-def test_a_file_that_is_no_sample_is_refused(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / golden.PATH
-    path.parent.mkdir()
-    path.write_bytes(b"{}")
-
-    with pytest.raises(InvalidArgumentError, match="request is missing"):
-        goldenrun.read(tmp_path)
