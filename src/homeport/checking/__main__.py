@@ -2,7 +2,11 @@
 
 import sys
 
-from homeport.checking import child
-
 if __name__ == "__main__":
-    sys.exit(child.main())
+    try:
+        from homeport.checking import child
+
+        sys.exit(child.main())
+    except KeyboardInterrupt:
+        # Before it had begun: as shells have it for SIGINT.
+        sys.exit(130)

@@ -43,6 +43,8 @@ _UNREACHABLE_RE: Final = re.compile(
     r"Failed to fetch|error sending request|error decoding response|timed out"
     r"|network was disabled"
 )
+# What uv says before anything is wrong, with the place in it.
+_PREAMBLE_RE: Final = re.compile(r"^Using Python \S+ environment at: .*$", re.MULTILINE)
 _URL_RE: Final = re.compile(r"[a-z+]+://(?:[^/\s@]*@)?([^/\s:)]*)[^\s)`]*")
 _PATH_RE: Final = re.compile(r"(?<![\w.-])/(?:[\w.+ -]+/)+([\w.+-]+)")
 
@@ -244,7 +246,7 @@ def _named(requirement: Requirement) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    said, _, _ = text.partition("\nhint:")
+    said, _, _ = _PREAMBLE_RE.sub("", text).partition("\nhint:")
     lines = (
         re.sub(r"^(error|cause):\s*", "", line.strip()) for line in said.split("\n")
     )

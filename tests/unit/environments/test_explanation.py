@@ -138,6 +138,8 @@ def test_one_requirement_that_cannot_be_met_is_named(
         "Because black was not found in the cache and you require black, we can "
         "conclude that your requirements are unsatisfiable.\n\n"
         "hint: Packages were unavailable because the network was disabled.",
+        "Using Python 3.11.7 environment at: .staging.secret/simple\n"
+        "error: Failed to fetch: http://index.internal/idna/",
     ],
 )
 def test_an_index_that_does_not_answer_is_not_a_mistake_in_the_requirements(
