@@ -23,6 +23,7 @@ from homeport.checking.report import Report, StageName, Verdict
 from homeport.checking.surroundings import Choice
 from homeport.environments import lock
 from homeport.environments.build import Environments
+from homeport.errors import UnavailableError
 
 pytestmark = pytest.mark.service
 HANDLER = "import shouting\ndef handle(data, context):\n    return data and [1]\n"
@@ -160,6 +161,15 @@ def test_requirements_that_conflict_are_named_as_a_pair(
     assert failure.name is StageName.RESOLVE
     assert "shouting 1.0 needs voice==2.0" in failure.cause
     assert "voice==1.0" in failure.cause
+
+
+def test_an_index_that_does_not_answer_is_no_fault_of_the_archive(
+    make_archive: MakeArchive, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+    with pytest.raises(UnavailableError, match="the package index does not answer"):
+        check(make_archive("shouting==1.0"))
 
 
 def locked(folder: pathlib.Path, *pins: Pin) -> pathlib.Path:

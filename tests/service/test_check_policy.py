@@ -274,6 +274,25 @@ def test_requirements_that_do_not_go_together_are_not_registered(
     assert "words" in told
 
 
+def test_where_the_index_does_not_answer_nothing_is_said_of_the_archive(
+    tmp_path: pathlib.Path, packages: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels.make(packages, "greeter", "1.0")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with running(_server(tmp_path, "warn")) as server:
+        operation = server.register(_needing(tmp_path, "greeter==1.0\n"))
+
+        found = _check(server, operation)
+
+    (failure,) = _partial(operation)
+    assert failure["code"] == 14
+    assert failure["message"] == found["detail"]
+    assert found["state"] == "unchecked"
+    assert found["detail"].startswith(
+        "the check could not be carried out: the package index does not answer"
+    )
+
+
 def test_an_image_alone_is_exempt(requiring: Server) -> None:
     _, operation = requiring.call(
         "POST",

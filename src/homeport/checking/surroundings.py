@@ -16,16 +16,23 @@ from homeport.environments.build import Environments
 from homeport.environments.lock import Lock
 from homeport.errors import (
     DataLossError,
+    DeadlineExceededError,
     FailedPreconditionError,
     InvalidArgumentError,
     ResourceExhaustedError,
+    UnavailableError,
 )
 from homeport.packing import completion, requirements
 from homeport.packing.imports import Import, ImportScan
 from homeport.packing.installed import Installed
 
-# Of this machine, whatever the archive is.
-OURS: Final = (ResourceExhaustedError, DataLossError)
+# Of this machine and its network, whatever the archive is.
+OURS: Final = (
+    ResourceExhaustedError,
+    DataLossError,
+    UnavailableError,
+    DeadlineExceededError,
+)
 _OWN: Final = "Homeport's own environment"
 _NONE: Final = "no requirements: it runs in Homeport's own environment"
 
@@ -81,7 +88,8 @@ class Builder:
 
         Raises:
             StageFailedError: One of them failed.
-            HomeportError: The disk is full, or a package's file is not the locked one.
+            HomeportError: The disk is full, the package index does not answer, or a
+                package's file is not the locked one.
         """
         why = self._why_not(inventory)
         with course.stage(StageName.IMPORTS) as stage:

@@ -35,7 +35,7 @@ Examples:
 \b
 Exit codes:
   0  the archive passed
-  1  it could not be checked, such as a file that is not there or a full disk
+  1  it could not be checked: a file that is not there, a full disk, no package index
   2  the command was not understood
   3  the archive failed; the stage, the cause and the remedy are told
 """
