@@ -26,6 +26,7 @@ from homeport.objects.blobs import FileBlobs
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
@@ -140,6 +141,7 @@ class Rooms:
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
         self.evaluations = Evaluations(self.database, self.pager, now, new_id)
         self.provenances = Provenances(self.database, now, new_id)
+        self.comparisons = Comparisons(self.database, self.artifacts)
         self.history = History(self.database, self.pager, now)
         self.transfers = Transfers(
             self.database, self.blobs, self.operations, now, new_id

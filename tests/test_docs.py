@@ -22,6 +22,7 @@ from fastapi.routing import APIRoute
 from homeport import telemetry
 from homeport.api import (
     checks,
+    comparison,
     endpoints,
     evaluations,
     health,
@@ -189,6 +190,7 @@ OWN_ROUTES = [
     *routes_of(checks.router(typing.cast("typing.Any", None))),
     *routes_of(history.router(typing.cast("typing.Any", None))),
     *routes_of(provenance.router(typing.cast("typing.Any", None))),
+    *routes_of(comparison.router(typing.cast("typing.Any", None))),
 ]
 
 

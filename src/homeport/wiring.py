@@ -38,6 +38,7 @@ from homeport.registry import blob_sweep, possession
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
+from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
@@ -186,6 +187,7 @@ async def _application(
         evaluations=Evaluations(database, pager, _now, _new_id),
         history=History(database, pager, _now),
         provenances=Provenances(database, _now, _new_id),
+        comparisons=Comparisons(database, artifacts),
         operations=operations,
         locations=Locations(database),
         endpoints=endpoints,

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import homeport
 from homeport.api import (
     checks,
+    comparison,
     evaluations,
     health,
     history,
@@ -30,6 +31,7 @@ from homeport.api.predictions import Predictions
 from homeport.edge import guard, status
 from homeport.errors import HomeportError
 from homeport.registry.catalog import Catalog
+from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
 from homeport.registry.history import History
 from homeport.registry.locations import Locations
@@ -57,6 +59,7 @@ class Verbs:
     evaluations: Evaluations
     history: History
     provenances: Provenances
+    comparisons: Comparisons
     operations: Operations
     locations: Locations
     endpoints: Endpoints
@@ -150,6 +153,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     app.include_router(checks.router(verbs.catalog))
     app.include_router(history.router(verbs.history))
     app.include_router(provenance.router(verbs.provenances))
+    app.include_router(comparison.router(verbs.comparisons))
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)

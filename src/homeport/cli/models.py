@@ -13,6 +13,7 @@ from homeport.checking import report as reports
 from homeport.cli import options
 from homeport.cli.check import FAILED
 from homeport.cli.checkview import View, printable
+from homeport.cli.modelcompare import compare
 from homeport.cli.modelhistory import history
 from homeport.cli.modellineage import lineage, readme
 from homeport.client import registry
@@ -101,6 +102,7 @@ def show_check(model: str, *, as_json: bool, **server: str) -> None:
         sys.exit(FAILED)
 
 
+models.add_command(compare)
 models.add_command(history)
 models.add_command(lineage)
 models.add_command(readme)

@@ -23,3 +23,8 @@ def readme(connection: Connection, version: str) -> str:
 def put_readme(connection: Connection, version: str, text: str) -> None:
     """Write the README of a version in place of the one it has; "" takes it away."""
     connection.put(f"/homeport/v1/{version}/readme", {"text": text})
+
+
+def comparison(connection: Connection, first: str, second: str) -> dict[str, Any]:
+    """Return in what two versions differ, each by full name; see `lineage`."""
+    return connection.get(f"/homeport/v1/{first}/comparison", **{"with": second})
