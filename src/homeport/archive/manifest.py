@@ -102,7 +102,7 @@ class Manifest:
     kept_in_model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_model_name(self.model_name)
+        check_model_name(self.model_name, f"{PATH}: modelName")
         if not self.version:
             raise _invalid("modelVersion", "is empty: give a version such as 1.0")
         if not self.handler_module:
@@ -139,17 +139,20 @@ class Manifest:
         return {key: path for key, path in named.items() if path}
 
 
-def check_model_name(model_name: str) -> None:
+def check_model_name(model_name: str, called: str = "the model name") -> None:
     """Refuse a model name that torch-model-archiver would refuse.
+
+    Args:
+        model_name: The name.
+        called: What the message calls it.
 
     Raises:
         InvalidArgumentError: Not `[A-Za-z0-9][A-Za-z0-9_.-]*`.
     """
     if not _MODEL_NAME_RE.fullmatch(model_name):
-        raise _invalid(
-            "modelName",
-            f"is {model_name!r:.80}: use letters, digits, '_', '-' and '.', "
-            "beginning with a letter or digit",
+        raise InvalidArgumentError(
+            f"{called} is {model_name!r:.80}: use letters, digits, '_', '-' and '.', "
+            "beginning with a letter or digit"
         )
 
 

@@ -212,7 +212,8 @@ def _name_from(path: Path | None) -> str:
             "there is no model to name the archive after: give --serialized-file or "
             "--model-name"
         )
-    return path.stem
+    # A directory's dots belong to its name: `bert-base-v1.5`.
+    return path.resolve().name if path.is_dir() else path.stem
 
 
 def _default_handler(serialized_file: Path | None) -> str:

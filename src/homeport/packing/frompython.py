@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
             default it is traced with the sample, and scripted without one.
         model_file: Python source of the model's class, for weights without it.
         version: The model's version, any text.
-        extra_files: Paths and patterns.
+        extra_files: A path or pattern, or several.
         keep_directories: An extra directory keeps its own name.
         tokenizer: A custom tokenizer's file, or the directory it was saved to.
         tokenizer_name: What it is called in the archive; its own name by default.
@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
     how: "How | None"
     model_file: StrPath | None
     version: str
-    extra_files: Iterable[StrPath]
+    extra_files: StrPath | Iterable[StrPath]
     keep_directories: bool
     tokenizer: StrPath | None
     tokenizer_name: str
@@ -98,7 +98,10 @@ def pack(
         AlreadyExistsError: The archive is there and `force` is not given.
         PermissionDeniedError: The folder cannot be written to.
         FailedPreconditionError: The disk is full.
+        TypeError: There is no such option.
     """
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"homeport.pack() has no option {min(unknown)!r}")
     how = options.pop("how", None)
     if isinstance(model, str | os.PathLike):
         if sample is not None or how is not None:
@@ -180,7 +183,7 @@ def _pack(
         serialized_file=saved,
         version=options.get("version", manifest.DEFAULT_VERSION),
         model_file=_path(options.get("model_file")),
-        extra_files=tuple(os.fspath(path) for path in options.get("extra_files", ())),
+        extra_files=_paths(options.get("extra_files", ())),
         keep_directories=options.get("keep_directories", False),
         tokenizer=_path(options.get("tokenizer")),
         tokenizer_name=options.get("tokenizer_name", ""),
@@ -205,6 +208,12 @@ def _pack(
 
 def _path(given: StrPath | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _paths(given: StrPath | Iterable[StrPath]) -> tuple[str, ...]:
+    if isinstance(given, str | os.PathLike):
+        given = (given,)
+    return tuple(os.fspath(path) for path in given)
 
 
 def _format(name: str) -> ArchiveFormat:

@@ -21,12 +21,15 @@ _INSTALLED_FOLDERS: Final = frozenset({"site-packages", "dist-packages"})
 
 
 def folders_of(path: Path) -> tuple[Path, ...]:
-    """Return where a file on the disk imports from: its folder, its package's root."""
+    """Return where a file on the disk imports from: its folder, its package's root.
+
+    Nothing for a file that is installed: what lies beside it is no local module.
+    """
     folder = path.resolve().parent
     root = folder
     while (root / "__init__.py").is_file() and root != root.parent:
         root = root.parent
-    return (folder,) if root == folder else (folder, root)
+    return tuple(one for one in dict.fromkeys((folder, root)) if is_own(one))
 
 
 def folders_of_this_python() -> tuple[Path, ...]:
@@ -36,10 +39,10 @@ def folders_of_this_python() -> tuple[Path, ...]:
     folder of a notebook.
     """
     folders = (Path(entry) for entry in sys.path)
-    return tuple(folder for folder in folders if folder.is_dir() and _is_own(folder))
+    return tuple(folder for folder in folders if folder.is_dir() and is_own(folder))
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
     """Tell whether it lies in neither the standard library nor what is installed."""
     ours = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     return _INSTALLED_FOLDERS.isdisjoint(path.parts) and ours.isdisjoint(
@@ -60,7 +63,7 @@ def _folders_of_finders(top: str) -> tuple[Path, ...]:
     if spec is None or not spec.has_location or spec.origin is None:
         return ()
     origin = Path(spec.origin)
-    if not _is_own(origin):
+    if not is_own(origin):
         return ()
     return (origin.parents[1 if origin.name == "__init__.py" else 0],)
 

@@ -245,7 +245,8 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     roles = ("serialized file", "model file", "requirements file", "config file")
     for role, path in zip(roles, _named_files(spec), strict=True):
         if path is not None:
-            sources.check_file(path, role)
+            # Requirements may be none.
+            sources.check_file(path, role, may_be_empty=path is spec.requirements_file)
     warnings: tuple[str, ...] = ()
     if spec.model_file is not None:
         warnings += sourcecode.check_model_file(spec.model_file)

@@ -15,12 +15,13 @@ _RESERVED_DIRECTORY: Final = "mar-inf"
 _NONE: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
-def check_file(path: Path, role: str) -> None:
+def check_file(path: Path, role: str, *, may_be_empty: bool = False) -> None:
     """Refuse what is no readable, non-empty file.
 
     Args:
         path: As the user gave it.
         role: What it was to be, for the message: "serialized file".
+        may_be_empty: Whether nothing in it means something.
 
     Raises:
         NotFoundError: Nothing is there.
@@ -34,7 +35,7 @@ def check_file(path: Path, role: str) -> None:
         raise InvalidArgumentError(
             f"{role} {str(path)!r} cannot be read: change its permissions"
         )
-    if path.stat().st_size == 0:
+    if not may_be_empty and path.stat().st_size == 0:
         raise InvalidArgumentError(
             f"{role} {str(path)!r} is empty: save it again before packing"
         )

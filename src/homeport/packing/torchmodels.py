@@ -12,6 +12,7 @@ import torch
 
 from homeport.archive.golden import Golden
 from homeport.errors import InvalidArgumentError
+from homeport.packing import localmodules
 
 How = Literal["trace", "script", "export", "state_dict"]
 # Enough to see whether two requests may share a call.
@@ -203,6 +204,11 @@ def _source_of(model_class: type) -> Path:
         raise InvalidArgumentError(
             f"the class {model_class.__name__} is defined in this session and in no "
             "module: move it into a file, or give that file as model_file"
+        )
+    if not localmodules.is_own(source):
+        raise InvalidArgumentError(
+            f"the class {model_class.__name__} is of an installed package: give a file "
+            "with a class of yours around it as model_file, or a sample to trace with"
         )
     return source
 

@@ -53,6 +53,34 @@ def test_a_torchscript_model_is_enough() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        pytest.param("digits.pt", "digits.mar", id="file"),
+        pytest.param("bert-base-v1.5", "bert-base-v1.5.mar", id="directory"),
+        pytest.param("bert-base-v1.5/.", "bert-base-v1.5.mar", id="this directory"),
+    ],
+)
+def test_an_archive_is_called_after_its_model(given: str, name: str) -> None:
+    Path("bert-base-v1.5").mkdir()
+    Path("bert-base-v1.5/config.json").write_text("{}")
+    Path("bert-base-v1.5/model.safetensors").write_bytes(b"\2" + b"\0" * 7 + b"{}")
+
+    result = _pack("-s", given, "--handler", "handler.py")
+
+    assert result.exit_code == 0, result.output
+    assert Path(name).is_file()
+
+
+def test_requirements_may_be_none() -> None:
+    Path("requirements.txt").touch()
+
+    result = _pack("-s", "digits.pt", "-r", "requirements.txt", "--no-lock")
+
+    assert result.exit_code == 0, result.output
+    assert "requirements.txt" in zipfile.ZipFile("digits.mar").namelist()
+
+
 def test_every_option_reaches_the_archive() -> None:
     Path("requirements.txt").write_text("numpy\n")
     Path("net.py").write_text("class Net: ...\n")

@@ -118,9 +118,38 @@ class InThisTest(torch.nn.Module):
         return {"kind": eval("x"), "shape": x.shape}  # noqa: S307  # no compiler takes it
 
 
+def test_one_extra_file_may_be_given_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "handler.py").write_text("def handle(data, context): ...\n")
+    (tmp_path / "weights.bin").write_bytes(b"w")
+    (tmp_path / "labels.txt").write_text("a")
+
+    packed = homeport.pack(
+        tmp_path / "weights.bin",
+        handler=tmp_path / "handler.py",
+        output=tmp_path,
+        extra_files=str(tmp_path / "labels.txt"),
+    )
+
+    members = reading.check(packed.path).members
+    assert "labels.txt" in {member.path for member in members}
+
+
+def test_an_option_that_there_is_not_is_an_error() -> None:
+    options: Any = {"versoin": "7"}
+
+    with pytest.raises(TypeError, match="no option 'versoin'"):
+        homeport.pack("saved.pt", **options)
+
+
 @pytest.mark.parametrize(
     ("model", "options", "problem"),
     [
+        pytest.param(
+            torch.nn.Linear(2, 1),
+            {"how": "state_dict"},
+            "Linear is of an installed package: give a file with a class of yours",
+            id="torch's own class",
+        ),
         pytest.param(object(), {}, "object is no torch.nn.Module", id="no model"),
         pytest.param(
             torch.nn.Linear(2, 1), {"how": "pickle"}, "how is 'pickle'", id="how"

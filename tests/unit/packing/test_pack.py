@@ -282,7 +282,10 @@ def test_names_that_differ_only_by_case_are_refused(
     ("change", "error", "problem"),
     [
         pytest.param(
-            {"model_name": "a/b"}, InvalidArgumentError, "modelName", id="name"
+            {"model_name": "a/b"},
+            InvalidArgumentError,
+            "the model name is 'a/b': use letters",
+            id="name",
         ),
         pytest.param(
             {"serialized_file": Path("none.pt")}, NotFoundError, "none.pt", id="missing"
