@@ -45,6 +45,7 @@ _UNREACHABLE_RE: Final = re.compile(
 )
 # What uv says before anything is wrong, with the place in it.
 _PREAMBLE_RE: Final = re.compile(r"^Using Python \S+ environment at: .*$", re.MULTILINE)
+_FORBIDDEN_RE: Final = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b")
 _URL_RE: Final = re.compile(r"[a-z+]+://(?:[^/\s@]*@)?([^/\s:)]*)[^\s)`]*")
 _PATH_RE: Final = re.compile(r"(?<![\w.-])/(?:[\w.+ -]+/)+([\w.+-]+)")
 
@@ -68,10 +69,17 @@ class NoWheelError(FailedPreconditionError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Story:
-    """What uv said, in one line, without its hints; and for which Python and place."""
+    """What uv said, for which Python and place.
+
+    Attributes:
+        said: In one line, without its hints.
+        target: The Python and the place, for people.
+        text: All of it.
+    """
 
     said: str
     target: str
+    text: str
 
     def wanted(self, pattern: re.Pattern[str]) -> Iterator[tuple[Requirement, ...]]:
         """Yield the requirements that each match names, those that are any."""
@@ -87,8 +95,8 @@ def explain(outcome: Outcome, target: str) -> HomeportError:
         outcome: Of a run that failed.
         target: What was resolved or built for, as in "Python 3.11 on linux-x86_64".
     """
-    story = _Story(_in_one_line(outcome.text), target)
-    if error := _explain_machine(story, outcome.text):
+    story = _Story(_in_one_line(outcome.text), target, outcome.text)
+    if error := _explain_machine(story):
         return error
     for teller in _TELLERS:
         if error := teller(story):
@@ -101,9 +109,9 @@ def explain(outcome: Outcome, target: str) -> HomeportError:
     )
 
 
-def _explain_machine(story: _Story, text: str) -> HomeportError | None:
+def _explain_machine(story: _Story) -> HomeportError | None:
     """Return what is wrong with the machine or the network, not the requirements."""
-    numbers = {int(number) for number in _OS_ERROR_RE.findall(text)}
+    numbers = {int(number) for number in _OS_ERROR_RE.findall(story.text)}
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return ResourceExhaustedError(
             "the disk is full: free space where the environments lie and try again"
@@ -115,7 +123,7 @@ def _explain_machine(story: _Story, text: str) -> HomeportError | None:
             "not install it, see where the package index gets it from"
         )
     # Hints count here: uv says there alone that it may not use the network.
-    if _UNREACHABLE_RE.search(" ".join(text.split())):
+    if _UNREACHABLE_RE.search(" ".join(story.text.split())):
         return UnavailableError(
             f"the package index does not answer ({_shortened(story.said)}): see "
             "whether this machine reaches it, or name another with UV_DEFAULT_INDEX"
@@ -184,11 +192,23 @@ def _tell_no_wheel(story: _Story) -> HomeportError | None:
 
 def _tell_missing(story: _Story) -> HomeportError | None:
     for (who,) in story.wanted(_NO_PACKAGE_RE):
+        # An index that does not know us hides its packages; a hint alone says so.
+        if forbidden := _FORBIDDEN_RE.search(story.text):
+            return UnavailableError(
+                f"the package index does not show {who.name} to this machine "
+                f"({forbidden[1]}): give it credentials that are valid, or name "
+                "another with UV_DEFAULT_INDEX"
+            )
         return NotFoundError(
             f"no package is called {who.name} in the index: correct the name, or pack "
             "a module of your own with --extra-files"
         )
     for (who,) in story.wanted(_NO_VERSION_RE):
+        # `pip freeze` writes them, of builds that only their own index has.
+        if build := re.search(r"\+[\w.]+", _text(who)):
+            return NotFoundError(
+                f"there is no {_text(who)} in the index: leave out {build[0]}"
+            )
         return NotFoundError(
             f"there is no {_text(who)} in the index: choose a version that exists"
         )

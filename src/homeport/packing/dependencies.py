@@ -1,6 +1,7 @@
 """An archive's dependencies settled: what its code imports is provided, or is told."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -170,17 +171,18 @@ def _resolve(completed: Completion, terms: Terms, here: Mapping[str, str]) -> Lo
             allow_build=terms.allow_build,
         )
     except (lock.ConflictError, NotFoundError) as error:
-        if not completed.added:
+        added = [pin for pin in completed.added if _is_about(error, pin)]
+        if not added:
             raise
-        raise _explained(error, completed) from error
+        raise type(error)(
+            f"{error.message} ({_listed(added)} was added as installed here, since the "
+            "code imports it)"
+        ) from error
 
 
-def _explained(error: HomeportError, completed: Completion) -> HomeportError:
-    """Return the same failure, telling which requirements the author did not write."""
-    return type(error)(
-        f"{error.message} ({_listed(completed.added)} was added as it is installed "
-        "here, since the code imports it)"
-    )
+def _is_about(error: HomeportError, pin: str) -> bool:
+    name = re.escape(pin.partition("==")[0])
+    return bool(re.search(rf"(?<![\w.-]){name}(?![\w-])", error.message))
 
 
 def _added(completed: Completion, resolved: Lock) -> tuple[str, ...]:

@@ -129,6 +129,40 @@ def test_one_requirement_that_cannot_be_met_is_named(
 
 
 @pytest.mark.parametrize(
+    "hint",
+    [
+        "An index URL (https://me:secret@index/simple) could not be queried due to a "
+        "lack of valid authentication credentials (401 Unauthorized)",
+        "An index (https://index/simple) returned a 403 Forbidden error.",
+    ],
+)
+def test_an_index_that_wants_credentials_hides_its_packages(hint: str) -> None:
+    error = explained(
+        "cause: Because mine was not found in the package registry and you require "
+        f"mine==1.0, we can conclude that your requirements are unsatisfiable.\n\n"
+        f"hint: {hint}"
+    )
+
+    assert isinstance(error, UnavailableError)
+    assert error.message.startswith(
+        "the package index does not show mine to this machine (40"
+    )
+    assert "secret" not in error.message
+
+
+def test_a_build_that_no_index_has_is_told_without_it() -> None:
+    error = explained(
+        "cause: Because there is no version of torch==2.5.1+cu121 and you require "
+        "torch==2.5.1+cu121, we can conclude that your requirements are unsatisfiable."
+    )
+
+    assert isinstance(error, NotFoundError)
+    assert error.message == (
+        "there is no torch==2.5.1+cu121 in the index: leave out +cu121"
+    )
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "error: Request failed after 3 retries in 4.7s\n"

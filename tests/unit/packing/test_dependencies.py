@@ -108,7 +108,7 @@ def test_a_conflict_tells_what_the_author_did_not_write(packages: Path) -> None:
 
     assert "gamma" in caught.value.message
     assert caught.value.message.endswith(
-        "(alpha==1.2 was added as it is installed here, since the code imports it)"
+        "(alpha==1.2 was added as installed here, since the code imports it)"
     )
 
 
@@ -118,6 +118,19 @@ def test_an_installed_version_that_the_index_lacks_is_told(packages: Path) -> No
 
     with pytest.raises(NotFoundError, match=r"\(alpha==1\.2 was added as"):
         _pack("import alpha", lock=True)
+
+
+@pytest.mark.usefixtures("index")
+def test_a_mistake_of_the_authors_own_is_told_alone(packages: Path) -> None:
+    wheels.make(packages, "alpha", "1.2")
+    wheels.make(packages, "alpha-tools", "1.0")
+
+    with pytest.raises(NotFoundError) as caught:
+        _pack("import alpha", "alpha-tools==2.0")
+
+    assert caught.value.message == (
+        "there is no alpha-tools==2.0 in the index: choose a version that exists"
+    )
 
 
 def test_without_requirements_nothing_is_resolved() -> None:
