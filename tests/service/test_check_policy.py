@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import terminals
 import wheels
 from homeport.archive.golden import Golden
 from rooms import archive
@@ -418,6 +419,18 @@ def test_deploy_tells_what_the_check_found(warning: Server, archived: Archived) 
     told = _homeport(warning, "deploy", str(archived(BROKEN, name="warned")))
 
     assert "warning     the check failed at 'import handler': " in told.stderr
+
+
+def test_who_deploys_at_a_terminal_sees_what_is_waited_for(
+    warning: Server, archived: Archived
+) -> None:
+    status, drawn = terminals.drawn_by(
+        "deploy", str(archived(ECHO, name="awaited")), HOMEPORT_URL=warning.url
+    )
+
+    assert status == 0, drawn
+    assert b"the server checks it" in drawn
+    assert b"replicas come up" in drawn
 
 
 def test_a_check_that_nobody_knows_is_not_found(warning: Server) -> None:

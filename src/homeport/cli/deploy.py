@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import shlex
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,17 +106,33 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
         }
         if lineage:
             model["metadata"] = {METADATA_KEY: lineage}
-        registered = registry.register(connection, model, _existing(connection, name))
-        version = registered.name
-        click.echo(f"registered  {version}")
-        for warning in registered.warnings:
-            click.echo(f"warning     {printable(warning)}", err=True)
+        version = _register(connection, model)
         endpoint = _deploy(
             connection, version, endpoint_name or name, (traffic, replicas)
         )
         seconds = time.monotonic() - began
         click.echo(f"ready after {seconds:.1f} s\n")
         click.echo(_next_steps(connection, endpoint, endpoint_name or name))
+
+
+def _register(connection: Connection, model: Mapping[str, Any]) -> str:
+    """Register a version, of the model of its display name; say what was found."""
+    parent = _existing(connection, model["displayName"])
+    with _waiting("the server checks it; a new environment takes a while"):
+        registered = registry.register(connection, model, parent)
+    click.echo(f"registered  {registered.name}")
+    for warning in registered.warnings:
+        click.echo(f"warning     {printable(warning)}", err=True)
+    return registered.name
+
+
+@contextlib.contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Show, on a terminal alone, what is waited for."""
+    console = Console(stderr=True)
+    shown = console.status(what) if console.is_terminal else contextlib.nullcontext()
+    with shown:
+        yield
 
 
 def _deploy(
@@ -126,7 +143,8 @@ def _deploy(
     endpoint, is_new = _endpoint(connection, wanted)
     split = splits.with_new(endpoint, traffic)
     try:
-        deployed = registry.deploy(connection, endpoint, version, split, replicas)
+        with _waiting("replicas come up"):
+            deployed = registry.deploy(connection, endpoint, version, split, replicas)
     except ServerError:
         _tell_what_is_left(connection, version, endpoint, is_new=is_new)
         raise

@@ -1,12 +1,12 @@
 """`homeport pack` as a process: what it imports, what it draws."""
 
-import os
 import pathlib
-import pty
 import subprocess
 import sys
 
 import pytest
+
+import terminals
 
 _IMPORTED = """
 import sys
@@ -32,24 +32,9 @@ def test_packing_a_file_imports_neither_torch_nor_what_draws() -> None:
 
 
 def test_a_terminal_sees_a_bar() -> None:
-    ours, theirs = pty.openpty()
-    words = "-m homeport pack -s weights.bin --handler handler.py"
-    process = subprocess.Popen(  # noqa: S603  # our own interpreter
-        [sys.executable, *words.split()],
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm"},
+    status, drawn = terminals.drawn_by(
+        "pack", "-s", "weights.bin", "--handler", "handler.py"
     )
-    os.close(theirs)
 
-    drawn = bytearray()
-    try:
-        while chunk := os.read(ours, 1 << 16):
-            drawn += chunk
-    except OSError:  # how Linux ends a terminal that nobody writes to
-        pass
-    finally:
-        os.close(ours)
-
-    assert process.wait(30) == 0
+    assert status == 0
     assert b"Packing" in drawn
