@@ -137,7 +137,7 @@ def hand_made(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
             [
                 "handler.py line 1",
                 "No module named 'no_such_package'",
-                "install it where the server runs",
+                "install it where Homeport runs",
                 "Traceback",
             ],
             id="missing package",

@@ -150,8 +150,8 @@ def _missing_module(name: str, model_dir: pathlib.Path) -> str:
     package = distributions.advise(name)
     listing = optional.remedy(
         package,
-        here=f"list {package} in the archive's requirements and install it where the "
-        "server runs",
+        here=f"list {package} in a requirements file and pack the archive again with "
+        "it, or install it where Homeport runs",
     )
     if distributions.is_renamed(name):
         return f"Please {listing}."

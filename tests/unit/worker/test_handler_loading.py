@@ -93,9 +93,9 @@ def test_a_missing_package_is_named_with_the_authors_traceback(
     )
     assert told.remedy == (
         "If no_such_package_anywhere is a package, list no_such_package_anywhere in "
-        "the archive's requirements and install it where the server runs; if "
-        "no_such_package_anywhere.py is a file of yours, add it to the archive with "
-        "--extra-files."
+        "a requirements file and pack the archive again with it, or install it where "
+        "Homeport runs; if no_such_package_anywhere.py is a file of yours, add it to "
+        "the archive with --extra-files."
     )
     assert told.traceback == (
         "Traceback (most recent call last):\n"
@@ -110,7 +110,7 @@ def test_a_missing_package_is_named_with_the_authors_traceback(
     [
         pytest.param(
             "raise ModuleNotFoundError('', name='cv2')",
-            "Please list opencv-python-headless in the archive's requirements",
+            "Please list opencv-python-headless in a requirements file",
             id="a package of another name",
         ),
         pytest.param(
@@ -462,7 +462,7 @@ def test_an_import_error_that_was_taken_for_something_else_is_named(
         "'no_such_package_anywhere'; what it was taken for: "
         "masked.py line 4 raised RuntimeError: no handler here"
     )
-    assert "list no_such_package_anywhere in the archive's requirements" in told.remedy
+    assert "list no_such_package_anywhere in a requirements file" in told.remedy
 
 
 def test_an_import_error_that_a_fallback_failed_after_stays_second(
