@@ -25,6 +25,7 @@ from homeport import telemetry
 from homeport.api import app as api
 from homeport.api import storage
 from homeport.api.access import AccessLog
+from homeport.api.storage_requests import StorageVerbs
 from homeport.checking.apart import ApartChecker, Terms
 from homeport.edge import guard
 from homeport.environments.build import Environments
@@ -34,11 +35,13 @@ from homeport.listening import HttpServer, Listeners, Stop, listening, tls_conte
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
+from homeport.objects.parts import FileParts
 from homeport.registry import blob_sweep, possession
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
+from homeport.registry.compositions import Compositions
 from homeport.registry.evaluations import Evaluations
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
@@ -197,7 +200,7 @@ async def _application(
     )
     application: ASGIApp = api.build(
         verbs,
-        storage.router(buckets, ObjectUploads(database, blobs, _now)),
+        storage.build(_storage_verbs(settings, database, blobs)),
         access_log,
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
@@ -222,6 +225,19 @@ def _opened(settings: Settings) -> tuple[Database, FileBlobs]:
     blobs.start()
     _sweep(database, blobs)
     return database, blobs
+
+
+def _storage_verbs(
+    settings: Settings, database: Database, blobs: FileBlobs
+) -> StorageVerbs:
+    parts = FileParts(settings.data_dir / "blobs" / "parts")
+    parts.start()
+    blob_sweep.sweep_parts(database, parts)
+    return StorageVerbs(
+        Buckets(database, blobs, _now),
+        ObjectUploads(database, blobs, _now),
+        Compositions(database, blobs, parts, _now),
+    )
 
 
 def _checker(settings: Settings, scratch_dir: pathlib.Path) -> ApartChecker:

@@ -1,6 +1,5 @@
 """google-cloud-storage works unmodified: STORAGE_EMULATOR_HOST is all it is told."""
 
-import datetime as dt
 import io
 import pathlib
 import random
@@ -10,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import fastapi
 import google.api_core.exceptions
 import google.auth.credentials
 import google.cloud.storage
@@ -18,12 +16,11 @@ import pytest
 import requests
 import requests.adapters
 import uvicorn
+from google.cloud.storage import transfer_manager
 
-from homeport.api import storage
+import storage_surface
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
-from homeport.registry.buckets import Buckets
-from homeport.registry.object_uploads import ObjectUploads
 
 MIB = 1 << 20
 
@@ -37,15 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     blobs = FileBlobs(directory / "blobs")
     blobs.start()
 
-    def now() -> dt.datetime:
-        return dt.datetime.now(dt.UTC)
-
-    app = fastapi.FastAPI()
-    app.include_router(
-        storage.router(
-            Buckets(database, blobs, now), ObjectUploads(database, blobs, now)
-        )
-    )
+    app = storage_surface.application(database, blobs, directory / "parts")
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
     )
@@ -318,3 +307,73 @@ def test_copies_renames_and_rewrites(bucket: Any) -> None:
 def test_a_missing_bucket_is_named_with_the_remedy(client: Any) -> None:
     with pytest.raises(google.api_core.exceptions.NotFound, match="create_bucket"):
         client.bucket("nowhere").blob("a").upload_from_string(b"a")
+
+
+def test_objects_are_composed(bucket: Any) -> None:
+    parts = [bucket.blob("a b"), bucket.blob("c/d")]
+    for part, content in zip(parts, (b"hello ", b"world"), strict=True):
+        part.upload_from_string(content)
+    whole = bucket.blob("whole")
+    whole.content_type = "text/plain"
+
+    whole.compose(parts, if_generation_match=0)
+
+    assert whole.download_as_bytes() == b"hello world"
+    assert (whole.component_count, whole.content_type) == (2, "text/plain")
+    whole.compose([whole, parts[1]])
+    assert whole.download_as_bytes() == b"hello worldworld"
+    assert whole.component_count == 3
+
+
+def test_an_object_is_moved(bucket: Any) -> None:
+    bucket.blob("old").upload_from_string(b"1")
+
+    moved = bucket.move_blob(bucket.blob("old"), "new/ name")
+
+    assert moved.download_as_bytes() == b"1"
+    assert not bucket.blob("old").exists()
+
+
+def test_requests_are_batched(bucket: Any, client: Any) -> None:
+    kept, gone = bucket.blob("a b/ü"), bucket.blob("gone")
+    for one in (kept, gone):
+        one.upload_from_string(b"1")
+    kept.metadata = {"k": "v"}
+
+    with client.batch():
+        gone.delete()
+        kept.patch()
+    failing = client.batch(raise_exception=False)
+    with failing:
+        bucket.blob("none").delete()
+        kept.delete()
+
+    assert names(bucket.list_blobs()) == []
+
+
+def test_a_large_object_goes_up_and_down_in_parts(
+    bucket: Any, tmp_path: pathlib.Path
+) -> None:
+    path, back = tmp_path / "large", tmp_path / "back"
+    path.write_bytes(content_of(6 * MIB + 1))
+    blob = bucket.blob("in parts/2026:ü@1")
+
+    transfer_manager.upload_chunks_concurrently(
+        str(path), blob, chunk_size=2 * MIB, worker_type="thread"
+    )
+    transfer_manager.download_chunks_concurrently(
+        blob, str(back), chunk_size=MIB, worker_type="thread"
+    )
+
+    assert back.read_bytes() == path.read_bytes()
+
+
+def test_a_read_is_conditional_on_an_etag(bucket: Any) -> None:
+    bucket.blob("a").upload_from_string(b"1")
+    blob = bucket.get_blob("a")
+
+    assert blob.download_as_bytes(if_etag_match=blob.etag) == b"1"
+    with pytest.raises(google.api_core.exceptions.NotModified):
+        blob.download_as_bytes(if_etag_not_match=blob.etag)
+    with pytest.raises(google.api_core.exceptions.PreconditionFailed):
+        blob.download_as_bytes(if_etag_match="another")

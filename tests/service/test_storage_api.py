@@ -14,17 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-import fastapi
 import httpx
 import pytest
 import uvicorn
 
-from homeport.api import storage
+import storage_surface
 from homeport.errors import ResourceExhaustedError
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs, BlobWriter, FileBlobs
-from homeport.registry.buckets import Buckets
-from homeport.registry.object_uploads import ObjectUploads
 from homeport.resources.bucket import Content
 
 CRC32C_OF_HELLO = "mnG7TA=="
@@ -35,16 +32,8 @@ BLOCK = 1 << 20
 class Server:
     """A storage surface on a loopback port, in a thread."""
 
-    def __init__(self, blobs: Blobs, database: Database) -> None:
-        def now() -> dt.datetime:
-            return dt.datetime.now(dt.UTC)
-
-        app = fastapi.FastAPI()
-        app.include_router(
-            storage.router(
-                Buckets(database, blobs, now), ObjectUploads(database, blobs, now)
-            )
-        )
+    def __init__(self, blobs: Blobs, database: Database, parts: pathlib.Path) -> None:
+        app = storage_surface.application(database, blobs, parts)
         self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         self._uvicorn = uvicorn.Server(config)
@@ -80,7 +69,7 @@ def serving(directory: pathlib.Path, blobs: Blobs | None = None) -> Iterator[Ser
     if blobs is None:
         blobs = FileBlobs(directory / "blobs")
         blobs.start()
-    server = Server(blobs, database)
+    server = Server(blobs, database, directory / "parts")
     with server:
         yield server
     database.close()

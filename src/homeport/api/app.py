@@ -28,6 +28,8 @@ from homeport.api import endpoints as endpoint_routes
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.predictions import Predictions
+from homeport.api.storage import Storage
+from homeport.api.storage_xml import OWN_ROOTS
 from homeport.edge import guard, status
 from homeport.errors import HomeportError
 from homeport.registry.catalog import Catalog
@@ -70,7 +72,7 @@ class Verbs:
 
 def build(
     verbs: Verbs,
-    storage: APIRouter,
+    storage: Storage,
     access_log: AccessLog,
     *,
     hosts: Iterable[str],
@@ -82,23 +84,24 @@ def build(
 
     Args:
         verbs: What it calls.
-        storage: The routes of the embedded object store.
+        storage: The embedded object store.
         access_log: Where every request is noted.
         hosts: Names that requests may be addressed to.
         max_request_bytes: Longest body of a request that is not a storage upload.
     """
     predictions = Predictions(verbs.router, verbs.endpoints)
-    control = _control_plane(verbs, storage)
+    control = _control_plane(verbs, storage.routes)
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = predictions.match(scope)
         if endpoint:
             await predictions(endpoint, receive, send)
+        elif storage.xml.takes(scope):
+            await storage.xml(scope, receive, send)
         else:
             await control(scope, receive, send)
 
-    uploads = dict.fromkeys(("/upload/", "/resumable/upload/"), _UPLOAD_BYTES)
-    limited = guard.BodyLimit(route, max_request_bytes, uploads)
+    limited = guard.BodyLimit(route, max_request_bytes, _limits(max_request_bytes))
     guarded = guard.HostGuard(limited, hosts)
     logged = Logged(guarded, access_log)
 
@@ -117,6 +120,13 @@ def build(
             await logged(scope, receive, send)
 
     return front
+
+
+def _limits(max_request_bytes: int) -> dict[str, int]:
+    """Return the longest body by path: of a bucket's, that of an upload."""
+    own = {f"/{root}": max_request_bytes for root in OWN_ROOTS}
+    uploads = ("/", "/upload/", "/resumable/upload/")
+    return {**own, **dict.fromkeys(uploads, _UPLOAD_BYTES)}
 
 
 def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:

@@ -1,4 +1,4 @@
-"""The embedded object store over HTTP: Google Cloud Storage's JSON API.
+"""The embedded object store over HTTP: Google Cloud Storage's JSON API, and the XML.
 
 Paths are matched as they were sent, before percent-decoding: the name of an object may
 hold "/" (sent as %2F) and anything else that Unicode has.
@@ -16,11 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from homeport.api import storage_downloads, storage_json
+from homeport.api.storage_batches import Batches
 from homeport.api.storage_buckets import BucketMethods
-from homeport.api.storage_requests import Call, decoded
+from homeport.api.storage_compositions import CompositionMethods
+from homeport.api.storage_requests import Call, StorageVerbs, decoded
 from homeport.api.storage_uploads import UploadMethods
+from homeport.api.storage_xml import XmlApi
 from homeport.errors import ConditionNotMetError, NotFoundError
-from homeport.registry.buckets import Buckets
 from homeport.registry.object_uploads import ObjectUploads
 
 _log: Final = logging.getLogger(__name__)
@@ -42,6 +44,10 @@ _OBJECTS: Final = rf"{_BUCKET}/o"
 _OBJECT: Final = rf"{_OBJECTS}/(.+)"
 _COPY: Final = rf"{_OBJECTS}/([^/]+)/copyTo/b/([^/]+)/o/(.+)"
 _REWRITE: Final = rf"{_OBJECTS}/([^/]+)/rewriteTo/b/([^/]+)/o/(.+)"
+_COMPOSE: Final = rf"{_OBJECTS}/([^/]+)/compose"
+_MOVE: Final = rf"{_OBJECTS}/([^/]+)/moveTo/o/(.+)"
+_LAYOUT: Final = rf"{_BUCKET}/storageLayout"
+_FOLDERS: Final = rf"{_BUCKET}/managedFolders"
 _MEDIA: Final = rf"/download{_OBJECT}"
 _UPLOAD: Final = rf"(?:/resumable)?/upload{_OBJECTS}"
 
@@ -56,28 +62,39 @@ class _Route:
     handler: _Handler
 
 
-def router(buckets: Buckets, uploads: ObjectUploads) -> APIRouter:
-    """Return the routes of the object store, under /storage, /upload and siblings.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Storage:
+    """The object store's two APIs.
+
+    Attributes:
+        routes: The JSON API, under /storage, /upload and siblings.
+        xml: The XML API, on every path that begins with a bucket.
+    """
+
+    routes: APIRouter
+    xml: XmlApi
+
+
+def build(verbs: StorageVerbs) -> Storage:
+    """Return the object store over HTTP.
 
     Errors are answered here, in the words of Google Cloud Storage.
-
-    Args:
-        buckets: The verbs on buckets and objects.
-        uploads: The verbs that receive objects.
     """
-    surface = _Surface(buckets, uploads)
+    threads = anyio.CapacityLimiter(_THREADS)
+    surface = _Surface(verbs, threads)
     routes = APIRouter()
     for root in _ROOTS:
         routes.add_route(f"{root}/{{path:path}}", surface.answer, methods=_METHODS)
-    return routes
+    routes.add_route("/batch/storage/v1", Batches(surface.answer).answer, ["POST"])
+    return Storage(routes, XmlApi(verbs, threads))
 
 
 class _Surface:
-    def __init__(self, buckets: Buckets, uploads: ObjectUploads) -> None:
-        self._buckets = buckets
-        self._routes = (*_json_routes(BucketMethods(buckets)), *_upload_routes(uploads))
+    def __init__(self, verbs: StorageVerbs, threads: anyio.CapacityLimiter) -> None:
+        self._buckets = verbs.buckets
+        self._routes = (*_json_routes(verbs), *_upload_routes(verbs.uploads))
         self._routes += (_route("GET", _MEDIA, self._download),)
-        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._threads = threads
 
     async def answer(self, request: Request) -> Response:
         """Answer a request, also one that fails."""
@@ -118,7 +135,8 @@ def _route(methods: str, pattern: str, handler: _Handler) -> _Route:
     return _Route(methods, re.compile(pattern), handler)
 
 
-def _json_routes(verbs: BucketMethods) -> Sequence[_Route]:
+def _json_routes(below: StorageVerbs) -> Sequence[_Route]:
+    verbs, making = BucketMethods(below.buckets), CompositionMethods(below)
     table: Sequence[tuple[str, str, _Method]] = (
         ("GET", _ALL, verbs.list_buckets),
         ("POST", _ALL, verbs.insert_bucket),
@@ -128,6 +146,10 @@ def _json_routes(verbs: BucketMethods) -> Sequence[_Route]:
         ("GET", _OBJECTS, verbs.list_objects),
         ("POST", _COPY, verbs.copy_object),
         ("POST", _REWRITE, verbs.rewrite_object),
+        ("POST", _COMPOSE, making.compose),
+        ("POST", _MOVE, making.move),
+        ("GET", _LAYOUT, verbs.get_layout),
+        ("GET", _FOLDERS, verbs.list_managed_folders),
         ("GET", _OBJECT, verbs.get_object),
         ("PATCH PUT", _OBJECT, verbs.patch_object),
         ("DELETE", _OBJECT, verbs.delete_object),
@@ -169,4 +191,8 @@ def _failed(request: Request, error: Exception) -> Response:
 def _asks_for_changes(request: Request) -> bool:
     """Tell a read that wants the object only if it is another than the caller's."""
     names = [name for name in request.query_params if name.endswith("Match")]
-    return request.method == "GET" and all("NotMatch" in name for name in names)
+    return (
+        request.method == "GET"
+        and bool(names)
+        and all("NotMatch" in name for name in names)
+    )

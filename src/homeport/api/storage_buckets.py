@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeport.api import storage_json
-from homeport.api.storage_requests import Call, page_token
+from homeport.api.storage_requests import Call, page_start, page_token
 from homeport.errors import InvalidArgumentError, UnimplementedError
 from homeport.registry.buckets import Buckets
 from homeport.resources.bucket import NewObject, ObjectQuery, ObjectRef
@@ -46,7 +46,7 @@ class BucketMethods:
         found = self._buckets.list_buckets(
             call.query.get("project", ""),
             prefix=call.query.get("prefix", ""),
-            start=call.page_start(),
+            start=page_start(call.query.get("pageToken", "")),
             limit=limit + 1,
         )
         items = [storage_json.bucket(each, call.base_url) for each in found[:limit]]
@@ -60,6 +60,24 @@ class BucketMethods:
         del body
         found = self._buckets.get_bucket(call.names[0], call.conditions())
         return storage_json.bucket(found, call.base_url)
+
+    def get_layout(self, call: Call, body: Json) -> Json:
+        """Buckets: getStorageLayout."""
+        del body
+        found = self._buckets.get_bucket(call.names[0])
+        return {
+            "kind": "storage#storageLayout",
+            "bucket": found.name,
+            "location": found.location,
+            "locationType": "region",
+            "hierarchicalNamespace": {"enabled": False},
+        }
+
+    def list_managed_folders(self, call: Call, body: Json) -> Json:
+        """ManagedFolders: list; no bucket has any."""
+        del body
+        self._buckets.get_bucket(call.names[0])
+        return {"kind": "storage#managedFolders"}
 
     def patch_bucket(self, call: Call, body: Json) -> Json:
         """Buckets: patch, and update."""
@@ -86,7 +104,10 @@ class BucketMethods:
             bucket=call.names[0],
             prefix=call.query.get("prefix", ""),
             delimiter=call.query.get("delimiter", ""),
-            start=max(call.page_start(), call.query.get("startOffset", "")),
+            start=max(
+                page_start(call.query.get("pageToken", "")),
+                call.query.get("startOffset", ""),
+            ),
             end=call.query.get("endOffset", ""),
             with_trailing_delimiter=call.flag("includeTrailingDelimiter"),
         )

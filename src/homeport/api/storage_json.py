@@ -14,7 +14,7 @@ from homeport.errors import (
     HomeportError,
     InvalidArgumentError,
 )
-from homeport.resources.bucket import Bucket, Checksums, StoredObject
+from homeport.resources.bucket import Bucket, Checksums, Content, StoredObject
 
 _CRC32C_BYTES: Final = 4
 _MD5_BYTES: Final = 16
@@ -96,8 +96,8 @@ def bucket(found: Bucket, base_url: str) -> dict[str, Any]:
         "locationType": "region",
         "storageClass": "STANDARD",
         "metageneration": str(found.metageneration),
-        "timeCreated": _time(found.create_time),
-        "updated": _time(found.update_time),
+        "timeCreated": time(found.create_time),
+        "updated": time(found.update_time),
         "etag": _etag(0, found.metageneration),
         **found.properties,
     }
@@ -124,13 +124,13 @@ def stored_object(found: StoredObject, base_url: str) -> dict[str, Any]:
         "metageneration": str(found.metageneration),
         "storageClass": "STANDARD",
         "size": str(found.size_bytes),
-        "md5Hash": md5_text(found),
-        "crc32c": crc32c_text(found),
+        "md5Hash": _md5_text(found.content),
+        "crc32c": _crc32c_text(found.content),
         "etag": etag(found),
-        "timeCreated": _time(found.create_time),
-        "timeFinalized": _time(found.create_time),
-        "timeStorageClassUpdated": _time(found.create_time),
-        "updated": _time(found.update_time),
+        "timeCreated": time(found.create_time),
+        "timeFinalized": time(found.create_time),
+        "timeStorageClassUpdated": time(found.create_time),
+        "updated": time(found.update_time),
         **found.properties,
     }
 
@@ -140,14 +140,18 @@ def etag(found: StoredObject) -> str:
     return _etag(found.generation, found.metageneration)
 
 
-def crc32c_text(found: StoredObject) -> str:
-    """Return an object's crc32c, big-endian in base64."""
-    return base64.b64encode(found.content.crc32c.to_bytes(_CRC32C_BYTES)).decode()
+def hashes_text(content: Content) -> str:
+    """Return the checksums of bytes as the header `x-goog-hash` has them."""
+    return f"crc32c={_crc32c_text(content)},md5={_md5_text(content)}"
 
 
-def md5_text(found: StoredObject) -> str:
-    """Return an object's md5 in base64."""
-    return base64.b64encode(bytes.fromhex(found.content.md5)).decode()
+def _crc32c_text(content: Content) -> str:
+    """Return a crc32c, big-endian in base64."""
+    return base64.b64encode(content.crc32c.to_bytes(_CRC32C_BYTES)).decode()
+
+
+def _md5_text(content: Content) -> str:
+    return base64.b64encode(bytes.fromhex(content.md5)).decode()
 
 
 def object_properties(resource: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,5 +248,6 @@ def _etag(generation: int, metageneration: int) -> str:
     return base64.b64encode(f"{generation}/{metageneration}".encode()).decode()
 
 
-def _time(time: dt.datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def time(moment: dt.datetime) -> str:
+    """Return a time as the API writes it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

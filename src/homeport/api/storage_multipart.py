@@ -11,7 +11,7 @@ from homeport.errors import InvalidArgumentError
 
 MAX_METADATA_BYTES: Final = 1 << 16
 _MAX_HEADER_BYTES: Final = 1 << 14
-_BOUNDARY_RE: Final = re.compile(
+BOUNDARY_RE: Final = re.compile(
     r""";\s*boundary=(?:"([^"]+)"|'([^']+)'|([^\s;"']+))""", re.IGNORECASE
 )
 _CONTENT_TYPE_RE: Final = re.compile(rb"(?im)^content-type:[ \t]*([^\r\n]*?)[ \t]*\r?$")
@@ -23,7 +23,7 @@ def boundary(content_type: str) -> bytes:
     Raises:
         InvalidArgumentError: It is of another type, or has no boundary.
     """
-    match = _BOUNDARY_RE.search(content_type)
+    match = BOUNDARY_RE.search(content_type)
     if match is None or not content_type.lower().startswith("multipart/related"):
         raise InvalidArgumentError(
             f"content-type {content_type!r}: expected multipart/related with a boundary"

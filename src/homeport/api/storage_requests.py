@@ -13,11 +13,23 @@ import orjson
 from starlette.requests import Request
 
 from homeport.errors import InvalidArgumentError
+from homeport.registry.buckets import Buckets
+from homeport.registry.compositions import Compositions
+from homeport.registry.object_uploads import ObjectUploads
 from homeport.resources.bucket import Conditions, ObjectRef
 
 _T = TypeVar("_T")
 
 _MAX_JSON_BYTES: Final = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StorageVerbs:
+    """The rooms below, as the storage surface calls them."""
+
+    buckets: Buckets
+    uploads: ObjectUploads
+    compositions: Compositions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,18 +129,16 @@ class Call:
         bucket, name = self.names
         return ObjectRef(bucket, name, self.number("generation"), self.conditions())
 
-    def page_start(self) -> str:
-        """Return where the page begins that `pageToken` stands for, "" if absent.
 
-        Raises:
-            InvalidArgumentError: It is not a token of ours.
-        """
-        token = self.query.get("pageToken", "")
-        with contextlib.suppress(ValueError):
-            return base64.b64decode(token, b"-_", validate=True).decode()
-        raise InvalidArgumentError(
-            f"pageToken {token!r} is not one that a list returned"
-        )
+def page_start(token: str, parameter: str = "pageToken") -> str:
+    """Return where the page begins that a token stands for, "" for "".
+
+    Raises:
+        InvalidArgumentError: It is not a token of ours.
+    """
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(token, b"-_", validate=True).decode()
+    raise InvalidArgumentError(f"{parameter} {token!r} is not one that a list returned")
 
 
 def page_token(start: str) -> str:

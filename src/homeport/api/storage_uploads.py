@@ -4,33 +4,24 @@ Bytes go to disk in blocks as they arrive and are never held whole; a thread is 
 only while a block is written.
 """
 
-import asyncio
 import dataclasses
 import re
 import urllib.parse
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import anyio
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from homeport.api import storage_json
 from homeport.api.storage_multipart import RelatedParser, boundary
+from homeport.api.storage_receiving import header_checksums, leave, receive, timely
 from homeport.api.storage_requests import Call, parse_json
-from homeport.errors import (
-    DeadlineExceededError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-)
-from homeport.registry.object_uploads import ObjectUpload, ObjectUploads, Progress
-from homeport.resources.bucket import Checksums, NewObject, StoredObject
+from homeport.errors import FailedPreconditionError, InvalidArgumentError
+from homeport.registry.object_uploads import ObjectUploads, Progress
+from homeport.resources.bucket import NewObject, StoredObject
 
-# A multiple of 256 KiB, so that what an interrupted session keeps is one too, as
-# clients expect of it.
-_BLOCK_BYTES: Final = 1 << 20
-_IDLE_S: Final = 60.0
 _RANGE_RE: Final = re.compile(
     r"bytes (?:\*|(?P<first>\d{1,18})-(?P<last>\d{1,18}))/(?P<total>\*|\d{1,18})",
     re.ASCII,
@@ -83,7 +74,7 @@ class UploadMethods:
     async def put(self, call: Call) -> Response:
         """Go on with a resumable upload, or tell how far it is."""
         session_id = call.query.get("upload_id", "")
-        checksums = _header_checksums(call)
+        checksums = header_checksums(call)
         span = _span(call.request.headers)
         if span.first is None:
             progress = await call.run(self._uploads.progress, session_id)
@@ -97,10 +88,10 @@ class UploadMethods:
             return _progress(call, progress)
         try:
             body = _unseen(call.request.stream(), upload.size_bytes, span)
-            await _receive(call, upload, body, span.end)
+            await receive(call, upload, body, span.end)
             _check_end(upload.size_bytes, span)
         except BaseException:
-            await _leave(call, upload)
+            await leave(call, upload)
             raise
         if not span.last:
             await call.run(upload.leave)
@@ -113,19 +104,19 @@ class UploadMethods:
         return Response(status_code=_CANCELLED)
 
     async def _media(self, call: Call) -> Response:
-        checksums = _header_checksums(call)
+        checksums = header_checksums(call)
         content_type = call.request.headers.get("content-type", "")
         new = _new_object(call, {}, content_type)
         upload = await call.run(self._uploads.begin, new)
         try:
-            await _receive(call, upload, call.request.stream())
+            await receive(call, upload, call.request.stream())
         except BaseException:
-            await _leave(call, upload)
+            await leave(call, upload)
             raise
         return _stored(call, await call.run(upload.finish, checksums))
 
     async def _multipart(self, call: Call) -> Response:
-        checksums = _header_checksums(call)
+        checksums = header_checksums(call)
         parser = RelatedParser(boundary(call.request.headers.get("content-type", "")))
         media = _media_chunks(call, parser)
         first = await anext(media)
@@ -133,10 +124,10 @@ class UploadMethods:
         new = _new_object(call, resource, parser.media_type)
         upload = await call.run(self._uploads.begin, new)
         try:
-            await _receive(call, upload, _chain(first, media))
+            await receive(call, upload, _chain(first, media))
             parser.close()
         except BaseException:
-            await _leave(call, upload)
+            await leave(call, upload)
             raise
         return _stored(call, await call.run(upload.finish, checksums))
 
@@ -156,86 +147,9 @@ class UploadMethods:
         )
 
 
-async def _receive(
-    call: Call,
-    upload: ObjectUpload,
-    chunks: AsyncIterator[bytes],
-    end: int | None = None,
-) -> None:
-    """Write what arrives.
-
-    Raises:
-        DeadlineExceededError: Nothing arrived for a minute.
-        InvalidArgumentError: More arrives than up to the byte `end` of the object.
-        ResourceExhaustedError: The disk is full.
-    """
-    size_bytes = upload.size_bytes
-    async with _Spool(call, upload) as spool:
-        async for chunk in _timely(chunks):
-            size_bytes += len(chunk)
-            if end is not None and chunk and size_bytes > end:
-                raise InvalidArgumentError(
-                    f"the body goes on after byte {end - 1}, which it said is its last"
-                )
-            await spool.add(chunk)
-        await spool.flush()
-
-
-class _Spool:
-    """Writes in blocks: one is on its way to the disk while the next one gathers.
-
-    Leaving the `async with` waits for the one on its way.
-    """
-
-    def __init__(self, call: Call, upload: ObjectUpload) -> None:
-        self._call = call
-        self._upload = upload
-        self._held = bytearray()
-        self._writing: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *raised: object) -> None:
-        if self._writing is not None:
-            await self._writing
-
-    async def add(self, chunk: bytes) -> None:
-        """Take a chunk of any size."""
-        self._held += chunk
-        while len(self._held) >= _BLOCK_BYTES:
-            await self._write(bytes(memoryview(self._held)[:_BLOCK_BYTES]))
-            del self._held[:_BLOCK_BYTES]
-
-    async def flush(self) -> None:
-        """Write what is left, as the last block."""
-        if self._held:
-            await self._write(bytes(self._held))
-
-    async def _write(self, block: bytes) -> None:
-        if self._writing is not None:
-            await self._writing
-        work = self._call.run(self._upload.write, block)
-        self._writing = asyncio.create_task(work)
-
-
-async def _timely(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            async with asyncio.timeout(_IDLE_S):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            raise DeadlineExceededError(
-                f"nothing of the body arrived for {_IDLE_S:.0f} seconds: send it again"
-            ) from error
-        if chunk is None:
-            return
-        yield chunk
-
-
 async def _media_chunks(call: Call, parser: RelatedParser) -> AsyncIterator[bytes]:
     """Yield the media of a multipart body, first once its metadata is there."""
-    async for chunk in _timely(call.request.stream()):
+    async for chunk in timely(call.request.stream()):
         media = parser.feed(chunk)
         if parser.metadata is not None:
             yield media
@@ -247,12 +161,6 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield first
     async for chunk in rest:
         yield chunk
-
-
-async def _leave(call: Call, upload: ObjectUpload) -> None:
-    """End an upload that failed, also when the request was cancelled."""
-    with anyio.CancelScope(shield=True):
-        await call.run(upload.leave)
 
 
 def _new_object(call: Call, resource: dict[str, Any], content_type: str) -> NewObject:
@@ -274,10 +182,6 @@ def _new_object(call: Call, resource: dict[str, Any], content_type: str) -> NewO
         conditions=call.conditions(),
         checksums=storage_json.resource_checksums(resource),
     )
-
-
-def _header_checksums(call: Call) -> Checksums:
-    return storage_json.header_checksums(call.request.headers.getlist("x-goog-hash"))
 
 
 def _stored(call: Call, stored: StoredObject) -> Response:

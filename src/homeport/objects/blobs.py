@@ -136,14 +136,14 @@ class FileBlobs:
             ResourceExhaustedError: The disk is full.
         """
         shutil.rmtree(self._partial, ignore_errors=True)
-        with _disk_full_is_said():
+        with disk_full_is_said():
             for folder in (self._blobs, self._partial, self._resumable):
                 folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self) -> "FileBlobWriter":
         """Return a writer of a new blob; a restart forgets it."""
         path = self._partial / secrets.token_hex(16)
-        return FileBlobWriter(path, _Digests(), adopt=self._adopt)
+        return FileBlobWriter.new(path, adopt=self._adopt)
 
     def resume(self, upload: str) -> "FileBlobWriter":
         """Return the writer of an upload that lasts over requests and restarts.
@@ -258,9 +258,16 @@ class FileBlobWriter:
         self._adopt = adopt
         self._remember = remember
         self._ended = False
-        with _disk_full_is_said():
+        with disk_full_is_said():
             self._file = io.FileIO(path, "a+")
         self._size_bytes = os.fstat(self._file.fileno()).st_size
+
+    @classmethod
+    def new(
+        cls, path: pathlib.Path, *, adopt: Callable[[pathlib.Path, str], None]
+    ) -> "FileBlobWriter":
+        """Return the writer of a file that is not there yet and has no next writer."""
+        return cls(path, _Digests(), adopt=adopt)
 
     @property
     def size_bytes(self) -> int:
@@ -275,7 +282,7 @@ class FileBlobWriter:
         """
         self._catch_up()
         rest = memoryview(block)
-        with _disk_full_is_said():
+        with disk_full_is_said():
             while rest:
                 written_bytes = self._file.write(rest)
                 self._size_bytes += written_bytes
@@ -294,7 +301,7 @@ class FileBlobWriter:
             ResourceExhaustedError: The disk is full.
         """
         content = self.content()
-        with _disk_full_is_said():
+        with disk_full_is_said():
             os.fchmod(self._file.fileno(), 0o444)
             os.fsync(self._file.fileno())
             self._file.close()
@@ -309,7 +316,7 @@ class FileBlobWriter:
         if self._ended:
             return
         self._ended = True
-        with self._file, _disk_full_is_said():
+        with self._file, disk_full_is_said():
             os.fsync(self._file.fileno())
         self._remember(self._digests)
 
@@ -355,7 +362,12 @@ class _Digests:
 
 
 @contextlib.contextmanager
-def _disk_full_is_said() -> Iterator[None]:
+def disk_full_is_said() -> Iterator[None]:
+    """Raise what the operating system says of a full disk as RESOURCE_EXHAUSTED.
+
+    Raises:
+        ResourceExhaustedError: The disk is full.
+    """
     try:
         yield
     except OSError as error:

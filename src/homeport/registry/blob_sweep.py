@@ -8,6 +8,7 @@ from typing import Final
 from homeport.metadata import bucket_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs
+from homeport.objects.parts import Parts
 from homeport.registry.object_uploads import SESSION_LIFETIME
 
 _BATCH: Final = 500  # SQLite before 3.32 takes at most 999 parameters
@@ -44,6 +45,22 @@ def sweep(
                 blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
             )
     return swept
+
+
+def sweep_parts(database: Database, parts: Parts) -> None:
+    """Remove the parts of uploads that are over, completed or not.
+
+    Run it when the server starts, after `sweep`.
+
+    Args:
+        database: The rows.
+        parts: The bytes.
+    """
+    with database.snapshot() as transaction:
+        sessions = upload_rows.unfinished(transaction)
+    for upload in list(parts.uploads()):
+        if upload not in sessions:
+            parts.discard(upload)
 
 
 def _batches(digests: Iterator[str]) -> Iterator[list[str]]:

@@ -251,6 +251,21 @@ class Buckets:
                 target = dataclasses.replace(target, properties=stored.properties)
             return write_row(transaction, target, stored.content, self._now())
 
+    def move_object(self, source: ObjectRef, target: NewObject) -> StoredObject:
+        """Return an object under a new name of its bucket; the old name is gone.
+
+        Raises:
+            NotFoundError: No such bucket, object or generation.
+            ConditionNotMetError: A condition of the source or the target fails.
+        """
+        with self._database.transaction() as transaction:
+            stored = _object(transaction, source)
+            target = dataclasses.replace(target, properties=stored.properties)
+            moved = write_row(transaction, target, stored.content, self._now())
+            if source.name != target.name:
+                bucket_rows.delete_object(transaction, source.bucket, source.name)
+            return moved
+
 
 def write_row(
     transaction: Transaction, new: NewObject, content: Content, now: dt.datetime

@@ -10,18 +10,18 @@ import datetime as dt
 import functools
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from homeport.errors import (
     FailedPreconditionError,
     NotFoundError,
-    UnavailableError,
 )
 from homeport.metadata import bucket_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.registry import buckets
+from homeport.registry.claims import Claims
 from homeport.resources.bucket import (
     Checksums,
     Content,
@@ -132,8 +132,7 @@ class ObjectUploads:
         self._database = database
         self._blobs = blobs
         self._now = now
-        self._lock = threading.Lock()
-        self._claimed: set[str] = set()
+        self._claims = Claims()
 
     def put(self, new: NewObject, blocks: Iterable[bytes]) -> StoredObject:
         """Return a new object of the given bytes, which replaces one of its name.
@@ -186,7 +185,7 @@ class ObjectUploads:
             NotFoundError: No such session, or its object was replaced or deleted.
             UnavailableError: Another request is writing to it.
         """
-        with self._claim(session_id):
+        with self._claims.hold(session_id):
             session = self._session(session_id)
             if session.generation:
                 stored = self._finished(session)
@@ -205,7 +204,7 @@ class ObjectUploads:
             ResourceExhaustedError: The disk is full.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._claim(session_id))
+            stack.enter_context(self._claims.hold(session_id))
             session = self._session(session_id)
             if session.generation:
                 raise FailedPreconditionError(
@@ -265,18 +264,3 @@ class ObjectUploads:
         writer.abort()
         with self._database.transaction() as transaction:
             upload_rows.delete_unfinished(transaction, session_id)
-
-    @contextlib.contextmanager
-    def _claim(self, session_id: str) -> Iterator[None]:
-        with self._lock:
-            if session_id in self._claimed:
-                raise UnavailableError(
-                    "another request is writing to this upload: ask for its status "
-                    "in a moment and go on from there"
-                )
-            self._claimed.add(session_id)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._claimed.discard(session_id)

@@ -1,0 +1,79 @@
+"""A store of parts keeps each under its upload, whole or not at all."""
+
+import pathlib
+
+import pytest
+
+from homeport.errors import InvalidArgumentError
+from homeport.objects.parts import FileParts, Parts
+
+SHA256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
+
+def started(directory: pathlib.Path) -> FileParts:
+    parts = FileParts(directory)
+    parts.start()
+    return parts
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "parts"
+
+
+@pytest.fixture
+def parts(directory: pathlib.Path) -> Parts:
+    return started(directory)
+
+
+def put(parts: Parts, upload: str, number: int, content: bytes) -> str:
+    writer = parts.begin(upload, number)
+    writer.write(content)
+    return writer.commit().sha256
+
+
+def test_a_part_is_read_by_its_number_and_digest(parts: Parts) -> None:
+    put(parts, "u", 1, b"hello")
+    put(parts, "u", 2, b"world")
+
+    with parts.open("u", 1, SHA256_OF_HELLO) as file:
+        assert file.read() == b"hello"
+    with pytest.raises(InvalidArgumentError, match="part 2 has not been uploaded"):
+        parts.open("u", 2, SHA256_OF_HELLO)
+    with pytest.raises(InvalidArgumentError, match="part 1 has not been uploaded"):
+        parts.open("another", 1, SHA256_OF_HELLO)
+
+
+def test_the_layout_is_that_of_the_module_docstring(
+    parts: Parts, directory: pathlib.Path
+) -> None:
+    put(parts, "u", 7, b"hello")
+
+    assert (directory / "u" / f"7.{SHA256_OF_HELLO}").read_bytes() == b"hello"
+
+
+def test_parts_are_known_by_their_uploads_until_discarded(parts: Parts) -> None:
+    put(parts, "one", 1, b"1")
+    put(parts, "one", 2, b"2")
+    put(parts, "two", 1, b"1")
+
+    parts.discard("one")
+    parts.discard("one")
+
+    assert list(parts.uploads()) == ["two"]
+
+
+def test_a_restart_keeps_parts_and_removes_what_was_being_received(
+    parts: Parts, directory: pathlib.Path
+) -> None:
+    put(parts, "u", 1, b"hello")
+    half = parts.begin("u", 2)
+    half.write(b"half")
+
+    again = started(directory)
+    half.abort()
+
+    assert [path.name for path in directory.rglob("*") if path.is_file()] == [
+        f"1.{SHA256_OF_HELLO}"
+    ]
+    assert list(again.uploads()) == ["u"]
