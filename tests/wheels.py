@@ -12,6 +12,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from importlib.util import cache_from_source
 from typing import Any
 
 
@@ -26,7 +27,8 @@ def make(
 ) -> pathlib.Path:
     """Write a wheel of one module, `<name>.py`, and return its path.
 
-    Further words: `source` of the module, `python` for the versions it runs on.
+    Further words: `source` of the module, `python` for the versions it runs on,
+    `bytecode` that comes with it, `common` for the text of `common.py`.
     """
     module = name.lower().replace("-", "_")
     described = f"{module}-{version}.dist-info"
@@ -46,6 +48,10 @@ def make(
             f"Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: {tag}\n"
         ),
     }
+    if "bytecode" in more:
+        files[cache_from_source(f"{module}.py")] = more["bytecode"]
+    if "common" in more:
+        files["common.py"] = more["common"]
     record = "".join(_record(path, text) for path, text in files.items())
     files[f"{described}/RECORD"] = f"{record}{described}/RECORD,,\n"
     path = folder / f"{module}-{version}-{tag}.whl"

@@ -261,6 +261,31 @@ def test_an_environment_that_lost_bytes_is_built_anew(
     assert "boom" in output_of(again, "import alpha; print(dir(alpha))")
 
 
+def test_byte_code_that_a_wheel_brought_and_uv_compiled_anew_is_no_loss(
+    directory: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "alpha", "1.0", bytecode="of the machine it was built on")
+    wanted = lock.resolve(["alpha"])
+    Environments(directory).build(wanted)
+
+    again = Environments(directory).build(wanted)
+
+    assert again.was_there
+
+
+def test_a_file_that_two_packages_bring_is_no_loss(
+    directory: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "alpha", "1.0", common="")
+    wheels.make(packages, "beta", "1.0", common="NAME = 'beta'\n")
+    wanted = lock.resolve(["alpha", "beta"])
+    Environments(directory).build(wanted)
+
+    again = Environments(directory).build(wanted)
+
+    assert again.was_there
+
+
 def test_one_whose_interpreter_is_gone_is_built_anew(
     directory: pathlib.Path, alpha: lock.Lock
 ) -> None:
