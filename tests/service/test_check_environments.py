@@ -144,7 +144,13 @@ def test_an_import_that_no_requirement_brings_is_named_before_building(
     assert failure is not None
     assert failure.name is StageName.RESOLVE
     assert failure.cause == (
-        "handler.py line 1 imports whispering, which the archive's lock does not have"
+        "handler.py line 1 imports whispering, which is neither in the archive nor in "
+        "a package of its requirements.txt"
+    )
+    assert failure.remedy == (
+        "If whispering is code of yours, give it with --extra-files; if it is a "
+        "package, list whispering==VERSION in the requirements file and pack the "
+        "archive again with it."
     )
 
 
@@ -178,12 +184,12 @@ def locked(folder: pathlib.Path, *pins: Pin) -> pathlib.Path:
     return with_lock(folder, lockfile.make(ours.python, ours.platform, pins).text)
 
 
-def with_lock(folder: pathlib.Path, text: str) -> pathlib.Path:
+def with_lock(folder: pathlib.Path, text: str, source: str = HANDLER) -> pathlib.Path:
     manifest = {"model": {"modelName": "m", "handler": "handler.py"}}
     with zipfile.ZipFile(folder / "locked.mar", "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
         archive.writestr(lockfile.PATH, text)
-        archive.writestr("handler.py", HANDLER)
+        archive.writestr("handler.py", source)
     return folder / "locked.mar"
 
 
@@ -201,6 +207,22 @@ def test_the_lock_in_the_archive_is_built_without_resolving(
         "1 package, as locked in the archive",
     )
     assert "shouting==1.0" in found.lock
+
+
+def test_an_import_that_the_archives_lock_lacks_is_told_of_the_lock(
+    tmp_path: pathlib.Path, check: Check
+) -> None:
+    ours = lock.resolve([])
+    text = lockfile.make(ours.python, ours.platform, ()).text
+
+    failure = check(with_lock(tmp_path, text, f"import pydantic\n{HANDLER}")).failure
+
+    assert failure is not None
+    assert failure.cause == (
+        "handler.py line 1 imports pydantic, which is neither in the archive nor in a "
+        "package of its lock; nor shouting"
+    )
+    assert failure.remedy.startswith("List pydantic==")
 
 
 def test_a_lock_that_cannot_be_built_fails_that_stage(

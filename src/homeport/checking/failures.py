@@ -11,7 +11,8 @@ from typing import Final
 from homeport.checking.comparison import Difference
 from homeport.checking.report import StageName
 from homeport.errors import FailedPreconditionError, HomeportError
-from homeport.packing.imports import Import
+from homeport.packing.imports import Import, Kind
+from homeport.worker import distributions
 from homeport.worker.examination import Examination
 from homeport.worker.replica import ReplicaLoadError
 
@@ -81,12 +82,31 @@ def not_provided(lacking: Sequence[Import], where: str) -> FaultError:
         where: It should come from, as in "the lock".
     """
     first = lacking[0]
+    return _lacks(lacking, f"which {where} does not have", remedy_of(first))
+
+
+def not_locked(lacking: Sequence[Import], source: str) -> FaultError:
+    """Return the error for imports that no package of a lock provides.
+
+    Args:
+        lacking: At least one; the first is told in full.
+        source: Of the lock, as in "requirements.txt".
+    """
+    first = lacking[0]
+    remedy = _listing(first)
+    if first.kind is Kind.MISSING:
+        remedy = _missing_remedy(first)
+    said = f"which is neither in the archive nor in a package of its {source}"
+    return _lacks(lacking, said, remedy)
+
+
+def _lacks(lacking: Sequence[Import], said: str, remedy: str) -> FaultError:
+    first = lacking[0]
     others = sorted({one.module for one in lacking} - {first.module})
     also = f"; nor {', '.join(others)}" if others else ""
-    remedy = remedy_of(first)
     return FaultError(
         Failure(
-            f"{first.where} imports {first.module}, which {where} does not have{also}",
+            f"{first.where} imports {first.module}, {said}{also}",
             f"{remedy[:1].upper()}{remedy[1:]}.",
         )
     )
@@ -94,9 +114,26 @@ def not_provided(lacking: Sequence[Import], where: str) -> FaultError:
 
 def remedy_of(lacking: Import) -> str:
     """Return what to do about an import that nothing provides, without a full stop."""
-    return lacking.remedy or (
-        f"list {lacking.distribution}=={lacking.version} in the requirements file and "
-        "pack the archive again with it"
+    return lacking.remedy or _listing(lacking)
+
+
+def _listing(found: Import) -> str:
+    return (
+        f"list {found.distribution}=={found.version or 'VERSION'} in the requirements "
+        "file and pack the archive again with it"
+    )
+
+
+def _missing_remedy(found: Import) -> str:
+    """Return what to do; installing it here would not bring it into the lock."""
+    if not found.distribution:
+        return found.remedy
+    if found.implied or distributions.is_renamed(found.module):
+        return _listing(found)
+    top = found.module.partition(".")[0]
+    return (
+        f"if {top} is code of yours, give it with --extra-files; if it is a package, "
+        f"{_listing(found)}"
     )
 
 

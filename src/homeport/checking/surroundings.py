@@ -34,6 +34,8 @@ OURS: Final = (
     DeadlineExceededError,
 )
 _OWN: Final = "Homeport's own environment"
+_LOCK: Final = "lock"
+_LOCKED: Final = "as locked in the archive"
 _NONE: Final = "no requirements: it runs in Homeport's own environment"
 
 
@@ -104,10 +106,13 @@ class Builder:
             course.skip(StageName.BUILD, why)
             return Surroundings(warnings=doubts)
         with course.stage(StageName.RESOLVE, OURS) as stage:
-            wanted, origin = self._lock(inventory, model_dir, found)
-            stage.detail = f"{_packages(wanted)}, {origin}"
+            wanted, source = self._lock(inventory, model_dir, found)
+            how = _LOCKED if source == _LOCK else f"resolved from {source}"
+            stage.detail = f"{_packages(wanted)}, {how}"
             lacking = importing.lacking_in(wanted, found)
-            doubts = _refuse(lacking, "the archive's lock")
+            if indispensable := _indispensable(lacking):
+                raise failures.not_locked(indispensable, source)
+            doubts = importing.doubts(lacking, f"the archive's {source}")
         with course.stage(StageName.BUILD, OURS) as stage:
             built = self.environments.build(wanted, self.on_line)
             stage.detail = "it was there" if built.was_there else _packages(wanted)
@@ -127,7 +132,7 @@ class Builder:
     def _lock(
         self, inventory: Inventory, model_dir: pathlib.Path, imports: ImportScan
     ) -> tuple[Lock, str]:
-        """Return the archive's lock, or a new one of its requirements.
+        """Return the archive's lock, or a new one of its requirements; and whose it is.
 
         Raises:
             HomeportError: As `lock.parse` and `lock.resolve`; or it has neither.
@@ -135,7 +140,7 @@ class Builder:
         if any(one.path == lockfile.PATH for one in inventory.members):
             found = lock.parse(_read_lock(model_dir / lockfile.PATH))
             lock.check_target(found)
-            return found, "as locked in the archive"
+            return found, _LOCK
         name = inventory.manifest.requirements_file
         if not name:
             raise FailedPreconditionError(
@@ -150,7 +155,7 @@ class Builder:
             allow_build=self.allow_build,
             on_line=self.on_line,
         )
-        return resolved, f"resolved from {name}"
+        return resolved, name
 
 
 def _of_torchserve(lines: Sequence[str], imports: ImportScan) -> tuple[str, ...]:
@@ -168,9 +173,13 @@ def _refuse(lacking: Sequence[Import], where: str) -> tuple[str, ...]:
     Raises:
         FaultError: There is one without which the archive cannot be served.
     """
-    if indispensable := [one for one in lacking if one.indispensable]:
+    if indispensable := _indispensable(lacking):
         raise failures.not_provided(indispensable, where)
     return importing.doubts(lacking, where)
+
+
+def _indispensable(lacking: Sequence[Import]) -> list[Import]:
+    return [one for one in lacking if one.indispensable]
 
 
 def _read_lock(path: pathlib.Path) -> str:

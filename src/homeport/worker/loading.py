@@ -67,8 +67,20 @@ def explain(
     return LoadFailure(
         cause=places.without_server_paths(cause, model_dir),
         remedy=places.without_server_paths(remedy, model_dir),
-        traceback=authors_traceback(error, model_dir),
+        traceback=(
+            ""
+            if masked is None and _says_it_all(error, model_dir)
+            else authors_traceback(error, model_dir)
+        ),
     )
+
+
+def _says_it_all(error: Exception, model_dir: pathlib.Path) -> bool:
+    """Tell whether we refused it, while none of the author's code ran."""
+    links = (error, error.__cause__)
+    frames = [frame for link in links if link for frame in _frames(link.__traceback__)]
+    is_ours = isinstance(error, LoadRefusedError)
+    return is_ours and _last_authors_frame(frames, model_dir) is None
 
 
 def authors_traceback(error: BaseException, model_dir: pathlib.Path) -> str:

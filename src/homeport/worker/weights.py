@@ -7,6 +7,7 @@ refused, unless the archive says that its author trusts it.
 """
 
 import importlib
+import itertools
 import pathlib
 import pickle
 import warnings
@@ -21,6 +22,8 @@ from homeport.worker import handlers, loading, optional
 
 _TORCHSCRIPT_ENDINGS: Final = (".pt", ".pth", ".jit")
 _SAFETENSORS_ENDING: Final = ".safetensors"
+_PARALLEL: Final = "module."
+_NAMED: Final = 5
 
 
 def load(
@@ -89,7 +92,7 @@ def load_eager(
         raise loading.LoadRefusedError(
             f"the weights in {serialized_file} do not fit the class "
             f"{model_class.__name__} in {model_file}: {_one_line(error)}",
-            "Pack the model file that the weights were saved from.",
+            _remedy_of_misfit(state),
         ) from error
     return model.to(device).eval()
 
@@ -278,7 +281,32 @@ def _state_and_arguments(
         if isinstance(state, Mapping):
             arguments = checkpoint.get("model_config")
             return state, arguments if isinstance(arguments, Mapping) else {}
+    _refuse_entries(file_name, checkpoint)
     return checkpoint, {}
+
+
+def _refuse_entries(file_name: str, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse what has the weights one level deeper, under a name nobody agreed on."""
+    values = checkpoint.values()
+    if any(isinstance(value, torch.Tensor) for value in values):
+        return
+    if any(isinstance(value, Mapping) for value in values):
+        names = ", ".join(map(repr, itertools.islice(checkpoint, _NAMED)))
+        raise loading.LoadRefusedError(
+            f"{file_name} is a checkpoint, and none of its entries ({names}) is called "
+            "model_state_dict or state_dict",
+            "Save the entry with the weights alone, or under one of these names, and "
+            "pack it again.",
+        )
+
+
+def _remedy_of_misfit(state: Mapping[str, Any]) -> str:
+    if all(name.startswith(_PARALLEL) for name in state):
+        return (
+            "They were saved from a DataParallel, which puts 'module.' before every "
+            "name: save model.module.state_dict() and pack it again."
+        )
+    return "Pack the model file that the weights were saved from."
 
 
 def _is_of_torch_save(path: pathlib.Path) -> bool:
@@ -291,5 +319,5 @@ def _is_of_torch_save(path: pathlib.Path) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the beginning of torch's message, which may fill a screen."""
-    return f"{' '.join(str(error).split()):.300}"
+    """Return the beginning of torch's message, without a full stop."""
+    return f"{' '.join(str(error).split()):.300}".rstrip(".")

@@ -328,6 +328,53 @@ def test_weights_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("checkpoint", "cause", "remedy"),
+    [
+        pytest.param(
+            {"model": layers(16, 4), "epoch": 3},
+            "weights.pth is a checkpoint, and none of its entries ('model', 'epoch') "
+            "is called model_state_dict or state_dict",
+            "Save the entry with the weights alone, or under one of these names, and "
+            "pack it again.",
+            id="weights under a name of the author's",
+        ),
+        pytest.param(
+            {f"module.{name}": value for name, value in layers(16, 4).items()},
+            "the weights in weights.pth do not fit the class TinyMLP in model.py: ",
+            "They were saved from a DataParallel, which puts 'module.' before every "
+            "name: save model.module.state_dict() and pack it again.",
+            id="data parallel",
+        ),
+        pytest.param(
+            layers(3, 4),
+            "the weights in weights.pth do not fit the class TinyMLP in model.py: ",
+            "Pack the model file that the weights were saved from.",
+            id="other shapes",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_told_once_with_the_true_remedy(
+    make_archive: MakeArchive, checkpoint: object, cause: str, remedy: str
+) -> None:
+    model_dir = make_archive(
+        "tiny_mlp",
+        handler="base_handler",
+        modelFile="model.py",
+        serializedFile="weights.pth",
+    )
+    save_mlp(model_dir, checkpoint)
+
+    with pytest.raises(LoadRefusedError) as caught:
+        base_handler(model_dir)
+
+    told = loading.explain(caught.value, model_dir)
+    assert told.cause.startswith(cause)
+    assert not told.cause.endswith(".")
+    assert told.remedy == remedy
+    assert told.traceback == ""
+
+
+@pytest.mark.parametrize(
     ("files", "words"),
     [
         pytest.param({}, "the serializedFile is nothing", id="no weights"),
