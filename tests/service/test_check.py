@@ -311,6 +311,17 @@ def test_a_handler_that_fails_fails_the_prediction(
     assert [word for word in words if word not in failure.cause] == []
 
 
+def test_a_handler_that_takes_its_rows_for_something_else_is_shown_the_way(
+    acting: pathlib.Path, check: Check
+) -> None:
+    found = check(acting, Golden({"instances": [{"do": "raise", "value": "x"}]}))
+
+    assert failed(found, StageName.PREDICT).remedy == (
+        "Correct the code and pack the archive again. 'homeport check "
+        "--explain-payload' shows what a handler receives."
+    )
+
+
 @pytest.mark.parametrize("do", ["object", "nan"])
 def test_a_result_that_cannot_be_sent_fails_the_serialization(
     acting: pathlib.Path, check: Check, do: str

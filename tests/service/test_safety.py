@@ -442,6 +442,11 @@ def check_predictions(cli: Callable[..., str], folder: pathlib.Path) -> None:
         pytest.param(
             ["predict", "e", "--json", "-"], ["the request is not JSON"], id="no input"
         ),
+        pytest.param(
+            ["predict", "e", "--file", "request.json"],
+            ["--json request.json", "one instance"],
+            id="a request as an instance",
+        ),
         pytest.param(["undeploy", "nobody", "v1"], ["'nobody'"], id="undeploy nobody"),
         pytest.param(["models", "delete", "none@2"], ["'none'"], id="delete none"),
         pytest.param(["logs", "nobody"], ["'nobody'"], id="logs of nobody"),
@@ -451,6 +456,7 @@ def test_a_command_that_fails_says_why_in_one_line(
     server: Server, tmp_path: pathlib.Path, arguments: list[str], words: list[str]
 ) -> None:
     (tmp_path / "plain.mar").write_text("plain text, and no archive at all")
+    (tmp_path / "request.json").write_text('{"instances": [1]}')
 
     ended = homeport(*arguments, "--url", server.url, cwd=tmp_path)
 

@@ -185,7 +185,7 @@ def _file(source: Path | BinaryIO) -> Iterator[BinaryIO]:
         ) from error
     except IsADirectoryError as error:
         raise InvalidArgumentError(
-            f"{source.name!r} is a directory where a .mar is a file: "
+            f"{source.name or str(source)!r} is a directory where a .mar is a file: "
             "name the archive in it"
         ) from error
     with file:

@@ -162,11 +162,11 @@ def too_slow(stage: StageName, allowed: Allowance, printed: Sequence[str]) -> Fa
 
 def refused(examined: Examination) -> Failure:
     """Return the failure of a call that its request or the handler failed."""
-    return Failure(
-        examined.cause,
-        examined.remedy or "Correct the handler or the sample, and pack again.",
-        examined.traceback,
-    )
+    remedy = examined.remedy or "Correct the handler or the sample, and pack again."
+    if examined.traceback:
+        # Mostly it took its rows for something else, which other servers send.
+        remedy += " 'homeport check --explain-payload' shows what a handler receives."
+    return Failure(examined.cause, remedy, examined.traceback)
 
 
 def not_sendable(examined: Examination) -> Failure:

@@ -8,7 +8,7 @@ import click
 
 from homeport.checking.payloads import FORM, Payload, Shape
 
-_MOST_CHARACTERS: Final = 300
+_MOST_CHARACTERS: Final = 160
 
 
 def show(name: str, payload: Payload, shapes: tuple[Shape, ...]) -> None:

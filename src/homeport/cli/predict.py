@@ -95,5 +95,20 @@ def _parsed(text: str) -> object:
 
 
 def _from_files(files: tuple[Path, ...]) -> bytes:
-    rows = [{"data": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    contents = [file.read_bytes() for file in files]
+    for file, content in zip(files, contents, strict=True):
+        if file.suffix == ".json" and _is_request(content):
+            raise InvalidArgumentError(
+                f"--file {file.name} would send this request as the bytes of one "
+                f"instance: give it with --json {file.name}"
+            )
+    rows = [{"data": base64.b64encode(content).decode()} for content in contents]
     return json.dumps({"instances": rows}).encode()
+
+
+def _is_request(content: bytes) -> bool:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "instances" in document

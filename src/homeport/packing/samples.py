@@ -65,10 +65,22 @@ def _request(sample: Path) -> dict[str, Any]:
         return document
     if sample.suffix == ".json":
         raise InvalidArgumentError(
-            f"sample {str(sample)!r} holds no JSON object with instances: give "
+            f"sample {str(sample)!r} holds no JSON object with instances"
+            f"{_break_of(content)}: give "
             '{"instances": [...]}, as a client sends it'
         )
     return {"instances": [{"data": {"b64": base64.b64encode(content).decode()}}]}
+
+
+def _break_of(content: bytes) -> str:
+    """Return in parentheses where JSON is broken, "" where it is not."""
+    try:
+        json.loads(content.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        return f" ({error.msg} at line {error.lineno} column {error.colno})"
+    except (UnicodeDecodeError, RecursionError):
+        return " (it is no UTF-8 text, or nested too deeply)"
+    return ""
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401  # any JSON value

@@ -10,7 +10,7 @@ from homeport.errors import DeadlineExceededError, FailedPreconditionError
 from homeport.serving.runtime import Replica
 from homeport.worker.replica import Reply
 
-_REMEDY: Final = "pack the archive again with the sample that its model answers"
+_REMEDY: Final = "correct its handler or its sample, and pack the archive again"
 
 
 async def prove(replica: Replica, sample: Golden, limit_s: float) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from homeport.errors import Code, HandlerError, HomeportError
-from homeport.worker import examination, places, predictions
+from homeport.worker import examination, loading, places, predictions
 from homeport.worker.context import Context
 from homeport.worker.envelopes import Envelope, JsonEnvelope
 from homeport.worker.examination import Examination, Steps
@@ -137,7 +137,7 @@ class HandlerPredictor:
 
 def reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
     """Return the reply for an exception of one call; the traceback goes to the log."""
-    return _without_paths(_reply_for(error), model_dir)
+    return _without_paths(_reply_for(error, model_dir), model_dir)
 
 
 def _without_paths(reply: Reply, model_dir: pathlib.Path) -> Reply:
@@ -145,7 +145,7 @@ def _without_paths(reply: Reply, model_dir: pathlib.Path) -> Reply:
     return Reply(reply.code, text.encode())
 
 
-def _reply_for(error: Exception) -> Reply:
+def _reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
     match error:
         case HandlerError():
             _LOG.error("%s", error.message)
@@ -155,7 +155,7 @@ def _reply_for(error: Exception) -> Reply:
         case PredictionException():
             return _refusal(_code_of_http(error.error_code), str(error.message))
         case _:
-            return _unexpected(error)
+            return _unexpected(error, model_dir)
 
 
 def count_error(
@@ -169,8 +169,8 @@ def count_error(
     )
 
 
-def _unexpected(error: Exception) -> Reply:
-    _LOG.error("the handler raised %s", type(error).__name__, exc_info=error)
+def _unexpected(error: Exception, model_dir: pathlib.Path) -> Reply:
+    _log(error, model_dir)
     text = " ".join(str(error).split())
     name = type(error).__name__
     said = (
@@ -179,6 +179,16 @@ def _unexpected(error: Exception) -> Reply:
     if isinstance(error, MemoryError) or _is_device_memory_error(error):
         return _refusal(Code.RESOURCE_EXHAUSTED, said)
     return _refusal(Code.INTERNAL, said)
+
+
+def _log(error: Exception, model_dir: pathlib.Path) -> None:
+    """Log what was raised: the author's frames, or ours where there are no others."""
+    authors = loading.authors_traceback(error, model_dir).rstrip()
+    name = type(error).__name__
+    if authors:
+        _LOG.error("the handler raised %s\n%s", name, authors)
+    else:
+        _LOG.error("the handler raised %s", name, exc_info=error)
 
 
 def _refusal(code: Code, message: str) -> Reply:

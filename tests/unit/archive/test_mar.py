@@ -190,6 +190,15 @@ def test_a_directory_is_no_archive(tmp_path: Path) -> None:
         mar.inspect(tmp_path)
 
 
+def test_the_current_directory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidArgumentError, match=r"^'\.' is a directory"):
+        mar.inspect(Path())
+
+
 @pytest.mark.parametrize(
     ("archive", "problem"),
     [

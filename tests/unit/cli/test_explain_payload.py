@@ -61,7 +61,7 @@ def test_long_data_is_cut_and_counted() -> None:
     shown = _explain("long.json").stdout
 
     assert "... (3,002 characters)\n" in shown
-    assert max(map(len, shown.splitlines())) < 400
+    assert max(map(len, shown.splitlines())) < 200
 
 
 def test_machines_get_all_of_it() -> None:

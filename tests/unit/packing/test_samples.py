@@ -65,7 +65,13 @@ def test_the_expected_output_may_bring_its_tolerances(
             b'{"text": "a"}', "no JSON object with instances", id="no request"
         ),
         pytest.param(b"[1]", "no JSON object with instances", id="a list"),
-        pytest.param(b"{", "no JSON object with instances", id="no JSON"),
+        pytest.param(
+            b'{"instances":\n [[1, 2], [3}',
+            r"no JSON object with instances \(Expecting ',' delimiter at line 2 "
+            r"column 13\): give",
+            id="no JSON",
+        ),
+        pytest.param(b"\xff", "is no UTF-8 text", id="no text"),
         pytest.param(b'{"instances": []}', "no list of instances", id="no instances"),
         pytest.param(bytes(10485761), "the limit is 10485760", id="too large"),
     ],

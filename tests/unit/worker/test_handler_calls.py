@@ -173,6 +173,7 @@ def test_the_traceback_of_an_exception_is_logged(
 
     assert "test_handler_calls.py" in caplog.text
     assert "ValueError: no" in caplog.text
+    assert "homeport/worker/calls.py" not in caplog.text
 
 
 def test_a_handler_that_exits_ends_the_process() -> None:
