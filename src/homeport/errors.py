@@ -133,3 +133,17 @@ class DataLossError(HomeportError):
     """Stored bytes do not match their recorded digest."""
 
     code = Code.DATA_LOSS
+
+
+class RelayedError(HomeportError):
+    """A failure that was found elsewhere, with the code that it had there.
+
+    Args:
+        code: That code.
+        message: For people.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        # Shadows the class's own: one class stands for every code.
+        self.code = code  # type: ignore[misc]

@@ -1,6 +1,5 @@
 """The server itself proves archives when they are registered, as its policy says."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +15,7 @@ import pytest
 import terminals
 import wheels
 from homeport.archive.golden import Golden
+from liveness import is_running
 from rooms import archive
 from servers import PARENT, Server, running, wait_until
 
@@ -123,13 +123,6 @@ def _partial(operation: dict[str, Any]) -> list[dict[str, Any]]:
 def _env(**variables: str) -> dict[str, Any]:
     env = [{"name": name, "value": variables[name]} for name in variables]
     return {"containerSpec": {"env": env}}
-
-
-def _is_running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def _hanging_pid(told: pathlib.Path) -> int:
@@ -322,7 +315,7 @@ def test_a_handler_that_hangs_fails_the_check_in_time(
 
         assert "the check did not end within 3 s" in operation["error"]["message"]
         pid = _hanging_pid(told)
-        wait_until(lambda: not _is_running(pid))
+        wait_until(lambda: not is_running(pid))
 
 
 def test_an_upload_that_is_cancelled_ends_its_check(
@@ -335,7 +328,7 @@ def test_an_upload_that_is_cancelled_ends_its_check(
     status, _ = warning.call("POST", f"/v1/{operation['name']}:cancel", {})
 
     assert status == 200
-    wait_until(lambda: not _is_running(pid))
+    wait_until(lambda: not is_running(pid))
     ended = warning.wait(operation)
     assert ended["error"] == {"code": 1, "message": "the operation was cancelled"}
     assert _count(warning, "hanging") == 0
@@ -359,7 +352,7 @@ def test_a_server_that_stops_does_not_wait_for_a_check(
     assert took_s < 20
     assert ended["error"]["code"] == 9
     assert "send the request again" in ended["error"]["message"]
-    wait_until(lambda: not _is_running(pid))
+    wait_until(lambda: not is_running(pid))
 
 
 def test_a_server_that_is_killed_leaves_no_check_behind(
@@ -378,7 +371,7 @@ def test_a_server_that_is_killed_leaves_no_check_behind(
         server.stop(signal.SIGKILL)
 
         for one in (pid, parent):
-            wait_until(lambda one=one: not _is_running(one))  # type: ignore[misc]
+            wait_until(lambda one=one: not is_running(one))  # type: ignore[misc]
         server.start()
         ended = server.wait(operation)
     assert "send the request again" in ended["error"]["message"]

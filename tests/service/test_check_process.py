@@ -1,6 +1,5 @@
 """A check runs in a process of its own, and nothing of it outlives whoever asked."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -23,6 +22,7 @@ from homeport.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,
 )
+from liveness import is_running
 from servers import wait_until
 
 pytestmark = pytest.mark.service
@@ -85,13 +85,6 @@ def _checker(
             timeout_s=timeout_s,
         )
     )
-
-
-def _is_running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def _told(path: pathlib.Path) -> list[int]:
@@ -199,7 +192,7 @@ def test_a_check_that_does_not_end_in_time_fails_where_it_was(
     assert report.stages[0].verdict is Verdict.PASSED
     assert [stage.name for stage in report.stages] == list(StageName)
     for pid in _told(told):
-        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
 
 
 def test_a_handler_that_takes_too_long_is_told_what_the_server_allows(
@@ -251,7 +244,7 @@ def test_what_is_stopped_raises_and_leaves_no_process(
     stopping.join()
 
     for pid in _told(told):
-        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
     with pytest.raises(FailedPreconditionError, match="the server stopped"):
         checker.check(lambda: model_dir, NOTHING, Ending())
 
@@ -268,7 +261,7 @@ def test_what_hides_from_its_worker_ends_with_the_check(
 
     assert report.passed, report.failure
     for pid in _told(told):
-        assert not _is_running(pid)
+        assert not is_running(pid)
 
 
 def test_a_check_that_nobody_waits_for_any_more_ends_at_once(
@@ -289,7 +282,7 @@ def test_a_check_that_nobody_waits_for_any_more_ends_at_once(
     waiting.join()
 
     for pid in _told(told):
-        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
 
 
 def test_a_check_that_nobody_wanted_any_more_when_it_began_ends_at_once(
@@ -336,5 +329,5 @@ def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -
 
         assert process.wait(30) == 130
     for pid in (*pids, process.pid):
-        wait_until(lambda pid=pid: not _is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
     assert os.listdir(tmp_path / "scratch") == []  # noqa: PTH208

@@ -28,6 +28,7 @@ from homeport.errors import (
     Code,
     FailedPreconditionError,
     HomeportError,
+    RelayedError,
 )
 from homeport.worker.process import describe_exit
 
@@ -71,13 +72,8 @@ class Terms:
     timeout_s: float
 
 
-class CheckError(HomeportError):
-    """A check ended with an error of the code that this carries, not with a report."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        # Shadows the class's own: the cause may be of any code.
-        self.code = code  # type: ignore[misc]
+class CheckError(RelayedError):
+    """A check ended with an error, not with a report."""
 
 
 @final

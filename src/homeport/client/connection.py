@@ -12,8 +12,8 @@ import httpx
 from homeport.errors import (
     Code,
     DeadlineExceededError,
-    HomeportError,
     InvalidArgumentError,
+    RelayedError,
     UnavailableError,
 )
 
@@ -34,18 +34,8 @@ _CODES: Final = {
 _CALLER_HEADER: Final = b"x-homeport-caller"
 
 
-class ServerError(HomeportError):
-    """What the server answered, with the code it gave.
-
-    Args:
-        code: The google.rpc.Code.
-        message: The server's sentence.
-    """
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        # Shadows the class's own: one class stands for every code of the server.
-        self.code = code  # type: ignore[misc]
+class ServerError(RelayedError):
+    """What the server answered, with the code it gave."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

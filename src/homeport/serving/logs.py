@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from homeport.errors import Code, HomeportError
+from homeport.errors import HomeportError, RelayedError
 from homeport.worker.redaction import redacted
 
 _ERROR_LOG_LINES: Final = 20
@@ -94,18 +94,9 @@ def with_last_lines(
     lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
     (message,) = redacted([error.message], environment)
     shown = "\n".join(lines) if lines else "(it printed nothing)"
-    return _ReplicaStartError(
+    return RelayedError(
         error.code, f"{message}\nLast log lines of the replica:\n{shown}"
     )
-
-
-class _ReplicaStartError(HomeportError):
-    """A replica did not start, for the reason whose code this carries."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        # Shadows the class's own: the cause may be of any code.
-        self.code = code  # type: ignore[misc]
 
 
 def _end_of(path: pathlib.Path) -> list[str]:

@@ -1,7 +1,5 @@
 """A command on a tether does not outlive who waits for it."""
 
-import contextlib
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -10,6 +8,7 @@ import time
 import pytest
 
 from homeport.environments import tether
+from liveness import is_running
 
 DEADLINE_S = 30.0
 
@@ -18,13 +17,6 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     assert found is not None
     return found
-
-
-def _is_running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def test_it_gets_its_arguments_and_gives_its_status() -> None:
@@ -57,11 +49,11 @@ def test_it_ends_when_its_parent_is_killed() -> None:
         said = sorted((parent.stdout.readline(), parent.stdout.readline()))
         pid = int(said[0])
         assert said[1] == "begun\n"
-        assert _is_running(pid)
+        assert is_running(pid)
 
         parent.kill()
 
     deadline = time.monotonic() + DEADLINE_S
-    while _is_running(pid):
+    while is_running(pid):
         assert time.monotonic() < deadline, "it outlived its parent"
         time.sleep(0.01)
