@@ -15,6 +15,8 @@ from homeport.packing.imports import Import, ImportScan, Kind
 from homeport.packing.installed import Installed
 
 _NAMED: Final = 3
+# Whoever packs on a machine without them, as a build server is, need not say so.
+_OF_SERVER: Final = frozenset({"torch", "numpy"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,9 @@ def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
     lines = requirements.read(file) if file is not None else ()
     names = completion.names_of(lines)
     lacking = completion.unprovided(scan, names, installed)
-    _refuse_missing(lacking, implied=terms.locks)
+    if not terms.locks:
+        lacking = tuple(one for one in lacking if not _is_left_to_server(one))
+    _refuse_missing(lacking)
     warnings = (
         *_doubts(scan, completion.strangers(scan, names, installed), lacking),
         *_missing_later(lacking),
@@ -82,14 +86,18 @@ def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
     return Settled(None, (), warnings)
 
 
-def _refuse_missing(lacking: Sequence[Import], *, implied: bool) -> None:
+def _is_left_to_server(found: Import) -> bool:
+    """Tell whether a server has what is missing here, so that none is no mistake.
+
+    Without a lock an archive runs with the server's own packages.
+    """
+    of_server = found.implied or found.distribution in _OF_SERVER
+    return found.kind is Kind.MISSING and of_server
+
+
+def _refuse_missing(lacking: Sequence[Import]) -> None:
     missing = [
-        found
-        for found in lacking
-        # Without a lock the server's own packages serve a default handler.
-        if found.indispensable
-        and found.kind is Kind.MISSING
-        and (implied or not found.implied)
+        found for found in lacking if found.indispensable and found.kind is Kind.MISSING
     ]
     if not missing:
         return

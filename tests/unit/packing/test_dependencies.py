@@ -262,6 +262,26 @@ def test_a_default_handler_needs_no_framework_here_without_a_lock(
     assert pack(spec, Path("store")).warnings == ()
 
 
+@pytest.mark.parametrize("requirements", [None, "alpha==1.2"])
+def test_torch_may_be_missing_where_an_archive_is_packed(
+    requirements: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages")])
+
+    packed = _pack("import torch, numpy.linalg", requirements, lock=False)
+
+    assert packed.warnings == ()
+
+
+def test_a_lock_needs_to_know_the_version_of_torch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages")])
+
+    with pytest.raises(InvalidArgumentError, match="imports torch, which is not found"):
+        _pack("import torch", lock=True)
+
+
 def test_a_module_that_this_python_imports_from_a_folder_is_pulled_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
