@@ -233,15 +233,7 @@ class _Scanner:
         reached: bool,
         only_local: bool = False,
     ) -> None:
-        found = Import(
-            statement.module,
-            path,
-            statement.line,
-            Kind.MISSING,
-            optional=statement.optional,
-            reached=reached,
-            late=statement.late,
-        )
+        found = _import_of(path, statement, reached=reached)
         top = statement.module.partition(".")[0]
         if top in {"ts", "homeport"} and not self._find(top):
             self._add_ts(found, statement.names)
@@ -336,7 +328,8 @@ def _absolute(path: str, module: str) -> str:
     return ".".join((*kept, name) if name else kept)
 
 
-def _outside_package(path: str, statement: Statement, *, reached: bool) -> Import:
+def _import_of(path: str, statement: Statement, *, reached: bool) -> Import:
+    """Return a statement's import as long as nothing is known to provide it."""
     return Import(
         statement.module,
         path,
@@ -345,6 +338,12 @@ def _outside_package(path: str, statement: Statement, *, reached: bool) -> Impor
         optional=statement.optional,
         reached=reached,
         late=statement.late,
+    )
+
+
+def _outside_package(path: str, statement: Statement, *, reached: bool) -> Import:
+    return dataclasses.replace(
+        _import_of(path, statement, reached=reached),
         remedy=f"{PurePosixPath(path).name} is in no such package there, so write the "
         "import without the leading dots",
     )

@@ -4,6 +4,7 @@ import collections
 import pickle
 import zipfile
 from collections.abc import Mapping
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_a_default_handler_needs_packages(
             id="folder without __init__",
         ),
         pytest.param(
-            {"handler.py": "import crop", "crop.cpython-311-x86_64-linux-gnu.so": ""},
+            {"handler.py": "import crop", f"crop{EXTENSION_SUFFIXES[0]}": ""},
             "crop",
             id="extension",
         ),
