@@ -326,6 +326,24 @@ def beta(folder: pathlib.Path) -> dict[str, Any]:
     }
 
 
+def lineage_of_labels(folder: pathlib.Path) -> dict[str, Any]:
+    """Say where a version comes from in labels, and find it by that."""
+    del folder
+    for run in ("r1", "r2"):
+        aiplatform.Model.upload(
+            display_name="Traced",
+            serving_container_image_uri=IMAGE,
+            labels={"lineage_run": run, "lineage_uploaded_by": "ada"},
+        )
+    found = aiplatform.Model.list(
+        filter='display_name="Traced" AND lineage.run=r2 AND lineage.uploaded_by=ada'
+    )
+    return {
+        "models": len(aiplatform.Model.list(filter='display_name="Traced"')),
+        "found": [dict(one.labels) for one in found],
+    }
+
+
 def refusal(call: Callable[[], object]) -> str:
     """Return the kind of the exception that a call raises, "" for none."""
     try:

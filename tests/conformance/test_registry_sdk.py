@@ -33,6 +33,7 @@ CALLS = (
     "placeholder",
     "not_waiting",
     "beta",
+    "lineage_of_labels",
 )
 
 
@@ -230,6 +231,13 @@ def test_the_client_of_v1beta1_gets_its_own_messages(seen: dict[str, Any]) -> No
         "copied": copied,
         "updated": "new",
         "listed": [copied],
+    }
+
+
+def test_lineage_is_said_in_labels_that_come_back(seen: dict[str, Any]) -> None:
+    assert seen["lineage_of_labels"] == {
+        "models": 2,
+        "found": [{"lineage_run": "r2", "lineage_uploaded_by": "ada"}],
     }
 
 

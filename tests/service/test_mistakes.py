@@ -120,7 +120,7 @@ def test_an_upload_to_a_bucket_has_no_such_limit(
             "GET", f"{PARENT}/operations/5", None, ["operations/5"], id="operation"
         ),
         pytest.param(
-            "POST", f"{NOWHERE}:explain", {}, ["not a method", "docs/"], id="method"
+            "POST", f"{NOWHERE}:explode", {}, ["not a method", "docs/"], id="method"
         ),
     ],
 )

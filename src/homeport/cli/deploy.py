@@ -117,9 +117,8 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
 
 def _register(connection: Connection, model: Mapping[str, Any]) -> str:
     """Register a version, of the model of its display name; say what was found."""
-    parent = _existing(connection, model["displayName"])
     with _waiting("the server checks it; a new environment takes a while"):
-        registered = registry.register(connection, model, parent)
+        registered = registry.register(connection, model)
     click.echo(f"registered  {registered.name}")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
@@ -197,15 +196,6 @@ def _upload(connection: Connection, archive: Path) -> str:
         return registry.upload_archive(
             connection, archive, digest, lambda sent: progress.advance(task, sent)
         )
-
-
-def _existing(connection: Connection, display_name: str) -> str:
-    """Return the model that carries this display name, the oldest; "" for none."""
-    wanted = registry.display_name_filter(display_name)
-    for model in registry.models(connection, wanted):
-        if model.display_name == display_name:
-            return model.name
-    return ""
 
 
 def _endpoint(connection: Connection, wanted: str) -> tuple[Endpoint, bool]:

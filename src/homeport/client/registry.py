@@ -1,7 +1,6 @@
 """Models, endpoints and predictions, as the command line uses them."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -106,14 +105,13 @@ def upload_archive(
     return f"gs://{_BUCKET}/{folder}"
 
 
-def register(
-    connection: Connection, model: Mapping[str, Any], parent_model: str = ""
-) -> Registered:
-    """Register a version and wait until it is there, checked if the server does."""
-    request: dict[str, Any] = {"model": dict(model)}
-    if parent_model:
-        request["parentModel"] = parent_model
-    path = f"/v1/{connection.address.parent}/models:upload"
+def register(connection: Connection, model: Mapping[str, Any]) -> Registered:
+    """Register a version and wait until it is there, checked if the server does.
+
+    It becomes a version of the model that has its display name, or makes that model.
+    """
+    path = f"/v1/{connection.address.parent}/models:upload?upsert=true"
+    request = {"model": dict(model)}
     # Checks take their turns, and build environments.
     ended = connection.ended(connection.post(path, request), _REGISTER_TIMEOUT_S)
     generic = ended["metadata"]["genericMetadata"]
@@ -299,12 +297,6 @@ def logs(
     found = connection.get(f"/homeport/v1/{endpoint.name}/logs", lines=lines)
     tails: dict[str, list[str]] = found["deployedModels"]
     return tails
-
-
-def display_name_filter(display_name: str) -> str:
-    """Return the list filter that finds exactly this display name."""
-    # In a filter a star would stand for any text: nothing else needs care here.
-    return f"display_name={json.dumps(display_name, ensure_ascii=False)}"
 
 
 def _pages(

@@ -9,8 +9,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from homeport.errors import InvalidArgumentError
+from homeport.metadata.columns import UtcTime
 from homeport.metadata.prefixes import after_prefix
-from homeport.metadata.tables import UtcTime
 from homeport.resources.listing import (
     And,
     Filter,

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from homeport.metadata import filter_sql
-from homeport.metadata.tables import UtcTime, microseconds
+from homeport.metadata.columns import UtcTime, microseconds
 from homeport.resources.listing import (
     And,
     Filter,

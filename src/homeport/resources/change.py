@@ -10,6 +10,8 @@ from homeport.errors import InvalidArgumentError
 from homeport.resources.names import Parent
 
 ANONYMOUS: Final = "anonymous"
+# What the server does by itself, carrying out what somebody asked for.
+SERVER: Final = "homeport"
 MAX_CALLER: Final = 128  # characters
 
 

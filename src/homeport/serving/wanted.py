@@ -14,7 +14,9 @@ from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration
 from homeport.registry.artifacts import Artifacts
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
+from homeport.resources.change import SERVER
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
     DeployedModel,
@@ -23,6 +25,7 @@ from homeport.resources.endpoint import (
     check_split,
 )
 from homeport.resources.names import EndpointName, OperationName
+from homeport.serving import chronicle
 from homeport.serving.runtime import Launch
 
 
@@ -105,6 +108,8 @@ class Wanted:
                 etag=deployment.operation.operation,
             )
             endpoint_rows.update(transaction, changed)
+            journal = Journal(transaction, SERVER, self._stores.now())
+            chronicle.note(journal, endpoint.name, endpoint, changed)
 
     def end_deploy(self, deployment: Deployment) -> None:
         """End the operation of a recorded deployment, if that has not happened yet."""
@@ -129,6 +134,10 @@ class Wanted:
     def record_gone(self, deployed_id: str) -> None:
         """Write that a deployed model that was never there is not wanted any more."""
         with self._stores.database.transaction() as transaction:
+            found = endpoint_rows.get_deployment(transaction, deployed_id)
+            if found is not None:
+                journal = Journal(transaction, SERVER, self._stores.now())
+                chronicle.note_undeployed(journal, found.deployed_model)
             endpoint_rows.delete_deployment(transaction, deployed_id)
 
 

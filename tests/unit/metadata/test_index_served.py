@@ -88,6 +88,13 @@ def _fill(rooms: Rooms) -> None:
                 for name, value in (("team", f"t{at % 100}"), (f"k{at % 100}", ""))
             ],
         )
+        transaction.execute(
+            tables.version_lineage.insert(),
+            [
+                {**key, "version_id": 1, "key": "run", "value": f"r{at % 100}"}
+                for at, key in enumerate(keys)
+            ],
+        )
         transaction.exec_driver_sql("ANALYZE")
     # What a server has that has not yet looked at its tables.
     if rooms.rows_url.startswith(SQLITE):
@@ -124,6 +131,7 @@ def _plan(rooms: Rooms, filter_: str, order_by: str, after: tuple[str, ...]) -> 
         pytest.param("labels.k7:*", "", "key_model_id", id="label is there"),
         pytest.param("labels:k7", "", "key_model_id", id="label is there, shorter"),
         pytest.param("version_aliases:alias7", "", "alias_model_id", id="alias"),
+        pytest.param("lineage.run = r7", "", "version_lineage_value", id="lineage"),
         pytest.param("digest = d77", "", "artifact_digest", id="digest"),
         pytest.param(
             "create_time > 2026-01-03T01:50:00Z", "", "create_time", id="created later"
@@ -159,6 +167,7 @@ def test_an_index_finds_the_first_page(
         pytest.param("", "display_name desc", ("name 3", "01500"), id="from the end"),
         pytest.param("labels.team = t7", "", ("01500",), id="by label"),
         pytest.param("version_aliases:alias7", "", ("01500",), id="by alias"),
+        pytest.param("lineage.run = r7", "", ("01500",), id="by lineage"),
     ],
 )
 def test_a_later_page_begins_where_the_one_before_ended(

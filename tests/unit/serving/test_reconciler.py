@@ -21,7 +21,9 @@ from homeport.errors import (
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database
 from homeport.registry.operations import Operations
+from homeport.registry.paging import PageRequest
 from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoint
+from homeport.resources.listing import ListQuery
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
@@ -237,6 +239,41 @@ def test_traffic_is_split_and_split_anew(rooms: Rooms) -> None:
             assert turns.count(True) == 20
             # The verb returns when routing follows it.
             assert not any(server.route_has("2") for _ in range(100))
+
+    run(scenario)
+
+
+def test_what_became_of_a_deploy_is_in_the_history(rooms: Rooms) -> None:
+    def told() -> list[tuple[str, str, str, object]]:
+        parent = NAME.parent
+        query = ListQuery("ListChanges", str(parent))
+        found, _ = rooms.history.list_changes(
+            parent, f"endpoints/{NAME.endpoint}", PageRequest(query)
+        )
+        return [
+            (
+                one.subject.kind.value,
+                one.action.value,
+                one.caller,
+                (one.after or {}).get("trafficSplit"),
+            )
+            for one in found
+        ]
+
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            server.runtime.failures = [ReplicaLoadError("no", "Pack it", "")]
+            await server.ended(await server.deploy("2", {"0": 50, "1": 50}))
+
+            assert told() == [
+                ("deployed_model", "deleted", "homeport", None),
+                ("deployed_model", "created", "anonymous", {"0": 50, "1": 50}),
+                ("endpoint", "updated", "homeport", {"1": 100}),
+                ("deployed_model", "created", "anonymous", {"0": 100}),
+                ("endpoint", "created", "anonymous", {}),
+            ]
 
     run(scenario)
 
