@@ -589,6 +589,27 @@ def test_the_command_passes_and_keeps_the_predictions(
     assert again.stdout.splitlines()[-1] == "passed"
 
 
+def test_the_command_says_that_without_a_sample_nothing_was_predicted(
+    acting: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    ended = homeport("check", acting, cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == (
+        "passed, as far as loading goes: nothing was predicted, there was no sample"
+    )
+
+
+def test_a_place_for_the_predictions_that_is_not_there_is_told_before_the_check(
+    acting: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    ended = homeport("check", acting, "--save-predictions", "no/e.json", cwd=tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "cannot write 'no/e.json', as its folder does not exist" in ended.stderr
+
+
 def test_the_command_tells_a_failure_and_exits_with_3(
     acting: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

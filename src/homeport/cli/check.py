@@ -20,7 +20,7 @@ from homeport.checking.surroundings import Choice
 from homeport.cli import options, payloadview, signals
 from homeport.cli.checkview import View
 from homeport.environments.build import Environments
-from homeport.errors import InvalidArgumentError, PermissionDeniedError
+from homeport.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from homeport.packing import samples, sources
 
 FAILED: Final = 3
@@ -203,6 +203,12 @@ def _golden(archive: Path, sample: Path | None, expected: Path | None) -> Golden
 
 
 def _keeping(path: Path | None) -> Callable[[str], None]:
+    if path is not None and not path.parent.is_dir():
+        raise NotFoundError(
+            f"cannot write {str(path)!r}, as its folder does not exist: make it, or "
+            "choose another file for --save-predictions"
+        )
+
     def keep(text: str) -> None:
         if path is None:
             return

@@ -1,5 +1,6 @@
 """Packing one model: its files are checked, collected, and written into an archive."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from homeport.archive import golden, lineage, lockfile, manifest, reading
 from homeport.archive.golden import Golden
 from homeport.archive.lockfile import Lock
 from homeport.archive.manifest import Manifest
-from homeport.errors import InvalidArgumentError
+from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.packing import (
     containers,
     dependencies,
@@ -31,6 +32,7 @@ from homeport.packing.formats.format import Wanted
 from homeport.packing.imports import ImportScan
 from homeport.packing.installed import Installed
 from homeport.packing.sourcecode import Handler
+from homeport.worker import config
 
 # The oldest date a zip can hold, and the newest (APPNOTE 4.4.6, MS-DOS format).
 EARLIEST: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
@@ -253,7 +255,16 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     _check_format(spec, handler)
     if spec.requirements_file is not None:
         warnings += requirements.check(spec.requirements_file)
+    if spec.config_file is not None:
+        _check_config(spec.config_file)
     return warnings
+
+
+def _check_config(path: Path) -> None:
+    """Refuse a configuration that no worker could start with."""
+    # Without a parser here it is left to the worker.
+    with contextlib.suppress(FailedPreconditionError):
+        config.read(config.ConfigFiles(path.name, path.read_bytes()), {})
 
 
 def _folders(spec: PackSpec, handler: Handler) -> tuple[Path, ...]:

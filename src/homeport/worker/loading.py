@@ -137,7 +137,7 @@ def _cause_and_remedy(
             _last_authors_frame(_frames(error.__traceback__), model_dir) is None
         ):
             # The manifest or the configuration, which we read.
-            return error.message, "Then deploy it again."
+            return error.message, "Then pack the archive again."
         case ModuleNotFoundError(name=str() as name) if name:
             return _where(error, model_dir, doing), _missing_module(name, model_dir)
         case FileNotFoundError():

@@ -161,6 +161,29 @@ def test_what_is_missing_is_named(arguments: list[str], problem: str) -> None:
     assert problem in error.message
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param(
+            "minWorkers: two\n",
+            "minWorkers is 'two' in the model's config file: give a whole number",
+            id="no number",
+        ),
+        pytest.param("batchSize: [\n", "c.yaml is not valid YAML", id="no YAML"),
+    ],
+)
+def test_a_configuration_that_no_worker_starts_with_is_not_packed(
+    text: str, problem: str
+) -> None:
+    Path("c.yaml").write_text(text)
+
+    error = _error(_pack("-s", "digits.pt", "--config-file", "c.yaml"))
+
+    assert isinstance(error, InvalidArgumentError)
+    assert problem in error.message
+    assert not Path("digits.mar").exists()
+
+
 def test_a_model_that_is_not_there_is_named() -> None:
     error = _error(_pack("-s", "none.pt"))
 
