@@ -12,9 +12,10 @@ from collections.abc import Callable
 import pytest
 
 from homeport.archive import mar
+from homeport.archive.golden import Golden
 from homeport.checking.apart import ApartChecker, CheckError, Subject, Terms
 from homeport.checking.ending import Ending
-from homeport.checking.report import StageName, Verdict
+from homeport.checking.report import Batching, StageName, Verdict
 from homeport.errors import (
     CancelledError,
     Code,
@@ -54,6 +55,18 @@ if os.fork() == 0:
     os._exit(0)
 while not os.path.exists(os.environ["TOLD"]):
     time.sleep(0.01)
+"""
+# That is after the sample, and its two instances alone.
+FAILS_THE_FOURTH_TIME = """
+calls = 0
+
+
+def handle(data, context):
+    global calls
+    calls += bool(data)
+    if data and calls == 4:
+        raise RuntimeError("x" * 1_000_000 + "end")
+    return data
 """
 NOTHING = Subject({}, "", 1)
 Lay = Callable[[str], pathlib.Path]
@@ -175,6 +188,21 @@ def test_what_an_author_says_at_length_is_cut(
     assert len(report.failure.traceback) < 20_000
 
 
+def test_why_requests_do_not_go_together_is_cut_too(
+    archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    laid_out = tmp_path / "laid-out"
+    golden = Golden({"instances": [1, 2]})
+    mar.extract(archived(FAILS_THE_FOURTH_TIME, golden=golden), laid_out)
+
+    report = _checker(tmp_path).check(lambda: laid_out, NOTHING, Ending())
+
+    assert report.batching.verdict is Batching.REFUTED
+    assert report.batching.reason.startswith("a call with two requests fails: ")
+    assert report.batching.reason.endswith("xxxend")
+    assert len(report.batching.reason) < 20_000
+
+
 def test_a_check_that_does_not_end_in_time_fails_where_it_was(
     lay_out: Lay, tmp_path: pathlib.Path
 ) -> None:
@@ -225,6 +253,22 @@ def test_a_check_whose_process_is_killed_fails_and_says_how(
     assert report.failure.name is StageName.IMPORT
     assert report.failure.cause == "the process of the check was killed by SIGKILL"
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_check_that_is_killed_in_the_middle_of_a_word_says_how(
+    lay_out: Lay, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nread order\nprintf '{\"rep'\nkill -9 $$\n")
+    python.chmod(0o700)
+    model_dir = lay_out(ECHO)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    report = _checker(tmp_path).check(lambda: model_dir, NOTHING, Ending())
+
+    assert report.failure is not None
+    assert report.failure.name is StageName.READ
+    assert report.failure.cause == "the process of the check was killed by SIGKILL"
 
 
 def test_what_is_stopped_raises_and_leaves_no_process(

@@ -253,7 +253,9 @@ class _Process:
         timer.start()
         try:
             for line in _pipe(self._process.stdout):
-                heard.take(json.loads(line))
+                # One that is killed may leave a part of a message.
+                if line.endswith(b"\n"):
+                    heard.take(json.loads(line))
         finally:
             timer.cancel()
         return heard
