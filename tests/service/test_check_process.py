@@ -308,6 +308,25 @@ def test_what_hides_from_its_worker_ends_with_the_check(
         assert not is_running(pid)
 
 
+def test_what_hides_from_its_worker_ends_with_the_command(
+    archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    told = tmp_path / "told"
+    made = archived(f"{HIDES}\n\n{ECHO}")
+
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "homeport", "check", made, "--env", f"TOLD={told}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for pid in _told(told):
+        assert not is_running(pid)
+
+
 def test_a_check_that_nobody_waits_for_any_more_ends_at_once(
     lay_out: Lay, tmp_path: pathlib.Path
 ) -> None:

@@ -35,16 +35,13 @@ def main() -> int:
     """Carry out the order on standard input; return the exit status."""
     # Whoever started the server may have had it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    descendants.adopt()
     answers = _take_stdout()
     line = sys.stdin.buffer.readline()
     if not line:
         return 0
     threading.Thread(target=_end_with_input, name="end", daemon=True).start()
-    try:
+    with descendants.ended():
         return _carry_out(line, answers)
-    finally:
-        descendants.end()
 
 
 def _carry_out(line: bytes, answers: IO[bytes]) -> int:

@@ -12,7 +12,7 @@ import click
 from homeport.archive import golden as golden_file
 from homeport.archive import mar
 from homeport.archive.golden import Golden
-from homeport.checking import payloads
+from homeport.checking import descendants, payloads
 from homeport.checking import report as reports
 from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report
@@ -145,6 +145,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
     with (
         signals.ending_on_sigterm(),
         tempfile.TemporaryDirectory(prefix="homeport-check-") as scratch,
+        descendants.ended(),
         view,
     ):
         checker = Checker(environments, Path(scratch), settings)
