@@ -119,9 +119,6 @@ def test_an_upload_to_a_bucket_has_no_such_limit(
         pytest.param(
             "GET", f"{PARENT}/operations/5", None, ["operations/5"], id="operation"
         ),
-        pytest.param(
-            "POST", f"{NOWHERE}:explode", {}, ["not a method", "docs/"], id="method"
-        ),
     ],
 )
 def test_an_unknown_name_is_not_found(
@@ -130,6 +127,12 @@ def test_an_unknown_name_is_not_found(
     reply = server.call(method, f"/v1/{path}", body)
 
     check_refusal(server, reply, 404, "NOT_FOUND", *words)
+
+
+def test_an_unknown_method_is_not_implemented(server: Server) -> None:
+    reply = server.call("POST", f"/v1/{NOWHERE}:explode", {})
+
+    check_refusal(server, reply, 501, "UNIMPLEMENTED", ":explode", "docs/")
 
 
 @pytest.mark.parametrize("version", ["7", "candidate"])

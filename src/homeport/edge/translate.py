@@ -36,6 +36,8 @@ from homeport.resources.names import ModelName, Parent
 
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
 _METADATA: Final = "model.metadata"
+# Kept as they came, and not without effect: they say where a version comes from.
+_OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
 _EXPORT_FORMAT: Final = ExportFormat(
     id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
@@ -225,7 +227,7 @@ def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
     gRPC is served for no image.
     """
     container = message.model.container_spec if message.model else None
-    paths = [path for path in message.kept_paths() if path != _METADATA]
+    paths = [path for path in message.kept_paths() if path not in _OF_LINEAGE]
     metadata = message.model.metadata if message.model else None
     if metadata is not None and not _is_lineage(metadata):
         paths.append(_METADATA)
