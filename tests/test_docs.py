@@ -31,6 +31,7 @@ from homeport.api import (
     models,
     operations,
     provenance,
+    tokens,
     transfers,
 )
 from homeport.archive import golden, lineage, lockfile, manifest, members
@@ -188,6 +189,7 @@ VERTEX_ROUTES = [
 OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(checks.router(typing.cast("typing.Any", None))),
+    *routes_of(tokens.router(typing.cast("typing.Any", None))),
     *routes_of(history.router(typing.cast("typing.Any", None))),
     *routes_of(provenance.router(typing.cast("typing.Any", None))),
     *routes_of(comparison.router(typing.cast("typing.Any", None))),

@@ -84,6 +84,15 @@ class PermissionDeniedError(HomeportError):
     code = Code.PERMISSION_DENIED
 
 
+class UnauthenticatedError(HomeportError):
+    """The caller says who it is, and that is not true; over HTTP 401.
+
+    Only for callers who showed something: who shows nothing is told 403.
+    """
+
+    code = Code.UNAUTHENTICATED
+
+
 class FailedPreconditionError(HomeportError):
     """The request is well formed, but the resource is not in a state for it."""
 

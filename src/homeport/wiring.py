@@ -31,6 +31,8 @@ from homeport.edge import guard
 from homeport.environments.build import Environments
 from homeport.errors import FailedPreconditionError
 from homeport.identity import certificates
+from homeport.identity.accounts import AccountKeys
+from homeport.identity.tokens import Tokens
 from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
@@ -197,6 +199,7 @@ async def _application(
         reconciler=reconciler,
         router=router,
         metrics=metrics,
+        tokens=_tokens(data_dir),
     )
     application: ASGIApp = api.build(
         verbs,
@@ -225,6 +228,11 @@ def _opened(settings: Settings) -> tuple[Database, FileBlobs]:
     blobs.start()
     _sweep(database, blobs)
     return database, blobs
+
+
+def _tokens(data_dir: pathlib.Path) -> Tokens:
+    keys = AccountKeys(data_dir / "keys")
+    return Tokens(keys, _secret(data_dir / "secret"), _now)
 
 
 def _storage_verbs(

@@ -21,6 +21,7 @@ from homeport.api import (
     locations,
     models,
     provenance,
+    tokens,
     transfers,
     unimplemented,
 )
@@ -32,6 +33,7 @@ from homeport.api.storage import Storage
 from homeport.api.storage_xml import OWN_ROOTS
 from homeport.edge import guard, status
 from homeport.errors import HomeportError
+from homeport.identity.tokens import Tokens
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
@@ -68,6 +70,7 @@ class Verbs:
     reconciler: Reconciler
     router: Router
     metrics: Metrics
+    tokens: Tokens
 
 
 def build(
@@ -102,7 +105,7 @@ def build(
             await control(scope, receive, send)
 
     limited = guard.BodyLimit(route, max_request_bytes, _limits(max_request_bytes))
-    guarded = guard.HostGuard(limited, hosts)
+    guarded = guard.HostGuard(limited, hosts, verbs.tokens.check)
     logged = Logged(guarded, access_log)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +168,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     app.include_router(provenance.router(verbs.provenances))
     app.include_router(comparison.router(verbs.comparisons))
     app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
+    app.include_router(tokens.router(verbs.tokens))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)
     app.add_exception_handler(HTTPException, _on_no_route)

@@ -23,6 +23,7 @@ _MODULES: Final = {
     "inspect": "homeport.cli.inspect",
     "check": "homeport.cli.check",
     "tls": "homeport.cli.tls",
+    "keys": "homeport.cli.keys",
 }
 _EPILOG: Final = """\b
 A served model in two commands:

@@ -6,7 +6,7 @@ configured host (against DNS rebinding) and must not come from another site's pa
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,7 @@ from homeport.errors import (
     HomeportError,
     InvalidArgumentError,
     PermissionDeniedError,
+    UnauthenticatedError,
 )
 
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -40,17 +41,24 @@ class HostGuard:
     Args:
         app: What answers the rest. Lifespan events go through; websockets are closed.
         hosts: Names without port; case is ignored.
+        check_bearer: Refuses a bearer's token by raising UNAUTHENTICATED.
 
     Raises:
         InvalidArgumentError: One of `hosts` is not a host name.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str] = LOOPBACK_HOSTS,
+        check_bearer: Callable[[str], None] | None = None,
+    ) -> None:
         self._app = app
+        self._check_bearer = check_bearer
         self._hosts = frozenset(_configured(host) for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 to a foreign request, pass on the others."""
+        """Answer 403 to a foreign request, 401 to a false bearer; pass on others."""
         if scope["type"] == "http":
             refusal = self.refusal(scope["headers"])
             if refusal is None:
@@ -63,9 +71,7 @@ class HostGuard:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
-    def refusal(
-        self, headers: Iterable[tuple[bytes, bytes]]
-    ) -> PermissionDeniedError | None:
+    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> HomeportError | None:
         """Return why a request with these headers is refused, None if it is not.
 
         Args:
@@ -75,12 +81,17 @@ class HostGuard:
             b"host": [],
             b"origin": [],
             b"sec-fetch-site": [],
+            b"authorization": [],
         }
         for name, value in headers:
             if name in found:
                 found[name].append(value)
-        hosts, origins, sites = found.values()
-        return self._foreign_host(hosts) or self._foreign_page(hosts, origins, sites)
+        hosts, origins, sites, shown = found.values()
+        return (
+            self._foreign_host(hosts)
+            or self._foreign_page(hosts, origins, sites)
+            or self._false_bearer(shown)
+        )
 
     def _foreign_host(self, hosts: list[bytes]) -> PermissionDeniedError | None:
         if len(hosts) != 1:
@@ -104,6 +115,16 @@ class HostGuard:
                     "the request comes from a page of another site (Sec-Fetch-Site is "
                     f"{site.decode('ascii')}): only pages of this server may call it"
                 )
+        return None
+
+    def _false_bearer(self, shown: list[bytes]) -> UnauthenticatedError | None:
+        for value in shown:
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            if self._check_bearer is not None and scheme.lower() == "bearer":
+                try:
+                    self._check_bearer(token.strip())
+                except UnauthenticatedError as error:
+                    return error
         return None
 
     def _is_own(self, authority: bytes) -> bool:
