@@ -90,6 +90,12 @@ def sklearn_pickle() -> bytes:
     return pickle.dumps(linear_model.LogisticRegression())
 
 
+def dump_with_joblib(path: pathlib.Path) -> None:
+    linear_model = importlib.import_module("sklearn.linear_model")
+    fitted = linear_model.LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    importlib.import_module("joblib").dump(fitted, path)
+
+
 STATE = collections.OrderedDict(w=torch.zeros(2))
 CHECKPOINT = {"epoch": 3, "model_state_dict": STATE, "optimizer": {"lr": 0.1}}
 
@@ -138,6 +144,7 @@ CHECKPOINT = {"epoch": 3, "model_state_dict": STATE, "optimizer": {"lr": 0.1}}
             "joblib",
             id="joblib",
         ),
+        pytest.param(dump_with_joblib, "scikit-learn", id="scikit-learn in joblib"),
         pytest.param(content(pickle.dumps({"a": 1})), "pickle", id="pickle"),
         pytest.param(content(b'{"learner":{"attributes"'), "XGBoost", id="JSON"),
         pytest.param(content(b"{L\0\0\0\0\0\0\0\x07learner{"), "XGBoost", id="UBJSON"),

@@ -300,6 +300,18 @@ def test_names_that_differ_only_by_case_are_refused(
             id="empty",
         ),
         pytest.param(
+            {"config_file": Path("broken.yaml")},
+            InvalidArgumentError,
+            "broken.yaml is not valid YAML (while parsing",
+            id="config",
+        ),
+        pytest.param(
+            {"config_file": Path("batch.yaml")},
+            InvalidArgumentError,
+            "batchSize is ",
+            id="batch size",
+        ),
+        pytest.param(
             {"extra_files": ("none.txt",)}, NotFoundError, "none.txt", id="extra"
         ),
         pytest.param(
@@ -350,6 +362,8 @@ def test_what_cannot_be_packed_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty.pt").touch()
+    Path("broken.yaml").write_text("a: ]\n")
+    Path("batch.yaml").write_text("batchSize: none\n")
     _torch_zip(Path("state.pth"), "data.pkl", "data/0")
     Path("MAR-INF").mkdir()
     Path("MAR-INF/x").write_text("x")

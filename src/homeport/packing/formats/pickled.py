@@ -17,6 +17,7 @@ _SILENT: Final = frozenset({"PROTO", "FRAME", "MARK"})
 _PLAIN_MODULES: Final = frozenset(
     {"__builtin__", "_codecs", "builtins", "collections", "numpy", "torch"}
 )
+_JOBLIB_ARRAY: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _PLAIN_DICTIONARIES: Final = frozenset(
     {"collections.OrderedDict", "collections.defaultdict"}
 )
@@ -58,6 +59,8 @@ class Pickled:
 def scan(text: bytes, skip: int = 0) -> Pickled | None:
     """Return what the pickle in `text` is, None if it is none.
 
+    Of one that joblib wrote, what comes before its first array.
+
     Args:
         text: At most `MAX_BYTES` are looked at.
         skip: Pickles that come before it.
@@ -76,6 +79,9 @@ def scan(text: bytes, skip: int = 0) -> Pickled | None:
 def _read(stream: io.BytesIO) -> Pickled:
     reader = _Reader()
     for opcode, argument, _ in pickletools.genops(stream):
+        # joblib writes each array's bytes between opcodes: the first ends what is read.
+        if opcode.name == "BUILD" and _JOBLIB_ARRAY in reader.imports:
+            break
         reader.step(opcode.name, argument)
     return Pickled(
         root=reader.root or "",
