@@ -19,6 +19,9 @@ class Settings:
         allowed_hosts: Names beside localhost that requests may be addressed to.
         insecure: Listen beyond loopback although nobody has to prove who they are.
         max_request_bytes: Longest body of a request that is not a storage upload.
+        keep_free_bytes: What uploads leave free on the disk of the data directory.
+        bucket_quota_bytes: What the objects of one bucket may have together, None for
+            no limit.
         request_deadline_s: Seconds a prediction may take, waiting included.
         queue_length: Predictions that may wait for each deployed model.
         load_timeout_s: Seconds a replica may take to load its model.
@@ -42,6 +45,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     insecure: bool = False
     max_request_bytes: int = 10 << 20
+    keep_free_bytes: int = 256 << 20
+    bucket_quota_bytes: int | None = None
     request_deadline_s: float = 60.0
     queue_length: int = 100
     load_timeout_s: float = 120.0

@@ -224,7 +224,9 @@ async def _application(
 def _opened(settings: Settings) -> tuple[Database, FileBlobs]:
     """Return rows and bytes, without the bytes that nothing refers to."""
     database = _database(settings)
-    blobs = FileBlobs(settings.data_dir / "blobs")
+    blobs = FileBlobs(
+        settings.data_dir / "blobs", keep_free_bytes=settings.keep_free_bytes
+    )
     blobs.start()
     _sweep(database, blobs)
     return database, blobs
@@ -238,13 +240,16 @@ def _tokens(data_dir: pathlib.Path) -> Tokens:
 def _storage_verbs(
     settings: Settings, database: Database, blobs: FileBlobs
 ) -> StorageVerbs:
-    parts = FileParts(settings.data_dir / "blobs" / "parts")
+    parts = FileParts(
+        settings.data_dir / "blobs" / "parts", keep_free_bytes=settings.keep_free_bytes
+    )
     parts.start()
     blob_sweep.sweep_parts(database, parts)
+    quota_bytes = settings.bucket_quota_bytes
     return StorageVerbs(
-        Buckets(database, blobs, _now),
-        ObjectUploads(database, blobs, _now),
-        Compositions(database, blobs, parts, _now),
+        Buckets(database, blobs, _now, quota_bytes),
+        ObjectUploads(database, blobs, _now, quota_bytes),
+        Compositions(database, blobs, parts, _now, quota_bytes),
     )
 
 

@@ -259,3 +259,15 @@ def test_a_blob_that_changed_is_not_measured(
         blobs.measure(HELLO.sha256)
     with pytest.raises(DataLossError):
         blobs.measure("0" * 64)
+
+
+def test_the_disk_is_never_filled(directory: pathlib.Path) -> None:
+    blobs = FileBlobs(directory, keep_free_bytes=1 << 60)
+    blobs.start()
+    writer = blobs.begin()
+
+    with pytest.raises(ResourceExhaustedError, match="--keep-free-bytes"):
+        writer.write(b"hello")
+    writer.abort()
+
+    assert files(directory) == []

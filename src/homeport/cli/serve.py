@@ -70,6 +70,18 @@ the next start.
     help="Longest request body; uploads to buckets have no such limit.",
 )
 @click.option(
+    "--keep-free-bytes",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.keep_free_bytes,
+    show_default=True,
+    help="What uploads leave free on the disk.",
+)
+@click.option(
+    "--bucket-quota-bytes",
+    type=click.IntRange(min=1),
+    help="What the objects of one bucket may have together.",
+)
+@click.option(
     "--request-deadline",
     "request_deadline_s",
     type=click.FloatRange(min=0.1),

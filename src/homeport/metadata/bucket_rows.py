@@ -149,6 +149,16 @@ def delete_object(transaction: Transaction, bucket: str, name: str) -> None:
     )
 
 
+def used_bytes(transaction: Transaction, bucket: str) -> int:
+    """Return the sizes of a bucket's objects, added."""
+    total: int = transaction.scalars(
+        sa.select(sa.func.coalesce(sa.func.sum(objects.c.size_bytes), 0)).where(
+            objects.c.bucket == bucket
+        )
+    ).one()
+    return int(total)
+
+
 def referenced_blobs(transaction: Transaction, blobs: Iterable[str]) -> set[str]:
     """Return those of the blobs (by sha256) that an object or an artifact needs."""
     wanted = list(blobs)

@@ -117,9 +117,11 @@ class FileBlobs:
 
     Args:
         directory: The store's own; made when missing.
+        keep_free_bytes: What writing leaves free on the disk.
     """
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, *, keep_free_bytes: int = 0) -> None:
+        self._keep_free_bytes = keep_free_bytes
         self._blobs = directory / "sha256"
         self._partial = directory / "partial"
         self._resumable = directory / "resumable"
@@ -143,7 +145,9 @@ class FileBlobs:
     def begin(self) -> "FileBlobWriter":
         """Return a writer of a new blob; a restart forgets it."""
         path = self._partial / secrets.token_hex(16)
-        return FileBlobWriter.new(path, adopt=self._adopt)
+        return FileBlobWriter.new(
+            path, adopt=self._adopt, keep_free_bytes=self._keep_free_bytes
+        )
 
     def resume(self, upload: str) -> "FileBlobWriter":
         """Return the writer of an upload that lasts over requests and restarts.
@@ -159,6 +163,7 @@ class FileBlobs:
             digests,
             adopt=self._adopt,
             remember=functools.partial(self._remember, upload),
+            keep_free_bytes=self._keep_free_bytes,
         )
 
     def open(self, sha256: str) -> BinaryIO:
@@ -243,6 +248,7 @@ class FileBlobWriter:
         adopt: Makes the file the blob of a sha256.
         remember: Keeps the digests until the next writer of the file; None for a
             file that has no next writer.
+        keep_free_bytes: What writing leaves free on the disk.
     """
 
     def __init__(
@@ -252,8 +258,10 @@ class FileBlobWriter:
         *,
         adopt: Callable[[pathlib.Path, str], None],
         remember: Callable[["_Digests"], None] | None = None,
+        keep_free_bytes: int = 0,
     ) -> None:
         self._path = path
+        self._keep_free_bytes = keep_free_bytes
         self._digests = digests
         self._adopt = adopt
         self._remember = remember
@@ -264,10 +272,14 @@ class FileBlobWriter:
 
     @classmethod
     def new(
-        cls, path: pathlib.Path, *, adopt: Callable[[pathlib.Path, str], None]
+        cls,
+        path: pathlib.Path,
+        *,
+        adopt: Callable[[pathlib.Path, str], None],
+        keep_free_bytes: int = 0,
     ) -> "FileBlobWriter":
         """Return the writer of a file that is not there yet and has no next writer."""
-        return cls(path, _Digests(), adopt=adopt)
+        return cls(path, _Digests(), adopt=adopt, keep_free_bytes=keep_free_bytes)
 
     @property
     def size_bytes(self) -> int:
@@ -281,6 +293,7 @@ class FileBlobWriter:
             ResourceExhaustedError: The disk is full.
         """
         self._catch_up()
+        self._check_free(len(block))
         rest = memoryview(block)
         with disk_full_is_said():
             while rest:
@@ -327,6 +340,19 @@ class FileBlobWriter:
         self._ended = True
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+    def _check_free(self, block_bytes: int) -> None:
+        """Refuse before the disk is full: the rows and the logs are on it as well."""
+        if not self._keep_free_bytes:
+            return
+        disk = os.fstatvfs(self._file.fileno())
+        free_bytes = disk.f_bavail * disk.f_frsize
+        if free_bytes - block_bytes < self._keep_free_bytes:
+            raise ResourceExhaustedError(
+                f"the disk of the data directory has {free_bytes >> 20} MiB left, and "
+                f"{self._keep_free_bytes >> 20} MiB are kept free (--keep-free-bytes): "
+                "free space there and send again"
+            )
 
     def _catch_up(self) -> None:
         """Read what the digests have not seen: written before a restart."""

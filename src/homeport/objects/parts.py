@@ -54,10 +54,12 @@ class FileParts:
 
     Args:
         directory: The store's own; made when missing.
+        keep_free_bytes: What writing leaves free on the disk.
     """
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, *, keep_free_bytes: int = 0) -> None:
         self._directory = directory
+        self._keep_free_bytes = keep_free_bytes
 
     def start(self) -> None:
         """Make the folders, and remove what requests of an earlier process left.
@@ -74,7 +76,9 @@ class FileParts:
         """Return a writer of a part."""
         adopt = functools.partial(self._adopt, upload, number)
         path = self._directory / _RECEIVING / secrets.token_hex(16)
-        return FileBlobWriter.new(path, adopt=adopt)
+        return FileBlobWriter.new(
+            path, adopt=adopt, keep_free_bytes=self._keep_free_bytes
+        )
 
     def open(self, upload: str, number: int, sha256: str) -> BinaryIO:
         """Return the bytes of a part.

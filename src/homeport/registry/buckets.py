@@ -15,6 +15,7 @@ from homeport.errors import (
     DataLossError,
     FailedPreconditionError,
     NotFoundError,
+    ResourceExhaustedError,
 )
 from homeport.metadata import bucket_rows
 from homeport.metadata.database import Database, Transaction
@@ -43,11 +44,18 @@ class Buckets:
         database: Where their rows are.
         blobs: Where their bytes are.
         now: The time, aware.
+        quota_bytes: What the objects of one bucket may have together, None for no
+            limit.
     """
 
     def __init__(
-        self, database: Database, blobs: Blobs, now: Callable[[], dt.datetime]
+        self,
+        database: Database,
+        blobs: Blobs,
+        now: Callable[[], dt.datetime],
+        quota_bytes: int | None = None,
     ) -> None:
+        self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._now = now
@@ -249,7 +257,9 @@ class Buckets:
             stored = _object(transaction, source)
             if keep_properties:
                 target = dataclasses.replace(target, properties=stored.properties)
-            return write_row(transaction, target, stored.content, self._now())
+            return write_row(
+                transaction, target, stored.content, self._now(), self._quota_bytes
+            )
 
     def move_object(self, source: ObjectRef, target: NewObject) -> StoredObject:
         """Return an object under a new name of its bucket; the old name is gone.
@@ -268,15 +278,20 @@ class Buckets:
 
 
 def write_row(
-    transaction: Transaction, new: NewObject, content: Content, now: dt.datetime
+    transaction: Transaction,
+    new: NewObject,
+    content: Content,
+    now: dt.datetime,
+    quota_bytes: int | None = None,
 ) -> StoredObject:
     """Return the object made of bytes that are a blob already.
 
     Raises:
         NotFoundError: No such bucket.
         ConditionNotMetError: A condition on the object it replaces does not hold.
+        ResourceExhaustedError: The bucket would have more than its quota.
     """
-    check_writable(transaction, new)
+    check_fits(transaction, new, content.size_bytes, quota_bytes)
     generation = bucket_rows.next_generation(transaction, new.bucket, now)
     stored = StoredObject(
         bucket=new.bucket,
@@ -290,6 +305,30 @@ def write_row(
     )
     bucket_rows.put_object(transaction, stored)
     return stored
+
+
+def check_fits(
+    transaction: Transaction, new: NewObject, size_bytes: int, quota_bytes: int | None
+) -> None:
+    """Refuse an object of so many bytes that could not be written now.
+
+    Raises:
+        NotFoundError: No such bucket.
+        ConditionNotMetError: A condition on the object it replaces does not hold.
+        ResourceExhaustedError: The bucket would have more than its quota.
+    """
+    check_writable(transaction, new)
+    if quota_bytes is None:
+        return
+    replaced = bucket_rows.get_object(transaction, new.bucket, new.name)
+    used_bytes = bucket_rows.used_bytes(transaction, new.bucket)
+    left_bytes = quota_bytes - used_bytes + (replaced.size_bytes if replaced else 0)
+    if size_bytes > left_bytes:
+        raise ResourceExhaustedError(
+            f"{new} has {size_bytes} bytes, and the bucket {new.bucket!r} has "
+            f"{max(left_bytes, 0)} left of its quota of {quota_bytes}: delete objects, "
+            "or raise --bucket-quota-bytes"
+        )
 
 
 def check_writable(transaction: Transaction, new: NewObject) -> None:

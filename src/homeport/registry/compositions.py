@@ -114,6 +114,8 @@ class Compositions:
         blobs: The bytes of objects.
         parts: The bytes of parts.
         now: The time, aware.
+        quota_bytes: What the objects of one bucket may have together, None for no
+            limit.
     """
 
     def __init__(
@@ -122,7 +124,9 @@ class Compositions:
         blobs: Blobs,
         parts: Parts,
         now: Callable[[], dt.datetime],
+        quota_bytes: int | None = None,
     ) -> None:
+        self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._parts = parts
@@ -154,13 +158,15 @@ class Compositions:
             read = [self._buckets.read_object(source) for source in sources]
             for _, file in read:
                 stack.enter_context(file)
-            content = self._joined(file for _, file in read)
+            content = self._joined(target, (file for _, file in read))
         count = sum(_component_count(stored.properties) for stored, _ in read)
         target = dataclasses.replace(
             target, properties={**target.properties, "componentCount": count}
         )
         with self._database.transaction() as transaction:
-            return buckets.write_row(transaction, target, content, self._now())
+            return buckets.write_row(
+                transaction, target, content, self._now(), self._quota_bytes
+            )
 
     def begin(self, new: NewObject) -> UploadSession:
         """Return a new session for an object that arrives in parts.
@@ -209,10 +215,10 @@ class Compositions:
             if session.generation:
                 return self._finished(session)
             _check_order(parts)
-            content = self._joined(self._opened(session_id, parts))
+            content = self._joined(session.new, self._opened(session_id, parts))
             with self._database.transaction() as transaction:
                 stored = buckets.write_row(
-                    transaction, session.new, content, self._now()
+                    transaction, session.new, content, self._now(), self._quota_bytes
                 )
                 upload_rows.finish(transaction, session_id, stored.generation)
             self._parts.discard(session_id)
@@ -255,13 +261,17 @@ class Compositions:
             with self._parts.open(session_id, part.number, part.sha256) as file:
                 yield file
 
-    def _joined(self, files: Iterable[BinaryIO]) -> Content:
+    def _joined(self, new: NewObject, files: Iterable[BinaryIO]) -> Content:
         """Return the content of a new blob of these bytes."""
         writer = self._blobs.begin()
         try:
             for file in files:
                 while block := file.read(_BLOCK_BYTES):
                     writer.write(block)
+            with self._database.snapshot() as transaction:
+                buckets.check_fits(
+                    transaction, new, writer.size_bytes, self._quota_bytes
+                )
             return writer.commit()
         finally:
             writer.abort()

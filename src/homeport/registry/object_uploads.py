@@ -58,13 +58,13 @@ class ObjectUpload:
         self,
         writer: BlobWriter,
         new: NewObject,
-        write_row: Callable[[NewObject, Content], StoredObject],
+        keep: Callable[[BlobWriter, NewObject, Content], StoredObject],
         leave: Callable[[], None],
         abort: Callable[[], None],
     ) -> None:
         self._writer = writer
         self._new = new
-        self._write_row = write_row
+        self._keep = keep
         self._leave = leave
         self._abort = abort
         self._lock = threading.Lock()
@@ -93,15 +93,14 @@ class ObjectUpload:
             InvalidArgumentError: The bytes are not those that were sent.
             NotFoundError: The bucket is gone.
             ConditionNotMetError: A condition on the object it replaces fails.
-            ResourceExhaustedError: The disk is full.
+            ResourceExhaustedError: The disk is full, or the bucket.
         """
         with self._lock:
             try:
                 content = self._writer.content()
                 for said in (self._new.checksums, checksums or Checksums()):
                     said.check(content, of=str(self._new))
-                self._writer.commit()
-                return self._write_row(self._new, content)
+                return self._keep(self._writer, self._new, content)
             finally:
                 # Removes what a refusal left; after a success there is nothing left.
                 self._abort()
@@ -124,11 +123,18 @@ class ObjectUploads:
         database: Where their rows go.
         blobs: Where their bytes go.
         now: The time, aware.
+        quota_bytes: What the objects of one bucket may have together, None for no
+            limit.
     """
 
     def __init__(
-        self, database: Database, blobs: Blobs, now: Callable[[], dt.datetime]
+        self,
+        database: Database,
+        blobs: Blobs,
+        now: Callable[[], dt.datetime],
+        quota_bytes: int | None = None,
     ) -> None:
+        self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._now = now
@@ -163,7 +169,7 @@ class ObjectUploads:
         with self._database.snapshot() as transaction:
             buckets.check_writable(transaction, new)
         writer = self._blobs.begin()
-        return ObjectUpload(writer, new, self._write_row, writer.abort, writer.abort)
+        return ObjectUpload(writer, new, self._keep, writer.abort, writer.abort)
 
     def open_session(self, new: NewObject) -> UploadSession:
         """Return a new session: the object may arrive over requests and restarts.
@@ -221,8 +227,8 @@ class ObjectUploads:
             with claim:
                 self._forget(session_id, writer)
 
-        write_row = functools.partial(self._write_row, session_id=session_id)
-        return ObjectUpload(writer, session.new, write_row, leave, abort)
+        keep = functools.partial(self._keep, session_id=session_id)
+        return ObjectUpload(writer, session.new, keep, leave, abort)
 
     def cancel(self, session_id: str) -> None:
         """End a session without an object.
@@ -234,11 +240,17 @@ class ObjectUploads:
         """
         self.resume(session_id).abort()
 
-    def _write_row(
-        self, new: NewObject, content: Content, session_id: str = ""
+    def _keep(
+        self, writer: BlobWriter, new: NewObject, content: Content, session_id: str = ""
     ) -> StoredObject:
+        with self._database.snapshot() as transaction:
+            # What is refused here leaves no blob.
+            buckets.check_fits(transaction, new, content.size_bytes, self._quota_bytes)
+        writer.commit()
         with self._database.transaction() as transaction:
-            stored = buckets.write_row(transaction, new, content, self._now())
+            stored = buckets.write_row(
+                transaction, new, content, self._now(), self._quota_bytes
+            )
             upload_rows.finish(transaction, session_id, stored.generation)
         return stored
 

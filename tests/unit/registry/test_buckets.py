@@ -18,6 +18,7 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 from homeport.metadata import artifact_rows
@@ -486,3 +487,46 @@ def test_a_sweep_removes_the_bytes_of_dead_sessions_alone(store: Store) -> None:
     sweep(store.database, store.blobs, T0, grace=DAY)
 
     assert list(store.blobs.uploads()) == sessions[1:]
+
+
+# Quotas
+
+
+def limited(store: Store, quota_bytes: int) -> ObjectUploads:
+    return ObjectUploads(store.database, store.blobs, lambda: store.now, quota_bytes)
+
+
+def test_a_bucket_has_no_more_than_its_quota_and_a_refusal_leaves_nothing(
+    store: Store,
+) -> None:
+    uploads = limited(store, 10)
+    uploads.put(NewObject("models", "a"), [b"1234567"])
+
+    with pytest.raises(ResourceExhaustedError, match="3 left of its quota of 10"):
+        uploads.put(NewObject("models", "b"), [b"1234"])
+
+    assert len(list(store.blobs.iterate())) == 1
+    uploads.put(NewObject("models", "b"), [b"123"])
+    # What is replaced makes room.
+    uploads.put(NewObject("models", "a"), [b"7654321"])
+
+
+def test_copies_count_to_the_quota(store: Store) -> None:
+    limited(store, 10).put(NewObject("models", "a"), [b"1234567"])
+    buckets = Buckets(store.database, store.blobs, lambda: store.now, 10)
+
+    with pytest.raises(ResourceExhaustedError, match="3 left"):
+        buckets.copy_object(ObjectRef("models", "a"), NewObject("models", "b"))
+
+
+def test_a_failed_condition_leaves_no_bytes(store: Store) -> None:
+    upload = store.uploads.begin(
+        NewObject("models", "a", conditions=Conditions(generation_match=0))
+    )
+    upload.write(b"late")
+    store.put("a", b"first")
+
+    with pytest.raises(ConditionNotMetError):
+        upload.finish()
+
+    assert len(list(store.blobs.iterate())) == 1
