@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from homeport.packing import samples
 from servers import PARENT, Server, wait_until
 
 pytestmark = pytest.mark.service
@@ -412,6 +413,26 @@ def check_predictions(cli: Callable[..., str], folder: pathlib.Path) -> None:
     for document in documents:
         assert document["predictions"] == [int(document["modelVersionId"])] * 2
         assert document["modelDisplayName"] == "words"
+
+
+def test_a_file_is_sent_as_the_instance_that_a_check_predicts(
+    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    picture = tmp_path / "picture.bin"
+    picture.write_bytes(b"\x00\x01")
+    source = "def handle(data, context):\n    return [row['data'].hex() for row in data or []]\n"
+    endpoint, _ = server.deploy(archived(source))
+
+    ended = homeport(
+        *("predict", endpoint.rpartition("/")[2], "--file", str(picture)),
+        *("--url", server.url, "--project", PARENT.split("/")[1]),
+        cwd=tmp_path,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["predictions"] == ["0001"]
+    (instance,) = samples.read(picture).request["instances"]
+    assert instance == {"data": {"b64": "AAE="}}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ Examples:
     "files",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='Each file becomes an instance {"data": BASE64}; may be repeated.',
+    help='Each file becomes an instance {"data": {"b64": BASE64}}, as the sample of a '
+    "check does: the handler gets its bytes. May be repeated.",
 )
 @options.server_options
 def predict(
@@ -102,7 +103,9 @@ def _from_files(files: tuple[Path, ...]) -> bytes:
                 f"--file {file.name} would send this request as the bytes of one "
                 f"instance: give it with --json {file.name}"
             )
-    rows = [{"data": base64.b64encode(content).decode()} for content in contents]
+    rows = [
+        {"data": {"b64": base64.b64encode(content).decode()}} for content in contents
+    ]
     return json.dumps({"instances": rows}).encode()
 
 
