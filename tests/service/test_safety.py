@@ -420,7 +420,10 @@ def test_a_file_is_sent_as_the_instance_that_a_check_predicts(
 ) -> None:
     picture = tmp_path / "picture.bin"
     picture.write_bytes(b"\x00\x01")
-    source = "def handle(data, context):\n    return [row['data'].hex() for row in data or []]\n"
+    source = (
+        "def handle(data, context):\n"
+        "    return [row['data'].hex() for row in data or []]\n"
+    )
     endpoint, _ = server.deploy(archived(source))
 
     ended = homeport(
