@@ -6,14 +6,12 @@ The only module that knows every room. Nothing here decides anything.
 import asyncio
 import contextlib
 import datetime as dt
-import fcntl
 import logging
 import os
 import pathlib
 import secrets
 import shutil
 import ssl
-import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
@@ -38,7 +36,7 @@ from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
 from homeport.objects.parts import FileParts
-from homeport.registry import blob_sweep, possession
+from homeport.registry import blob_sweep, holding, possession, verification
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
@@ -84,11 +82,49 @@ def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> No
     check_address(settings)
     telemetry.configure_logging()
     with (
-        _owned(settings.data_dir),
+        holding.held(settings.data_dir),
         listening(settings.host, settings.port, settings.tls_port) as listeners,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, listeners, _tls(settings), on_ready))
+
+
+def collect_garbage(
+    settings: Settings, *, dry_run: bool
+) -> tuple[blob_sweep.Unused, ...]:
+    """Return the bytes that nothing needs, and remove them unless it is a dry run.
+
+    Raises:
+        FailedPreconditionError: A server uses the data directory.
+    """
+    with _stored(settings) as (database, blobs):
+        unused = blob_sweep.unused(database, blobs)
+        if not dry_run:
+            _sweep(database, blobs)
+    return unused
+
+
+def verify(settings: Settings) -> Iterator[verification.Verified]:
+    """Yield every blob that is needed, read through.
+
+    Raises:
+        FailedPreconditionError: A server uses the data directory.
+    """
+    with _stored(settings) as (database, blobs):
+        yield from verification.verify(database, blobs)
+
+
+@contextlib.contextmanager
+def _stored(settings: Settings) -> Iterator[tuple[Database, FileBlobs]]:
+    """Yield rows and bytes of a server that is stopped, as they are."""
+    with holding.held(settings.data_dir):
+        database = _database(settings)
+        try:
+            blobs = FileBlobs(settings.data_dir / "blobs")
+            blobs.start()
+            yield database, blobs
+        finally:
+            database.close()
 
 
 def check_address(settings: Settings) -> None:
@@ -267,61 +303,6 @@ def _checker(settings: Settings, scratch_dir: pathlib.Path) -> ApartChecker:
 def _hosts(settings: Settings) -> tuple[str, ...]:
     own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)  # noqa: S104
     return (*guard.LOOPBACK_HOSTS, *own, *settings.allowed_hosts)
-
-
-@contextlib.contextmanager
-def _owned(data_dir: pathlib.Path) -> Iterator[None]:
-    """Hold the data directory for this process; the lock dies with it.
-
-    What the process and its replicas write meanwhile is for their own account alone.
-    """
-    before = os.umask(0o077)
-    try:
-        with _locked(data_dir):
-            yield
-    finally:
-        os.umask(before)
-
-
-@contextlib.contextmanager
-def _locked(data_dir: pathlib.Path) -> Iterator[None]:
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(data_dir)
-        file = (data_dir / "lock").open("a")
-    except OSError as error:
-        raise FailedPreconditionError(
-            f"cannot keep anything in the data directory {data_dir} "
-            f"({error.strerror}): choose another --data-dir"
-        ) from error
-    with file as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FailedPreconditionError(
-                "another homeport server uses this data directory: stop it, or give "
-                "this one another --data-dir"
-            ) from error
-        yield
-
-
-def _make_private(data_dir: pathlib.Path) -> None:
-    """Close a data directory that other accounts may read.
-
-    Raises:
-        FailedPreconditionError: It holds something else that may be meant for them.
-        OSError: It is somebody else's.
-    """
-    mode = stat.S_IMODE(data_dir.stat().st_mode)
-    if not mode & 0o077:
-        return
-    if any(data_dir.iterdir()) and not (data_dir / "homeport.db").exists():
-        raise FailedPreconditionError(
-            f"the data directory {data_dir} has other files and is open to other "
-            f"accounts (mode {mode:04o}): name an empty one, or close it with chmod 700"
-        )
-    data_dir.chmod(0o700)
-    _log.warning("data directory was open to other accounts (mode %04o): closed", mode)
 
 
 def _database(settings: Settings) -> Database:

@@ -24,6 +24,8 @@ _MODULES: Final = {
     "check": "homeport.cli.check",
     "tls": "homeport.cli.tls",
     "keys": "homeport.cli.keys",
+    "gc": "homeport.cli.upkeep",
+    "verify": "homeport.cli.upkeep",
 }
 _EPILOG: Final = """\b
 A served model in two commands:

@@ -1,6 +1,8 @@
 """Removing bytes that nothing refers to any more."""
 
+import dataclasses
 import datetime as dt
+import io
 import itertools
 from collections.abc import Iterator
 from typing import Final
@@ -45,6 +47,39 @@ def sweep(
                 blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
             )
     return swept
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unused:
+    """A blob that nothing needs.
+
+    Attributes:
+        sha256: Its digest.
+        size_bytes: How much it takes.
+    """
+
+    sha256: str
+    size_bytes: int
+
+
+def unused(database: Database, blobs: Blobs) -> tuple[Unused, ...]:
+    """Return what `sweep` would delete, by digest; nothing changes.
+
+    Args:
+        database: The rows; artifacts of no version count for nothing.
+        blobs: The bytes.
+    """
+    found = []
+    for batch in _batches(blobs.iterate()):
+        with database.snapshot() as transaction:
+            needed = bucket_rows.needed_of(transaction, batch)
+        found += sorted(set(batch) - needed)
+    return tuple(Unused(sha256, _size_bytes(blobs, sha256)) for sha256 in sorted(found))
+
+
+def _size_bytes(blobs: Blobs, sha256: str) -> int:
+    with blobs.open(sha256) as file:
+        return file.seek(0, io.SEEK_END)
 
 
 def sweep_parts(database: Database, parts: Parts) -> None:

@@ -1,0 +1,75 @@
+"""`homeport gc` and `homeport verify`: the bytes of a server that is stopped."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from homeport import wiring
+from homeport.errors import DataLossError
+from homeport.settings import Settings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _of_a_server(command: _F) -> _F:
+    """Add the options that name a server's data."""
+    for option in (
+        click.option(
+            "--database-url",
+            envvar="HOMEPORT_SERVE_DATABASE_URL",
+            help="Where its rows are, if not in the data directory.",
+        ),
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path, file_okay=False, exists=True),
+            default=Path("homeport-data"),
+            show_default=True,
+            envvar="HOMEPORT_SERVE_DATA_DIR",
+            show_envvar=True,
+            help="The server's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_of_a_server
+@click.option("--dry-run", is_flag=True, help="Show what would go, remove nothing.")
+def gc(data_dir: Path, database_url: str | None, *, dry_run: bool) -> None:
+    """Remove the bytes that no object and no version needs.
+
+    The server does so itself when it starts; here it must be stopped.
+    """
+    settings = Settings(data_dir=data_dir, database_url=database_url)
+    unused = wiring.collect_garbage(settings, dry_run=dry_run)
+    for blob in unused:
+        click.echo(f"{blob.sha256}  {blob.size_bytes}")
+    said = "would go" if dry_run else "are gone"
+    total_bytes = sum(blob.size_bytes for blob in unused)
+    click.echo(f"{len(unused)} blobs of {total_bytes} bytes {said}.", err=True)
+
+
+@click.command()
+@_of_a_server
+def verify(data_dir: Path, database_url: str | None) -> None:
+    """Read every byte that an object or a version needs, and compare its digest.
+
+    Ends with 1 if something is lost or changed. The server must be stopped.
+    """
+    settings = Settings(data_dir=data_dir, database_url=database_url)
+    read = faults = total_bytes = 0
+    for blob in wiring.verify(settings):
+        read += 1
+        total_bytes += blob.size_bytes
+        if blob.fault:
+            faults += 1
+            click.echo(f"{blob.fault}\n  needed by {', '.join(blob.users)}")
+    if faults:
+        raise DataLossError(
+            f"{faults} of {read} blobs are lost or changed: restore them from a "
+            "backup, or upload the files again"
+        )
+    click.echo(f"{read} blobs of {total_bytes} bytes are as they were.", err=True)
