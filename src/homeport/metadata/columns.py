@@ -1,6 +1,7 @@
 """What all tables are made with: their times, and how their constraints are named."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
@@ -27,12 +28,16 @@ class UtcTime(sa.TypeDecorator[dt.datetime]):
         del dialect
         return None if value is None else microseconds(value)
 
-    def process_result_value(
-        self, value: int | None, dialect: sa.Dialect
-    ) -> dt.datetime | None:
-        """Return the aware datetime."""
-        del dialect
-        return None if value is None else _EPOCH + value * _MICROSECOND
+    def result_processor(
+        self, dialect: sa.Dialect, coltype: object
+    ) -> Callable[[int | None], dt.datetime | None]:
+        """Return what makes the aware datetime of a stored integer."""
+        del dialect, coltype
+        return _moment
+
+
+def _moment(value: int | None) -> dt.datetime | None:
+    return None if value is None else _EPOCH + value * _MICROSECOND
 
 
 metadata: Final = sa.MetaData(

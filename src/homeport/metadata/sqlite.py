@@ -10,6 +10,9 @@ _READ_ONLY: Final = "homeport_read_only"
 # Every thread may have one: a thread that waits for a connection could hold up the one
 # that has the turn to write.
 _KEPT_CONNECTIONS: Final = 64
+# Of the database in each connection's memory. A page of a list reads from a thousand
+# places; SQLite's own 2 MB hold half of them.
+_CACHED_KIB: Final = 16 * 1024
 
 
 def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
@@ -44,6 +47,7 @@ def _prepare(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{_CACHED_KIB}")
     # As `=` and as PostgreSQL's LIKE.
     connection.execute("PRAGMA case_sensitive_like=ON")
 

@@ -4,7 +4,7 @@ A list of models shows each as its default version, and its fields are what is s
 An alias is the model's: it is found whichever version carries it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -109,7 +109,7 @@ def _seek(one: Restriction) -> Seek | None:
         # Not the column itself, whose index would seem to save the sorting.
         return Seek(models.c.model_id.concat(""))
     if one.field == ("version_aliases",) and one.operator is Operator.HAS:
-        return None if "*" in one.value else _among(version_aliases, alias=one.value)
+        return None if "*" in one.value else _among(_CARRIED, alias=one.value)
     if one.field[0] == "labels":
         return _seek_label(one, ".".join(one.field[1:]))
     if one.field[0] == "lineage":
@@ -133,18 +133,25 @@ def _seek_lineage(one: Restriction, key: str) -> Seek | None:
 
 def _seek_label(one: Restriction, key: str) -> Seek | None:
     if one.operator is Operator.HAS and not key:
-        return _among(shown_labels, key=one.value)
+        return _among(_SHOWN, key=one.value)
     if one.operator is Operator.HAS and one.value == "*":
-        return _among(shown_labels, key=key)
+        return _among(_SHOWN, key=key)
     if one.operator in {Operator.EQUAL, Operator.HAS} and key and "*" not in one.value:
-        return _among(shown_labels, key=key, value=one.value)
+        return _among(_SHOWN, key=key, value=one.value)
     return None
 
 
-def _among(table: sa.Table, **wanted: str) -> Seek:
-    found = table.alias()
+# By other names: a query may have joined the tables themselves.
+_CARRIED: Final = version_aliases.alias()
+_SHOWN: Final = shown_labels.alias()
+_JOINS: Final[Mapping[sa.FromClause, sa.ColumnElement[bool]]] = {
+    found: same(found, models) for found in (_CARRIED, _SHOWN)
+}
+
+
+def _among(found: sa.FromClause, **wanted: str) -> Seek:
     equal = (found.c[name] == text for name, text in wanted.items())
-    return Seek(found.c.model_id, found, sa.and_(same(found, models), *equal))
+    return Seek(found.c.model_id, found, sa.and_(_JOINS[found], *equal))
 
 
 _OF_VERSION: Final = {
