@@ -1,7 +1,7 @@
 """proto3-JSON as real Google clients write it, implemented once on one base class.
 
 Every request and resource of the wire is a `Message`; `decode` reads one, `encode`
-writes one. The field types are in `scalars` and re-exported here.
+writes one (`writing`). The field types are in `scalars` and re-exported here.
 
 How a field declares its presence, which decides when it is written:
 
@@ -23,13 +23,13 @@ import difflib
 import functools
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 import orjson
 import pydantic
 from pydantic_core import PydanticCustomError
 
-from homeport.edge import scalars
+from homeport.edge import scalars, writing
 from homeport.edge.scalars import (
     Bool,
     Bytes,
@@ -169,6 +169,26 @@ class Message(pydantic.BaseModel):
         _check_oneofs(layout, fields)
         return fields
 
+    @classmethod
+    def made(cls, **fields: Any) -> Self:  # noqa: ANN401  # as each field has it
+        """Return the message of fields that were checked before; none is checked again.
+
+        Many times as fast as the constructor, for what the server says: values of the
+        exact types of the fields, read from its own rows.
+        """
+        defaults = _layout(cls).defaults
+        values = {**defaults, **fields}
+        if len(values) > len(defaults):
+            unknown = sorted(fields.keys() - defaults.keys())
+            raise TypeError(f"{cls.__name__} has no field {unknown[0]}")
+        message = cls.__new__(cls)
+        set_ = object.__setattr__
+        set_(message, "__dict__", values)
+        set_(message, "__pydantic_fields_set__", set(fields))
+        set_(message, "__pydantic_extra__", None)
+        set_(message, "__pydantic_private__", None)
+        return message
+
     def kept_values(self) -> dict[str, Any]:
         """Return the fields of this message that have no effect here, where set.
 
@@ -226,7 +246,7 @@ def decode_object(message_type: type[_M], document: object) -> _M:
 
 def encode(message: Message) -> dict[str, Any]:
     """Return the JSON object that clients read, in the order of declaration."""
-    return message.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return writing.write(message)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -238,12 +258,14 @@ class _Layout:
         ignored: json names that are dropped from requests.
         kept: Attributes that have no effect.
         oneofs: Groups of json names that exclude each other.
+        defaults: What each attribute is when nothing is said.
     """
 
     names: Mapping[str, str]
     ignored: frozenset[str]
     kept: tuple[str, ...]
     oneofs: tuple[tuple[str, ...], ...]
+    defaults: Mapping[str, Any]
 
 
 @functools.cache
@@ -258,6 +280,7 @@ def _layout(message_type: type[Message]) -> _Layout:
         oneofs=tuple(
             tuple(json_names[name] for name in group) for group in message_type.oneofs
         ),
+        defaults={name: field.default for name, field in fields.items()},
     )
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
+import orjson
 import pydantic
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -185,8 +186,10 @@ def _fraction(microseconds: int) -> str:
 
 def write_timestamp(moment: dt.datetime) -> str:
     """Return a time as RFC 3339 in UTC, with 0, 3 or 6 digits of a second."""
-    whole = moment.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
-    return f"{whole.isoformat()}{_fraction(moment.microsecond)}Z"
+    # Within quotes and with a Z; it is several times as fast as isoformat.
+    quoted = orjson.dumps(moment.astimezone(dt.UTC), option=orjson.OPT_UTC_Z)
+    text = quoted[1:-2].decode("ascii")
+    return f"{text.removesuffix('000') if moment.microsecond else text}Z"
 
 
 def read_duration(value: object) -> dt.timedelta:
@@ -287,7 +290,7 @@ class EnumNames:
             self._read,
             handler(source),
             serialization=core_schema.plain_serializer_function_ser_schema(
-                self._write, when_used="json"
+                self.write, when_used="json"
             ),
         )
 
@@ -312,7 +315,8 @@ class EnumNames:
     def _name(self, number: int) -> str:
         return next((n for n, known in self.numbers.items() if known == number), "")
 
-    def _write(self, name: str) -> str | int:
+    def write(self, name: str) -> str | int:
+        """Return what stands for a name in JSON."""
         if name == "":
             return self._name(0)
         return name if name in self.numbers else int(name)

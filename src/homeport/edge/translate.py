@@ -72,7 +72,7 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
     """
     name = version.name if versioned else version.name.unversioned
     container = version.container
-    return ModelMessage(
+    return ModelMessage.made(
         name=str(name),
         version_id=version.name.version,
         version_aliases=version.aliases,
@@ -90,12 +90,12 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
         create_time=version.create_time,
         update_time=version.update_time,
         deployed_models=tuple(
-            DeployedModelRef(endpoint=str(endpoint), deployed_model_id=deployed_id)
+            DeployedModelRef.made(endpoint=str(endpoint), deployed_model_id=deployed_id)
             for endpoint, deployed_id in version.deployed_models
         ),
         supported_export_formats=() if version.artifact is None else (_EXPORT_FORMAT,),
         original_model_info=(
-            OriginalModelInfo(model=str(version.copied_from))
+            OriginalModelInfo.made(model=str(version.copied_from))
             if version.copied_from
             else None
         ),
@@ -281,14 +281,14 @@ def _container(message: ModelContainerSpec) -> ContainerSpec:
 
 
 def _container_message(spec: ContainerSpec) -> ModelContainerSpec:
-    return ModelContainerSpec(
+    return ModelContainerSpec.made(
         image_uri=spec.image_uri,
         command=spec.command,
         args=spec.args,
-        env=tuple(EnvVar(name=one.name, value=one.value) for one in spec.env),
-        ports=tuple(Port(container_port=port) for port in spec.ports),
+        env=tuple(EnvVar.made(name=one.name, value=one.value) for one in spec.env),
+        ports=tuple(Port.made(container_port=port) for port in spec.ports),
         predict_route=spec.predict_route,
         health_route=spec.health_route,
-        grpc_ports=tuple(Port(container_port=port) for port in spec.grpc_ports),
+        grpc_ports=tuple(Port.made(container_port=port) for port in spec.grpc_ports),
         **spec.kept,
     )

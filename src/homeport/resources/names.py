@@ -85,11 +85,11 @@ class ModelName:
     @property
     def unversioned(self) -> "ModelName":
         """The model itself."""
-        return dataclasses.replace(self, version="")
+        return ModelName(self.parent, self.model)
 
     def at(self, version: str | int) -> "ModelName":
         """Return the name of one version of the model."""
-        return dataclasses.replace(self, version=str(version))
+        return ModelName(self.parent, self.model, str(version))
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -434,3 +434,51 @@ def test_field_with_a_lax_type_cannot_be_declared(lax: type) -> None:
 
     with pytest.raises(TypeError, match=r"Lax\.ports"):
         type("Lax", (codec.Message,), {**fields, "__module__": __name__})
+
+
+def test_message_made_of_checked_values_equals_the_checked_one() -> None:
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+
+    made = Model.made(name="m", create_time=moment, labels={"a": "b"})
+
+    assert made == Model(name="m", create_time=moment, labels={"a": "b"})
+    assert made.model_copy(update={"labels": {}}).model_dump_json() == (
+        Model(name="m", create_time=moment).model_dump_json()
+    )
+    assert codec.encode(made) == {
+        "name": "m",
+        "createTime": "2026-01-02T03:04:05Z",
+        "labels": {"a": "b"},
+    }
+
+
+def test_message_is_not_made_of_a_field_that_it_lacks() -> None:
+    with pytest.raises(TypeError, match="Port has no field container_prot"):
+        Port.made(container_prot=1)
+
+
+@pytest.mark.parametrize(
+    ("microsecond", "text"),
+    [
+        pytest.param(0, "2026-01-02T03:04:05Z", id="none"),
+        pytest.param(120_000, "2026-01-02T03:04:05.120Z", id="milliseconds"),
+        pytest.param(120, "2026-01-02T03:04:05.000120Z", id="microseconds"),
+    ],
+)
+def test_time_has_0_3_or_6_digits_of_a_second(microsecond: int, text: str) -> None:
+    east = dt.timezone(dt.timedelta(hours=1))
+    moment = dt.datetime(2026, 1, 2, 4, 4, 5, microsecond, tzinfo=east)
+
+    assert codec.encode(Job(create_time=moment)) == {"createTime": text}
+    assert codec.encode(Job.made(create_time=moment)) == {"createTime": text}
+
+
+class Choice(codec.Message):
+    """Not Google's: a type that no field of theirs has."""
+
+    of: str | tuple[str, ...] = ""
+
+
+def test_message_with_a_field_of_two_types_is_not_written() -> None:
+    with pytest.raises(TypeError, match="is the type of no field of a message"):
+        codec.encode(Choice(of="a"))
