@@ -143,6 +143,12 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     )
     operations = operation_routes.router(verbs.operations, verbs.endpoints)
     places = locations.router(verbs.locations)
+    # Routes are tried one after the other: first those that are asked most.
+    for version in ("/v1", "/v1beta1"):
+        app.include_router(
+            models.router(verbs.catalog, verbs.uploads, verbs.operations),
+            prefix=version,
+        )
     # The SDK asks operations and locations under /ui.
     for version in ("/v1", "/v1beta1", "/ui"):
         # Custom verbs stand before the plain resource of the same path.
@@ -153,10 +159,6 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
             transfers.router(verbs.transfers, verbs.operations), prefix=version
         )
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
-        app.include_router(
-            models.router(verbs.catalog, verbs.uploads, verbs.operations),
-            prefix=version,
-        )
         app.include_router(
             endpoint_routes.router(verbs.endpoints, verbs.operations), prefix=version
         )
