@@ -48,8 +48,6 @@ def main() -> None:
         *HOMEPORT, "pack", "--force", "--model-name", NAME,
         "--serialized-file", str(folder / "model.pt"),
         "--handler", str(EXAMPLE / "handler.py"),
-        "--requirements-file", str(EXAMPLE / "requirements.txt"),
-        "--no-lock",  # served by the packages that trained it, not by another torch
         "--export-path", str(folder),
     )  # fmt: skip
 

@@ -256,7 +256,9 @@ def test_words_that_do_not_act_are_warnings_of_the_upload(
         archive(WHOLE_BODY, "--extra-files", str(config))
     )
 
-    assert registered["metadata"]["genericMetadata"]["partialFailures"] == [
+    failures = registered["metadata"]["genericMetadata"]["partialFailures"]
+    # Other tests register models of that name, too.
+    assert [one for one in failures if one["code"] != 6] == [
         {
             "code": 12,
             "message": "job_queue_size is 1000 in config.properties: stored with the "
