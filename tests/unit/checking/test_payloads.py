@@ -166,9 +166,8 @@ def test_rows_without_a_tensor_say_so_in_the_shapes_that_need_one(
     assert sum(shape.data is not None for shape in found) == 11
 
 
-@pytest.mark.parametrize("depth", [700, 100_000])
-def test_a_request_that_is_nested_without_end_is_told(depth: int) -> None:
-    content = b'{"instances": [' + b"[" * depth + b"]" * depth + b"]}"
+def test_a_request_that_is_nested_without_end_is_told() -> None:
+    content = b'{"instances": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}"
 
     with pytest.raises(InvalidArgumentError) as raised:
         explained(content)
