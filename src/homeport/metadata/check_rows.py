@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from homeport.metadata import model_keys
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import version_checks
 from homeport.resources.check import Check, CheckState
@@ -12,7 +13,7 @@ def insert(transaction: Transaction, version: ModelName, check: Check) -> None:
     """Write the check of a version that has none yet."""
     transaction.execute(
         version_checks.insert().values(
-            **_key(version),
+            **model_keys.of(version),
             state=check.state.value,
             detail=check.detail,
             report=check.report,
@@ -24,19 +25,8 @@ def insert(transaction: Transaction, version: ModelName, check: Check) -> None:
 def get(transaction: Transaction, version: ModelName) -> Check | None:
     """Return the check of a version, None for those of a server that made none."""
     row = transaction.execute(
-        sa.select(version_checks).where(
-            *(version_checks.c[key] == value for key, value in _key(version).items())
-        )
+        sa.select(version_checks).where(model_keys.matches(version_checks, version))
     ).one_or_none()
     if row is None:
         return None
     return Check(CheckState(row.state), row.detail, row.report, row.create_time)
-
-
-def _key(version: ModelName) -> dict[str, str | int]:
-    return {
-        "project": version.parent.project,
-        "location": version.parent.location,
-        "model_id": version.model,
-        "version_id": int(version.version),
-    }

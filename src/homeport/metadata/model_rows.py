@@ -5,7 +5,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from homeport.metadata import shown_label_rows
+from homeport.metadata import model_keys, shown_label_rows
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     model_versions,
@@ -24,7 +24,7 @@ def insert_model(
     """Write a model that has no version yet."""
     transaction.execute(
         models.insert().values(
-            **_key(name),
+            **model_keys.of(name.unversioned),
             display_name=spec.display_name,
             description=spec.description,
             next_version=1,
@@ -56,7 +56,7 @@ def insert_version(
     container = spec.container
     transaction.execute(
         model_versions.insert().values(
-            **_version_key(versioned),
+            **model_keys.of(versioned),
             description=spec.version_description,
             artifact_uri=spec.artifact_uri,
             artifact_digest=artifact_digest,
@@ -70,7 +70,7 @@ def insert_version(
     for key, value in spec.labels.items():
         transaction.execute(
             version_labels.insert().values(
-                **_version_key(versioned), key=key, value=value
+                **model_keys.of(versioned), key=key, value=value
             )
         )
     for alias in spec.aliases:
@@ -164,7 +164,7 @@ def set_alias(transaction: Transaction, name: ModelName, alias: str) -> None:
     )
     transaction.execute(
         version_aliases.insert().values(
-            **_version_key(name), alias=alias, place=last.scalar_subquery() + 1
+            **model_keys.of(name), alias=alias, place=last.scalar_subquery() + 1
         )
     )
 
@@ -235,7 +235,7 @@ def delete_model(transaction: Transaction, name: ModelName) -> None:
 
 def of_model(table: sa.Table, name: ModelName) -> sa.ColumnElement[bool]:
     """Return the condition that a row of `table` belongs to the model."""
-    return sa.and_(*(table.c[key] == value for key, value in _key(name).items()))
+    return model_keys.matches(table, name.unversioned)
 
 
 def _schemata(said: PredictSchemata | None) -> dict[str, str] | None:
@@ -246,15 +246,3 @@ def _schemata(said: PredictSchemata | None) -> dict[str, str] | None:
         "parametersSchemaUri": said.parameters_schema_uri,
         "predictionSchemaUri": said.prediction_schema_uri,
     }
-
-
-def _key(name: ModelName) -> dict[str, str]:
-    return {
-        "project": name.parent.project,
-        "location": name.parent.location,
-        "model_id": name.model,
-    }
-
-
-def _version_key(name: ModelName) -> dict[str, str | int]:
-    return {**_key(name), "version_id": int(name.version)}

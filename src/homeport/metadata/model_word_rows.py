@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from homeport.metadata import model_keys
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     model_labels,
@@ -31,14 +32,18 @@ def update(
         words = {"display_name": patch.display_name, "description": patch.description}
     given = {column: text for column, text in words.items() if text is not None}
     transaction.execute(
-        table.update().where(_is(table, name)).values(**given, update_time=now)
+        table.update()
+        .where(model_keys.matches(table, name))
+        .values(**given, update_time=now)
     )
 
 
 def words(transaction: Transaction, name: ModelName) -> dict[str, Any] | None:
     """Return all of this level that can be replaced, in wire JSON; None if gone."""
     table = model_versions if name.version else models
-    row = transaction.execute(sa.select(table).where(_is(table, name))).one_or_none()
+    row = transaction.execute(
+        sa.select(table).where(model_keys.matches(table, name))
+    ).one_or_none()
     if row is None:
         return None
     if name.version:
@@ -52,7 +57,7 @@ def own_labels(transaction: Transaction, name: ModelName) -> dict[str, str]:
     """Return the labels of this level alone."""
     table = version_labels if name.version else model_labels
     rows = transaction.execute(
-        sa.select(table.c.key, table.c.value).where(_is(table, name))
+        sa.select(table.c.key, table.c.value).where(model_keys.matches(table, name))
     )
     return {row.key: row.value for row in rows}
 
@@ -62,19 +67,8 @@ def replace_labels(
 ) -> None:
     """Write the labels of this level in place of those it has."""
     table = version_labels if name.version else model_labels
-    transaction.execute(table.delete().where(_is(table, name)))
+    transaction.execute(table.delete().where(model_keys.matches(table, name)))
     for key, value in labels.items():
-        transaction.execute(table.insert().values(**_key(name), key=key, value=value))
-
-
-def _key(name: ModelName) -> dict[str, str | int]:
-    key: dict[str, str | int] = {
-        "project": name.parent.project,
-        "location": name.parent.location,
-        "model_id": name.model,
-    }
-    return {**key, "version_id": int(name.version)} if name.version else key
-
-
-def _is(table: sa.Table, name: ModelName) -> sa.ColumnElement[bool]:
-    return sa.and_(*(table.c[key] == value for key, value in _key(name).items()))
+        transaction.execute(
+            table.insert().values(**model_keys.of(name), key=key, value=value)
+        )
