@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from homeport.cli import datadir
 from homeport.cli.options import DEFAULT_PROJECT, DEFAULT_URL
 from homeport.errors import AlreadyExistsError
 from homeport.identity.accounts import AccountKeys, PrivateFile
@@ -16,15 +17,7 @@ Examples:
   homeport keys create --output key.json
   export GOOGLE_APPLICATION_CREDENTIALS=$PWD/key.json
 """
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("homeport-data"),
-    show_default=True,
-    envvar="HOMEPORT_SERVE_DATA_DIR",
-    show_envvar=True,
-    help="The server's.",
-)
+_data_dir = datadir.option(exists=False)
 
 
 @click.group(epilog=_EPILOG)

@@ -6,10 +6,11 @@ from typing import Final
 import click
 
 from homeport import wiring
+from homeport.cli import datadir
 from homeport.resources.check import CheckPolicy
 from homeport.settings import Settings
 
-_DEFAULTS: Final = Settings(data_dir=Path("homeport-data"))
+_DEFAULTS: Final = Settings(data_dir=datadir.DEFAULT)
 _EPILOG: Final = """\b
 Examples:
   homeport serve

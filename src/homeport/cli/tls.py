@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from homeport.cli import datadir
 from homeport.identity import certificates
 from homeport.identity.certificates import Certificates
 
@@ -16,15 +17,7 @@ Examples:
 Then, where clients run, tell them what to trust:
   export $(homeport tls env)
 """
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("homeport-data"),
-    show_default=True,
-    envvar="HOMEPORT_SERVE_DATA_DIR",
-    show_envvar=True,
-    help="The server's.",
-)
+_data_dir = datadir.option(exists=False)
 
 
 @click.group(epilog=_EPILOG)

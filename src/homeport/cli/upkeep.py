@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from homeport import wiring
+from homeport.cli import datadir
 from homeport.errors import DataLossError
 from homeport.settings import Settings
 
@@ -21,15 +22,7 @@ def _of_a_server(command: _F) -> _F:
             envvar="HOMEPORT_SERVE_DATABASE_URL",
             help="Where its rows are, if not in the data directory.",
         ),
-        click.option(
-            "--data-dir",
-            type=click.Path(path_type=Path, file_okay=False, exists=True),
-            default=Path("homeport-data"),
-            show_default=True,
-            envvar="HOMEPORT_SERVE_DATA_DIR",
-            show_envvar=True,
-            help="The server's.",
-        ),
+        datadir.option(exists=True),
     ):
         command = option(command)
     return command

@@ -1,0 +1,27 @@
+"""The option by which commands name a server's data directory."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+DEFAULT: Final = Path("homeport-data")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def option(*, exists: bool) -> Callable[[_F], _F]:
+    """Return what adds --data-dir to a command.
+
+    Args:
+        exists: Whether a directory that is not there is refused.
+    """
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False, exists=exists),
+        default=DEFAULT,
+        show_default=True,
+        envvar="HOMEPORT_SERVE_DATA_DIR",
+        show_envvar=True,
+        help="The server's.",
+    )
