@@ -21,7 +21,7 @@ SECRET = b"s" * 32
 
 
 class Issuer:
-    """A server with one account, and a clock that tests move."""
+    """A server with one account, and a clock of its own."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.now = NOW
@@ -55,26 +55,16 @@ def encoded(content: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return tmp_path_factory.mktemp("issuer")
-
-
-@pytest.fixture(scope="module")
-def shared(directory: pathlib.Path) -> Issuer:
-    return Issuer(directory)
-
-
-@pytest.fixture
-def issuer(shared: Issuer) -> Issuer:
-    shared.now = NOW
-    return shared
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    return Issuer(tmp_path_factory.mktemp("issuer"))
 
 
 def test_a_token_of_the_account_is_believed(issuer: Issuer) -> None:
     issuer.tokens.check(issuer.signed())
 
 
-def test_an_access_token_is_believed_for_an_hour(issuer: Issuer) -> None:
+def test_an_access_token_is_believed_for_an_hour(tmp_path: pathlib.Path) -> None:
+    issuer = Issuer(tmp_path)
     token = issuer.tokens.exchange(issuer.signed())
 
     issuer.now = NOW + dt.timedelta(minutes=59)
@@ -176,15 +166,15 @@ def test_a_deleted_key_is_refused_at_once(tmp_path: pathlib.Path) -> None:
 @hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.too_slow])
 @hypothesis.given(where=st.integers(0, 10_000), what=st.characters(codec="ascii"))
 def test_a_token_with_one_other_character_is_never_believed_for_another(
-    shared: Issuer, where: int, what: str
+    issuer: Issuer, where: int, what: str
 ) -> None:
-    token = shared.tokens.exchange(shared.signed()).text
+    token = issuer.tokens.exchange(issuer.signed()).text
     where = len("homeport-") + where % (len(token) - len("homeport-"))
     changed = token[:where] + what + token[where + 1 :]
     hypothesis.assume(base64_value(changed) != base64_value(token))
 
     with pytest.raises(UnauthenticatedError):
-        shared.tokens.check(changed)
+        issuer.tokens.check(changed)
 
 
 def base64_value(token: str) -> object:
