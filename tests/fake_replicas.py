@@ -11,7 +11,7 @@ from homeport.serving.runtime import Launch
 from homeport.worker.replica import LoadReport, Reply
 
 ANSWER = Reply(0, b"[1]")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @final

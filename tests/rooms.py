@@ -50,7 +50,7 @@ BUCKET = "models"
 URI = "gs://models/first"
 # Of no bytes that there are.
 ARTIFACT = Artifact("d" * 64, (ArtifactFile("model.mar", "e" * 64, 1),))
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 _MANIFEST = (
     b'{"runtime": "python", "model": {"modelName": "m", "modelVersion": "1.0", '
     b'"handler": "handler.py"}}'

@@ -203,7 +203,7 @@ class Server:
 
     def wait(self, operation: dict[str, Any]) -> dict[str, Any]:
         """Return the operation as it is when it has ended."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while not operation.get("done"):
             assert time.monotonic() < deadline, f"{operation} has not ended"
             time.sleep(0.02)

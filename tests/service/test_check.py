@@ -719,7 +719,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def until_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return not pathlib.Path(f"/proc/{pid}").exists()

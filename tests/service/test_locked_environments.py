@@ -19,7 +19,7 @@ from homeport.serving.local import LocalRuntime
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker.replica import ReplicaLoadError, Reply
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 pytestmark = pytest.mark.service
 MakeModel = Callable[[str], pathlib.Path]
 

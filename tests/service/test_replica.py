@@ -24,7 +24,7 @@ from homeport.errors import Code, DeadlineExceededError, UnavailableError
 from homeport.worker.replica import Replica, ReplicaLoadError, ReplicaSpec, Reply
 
 SOURCES = pathlib.Path(__file__).parents[1] / "archives"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 pytestmark = pytest.mark.service
 Scenario = Callable[[], Awaitable[None]]
 

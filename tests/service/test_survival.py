@@ -204,7 +204,7 @@ def handle(data, context):
 @pytest.mark.parametrize(
     ("drain_s", "signals"),
     [
-        pytest.param(1.5, 1, id="its time is up"),
+        pytest.param(4.0, 1, id="its time is up"),
         pytest.param(30.0, 2, id="told twice"),
     ],
 )
@@ -234,12 +234,12 @@ def test_the_server_ends_in_its_time_or_when_told_twice(
     for _ in range(signals):
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "stopping: 1 predictions in work" in server.log())
-    code = server.process.wait(timeout=20)
+    code = server.process.wait(timeout=60)
     took_s = time.monotonic() - began
     asking.join(timeout=30)
 
     assert code == 0
-    assert took_s < 2.8  # twice the drain, which uvicorn and then the pool would take
+    assert took_s < 7.6  # twice the drain, which uvicorn and then the pool would take
     assert [parent_of(pid) for pid in workers] == [None]
 
 

@@ -10,7 +10,7 @@ import pytest
 from homeport.environments import tether
 from liveness import is_running
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def _program(name: str) -> str:

@@ -26,7 +26,7 @@ from homeport.packing.publishing import appearing_at
 
 HANDLER = "def handle(data, context):\n    return data\n"
 ALL = pytest.mark.parametrize("archive_format", list(ArchiveFormat))
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(autouse=True)

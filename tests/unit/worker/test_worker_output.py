@@ -11,7 +11,7 @@ import uvloop
 
 from homeport.worker.output import LineCutter, WorkerLog
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 NOTE = "missing here: a replica's log takes 1000 lines or 1 MiB a second"
 
 
