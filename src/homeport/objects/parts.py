@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol, final
 
 from homeport.errors import InvalidArgumentError
-from homeport.objects.blobs import BlobWriter, FileBlobWriter, disk_full_is_said
+from homeport.objects.blobs import BlobWriter
+from homeport.objects.spool import FileBlobWriter, disk_full_is_said
 
 _RECEIVING: Final = ".receiving"
 
