@@ -9,6 +9,7 @@ from typing import final
 from homeport.errors import HomeportError, UnavailableError
 from homeport.serving.runtime import Launch
 from homeport.worker.replica import LoadReport, Reply
+from homeport.worker.requests import Request
 
 ANSWER = Reply(0, b"[1]")
 DEADLINE_S = 60.0
@@ -20,6 +21,8 @@ class FakeReplica:
 
     Attributes:
         bodies: All requests it was ever sent.
+        requests: Those of them that are more than a body to predict.
+        cancelled: The replies whose requests it was asked to leave undone.
         grace_s: What `stop` was called with, None until then.
     """
 
@@ -35,6 +38,8 @@ class FakeReplica:
         self.lost: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[str] = loop.create_future()
         self.bodies: list[bytes] = []
+        self.requests: list[Request] = []
+        self.cancelled: list[asyncio.Future[Reply]] = []
         self.grace_s: float | None = None
         self._on_room = on_room
         self._service_time_s = service_time_s
@@ -68,6 +73,15 @@ class FakeReplica:
         self.bodies.append(body)
         self._pending.append(reply)
         return reply
+
+    def call(
+        self, request: Request, reply: asyncio.Future[Reply]
+    ) -> asyncio.Future[Reply]:
+        self.requests.append(request)
+        return self.predict(request.body, reply)
+
+    def cancel(self, reply: asyncio.Future[Reply]) -> None:
+        self.cancelled.append(reply)
 
     def answer(self, requests: int = 1, reply: Reply = ANSWER) -> None:
         """Answer the oldest requests, then say that there is room."""

@@ -23,6 +23,7 @@ from homeport.errors import (
 )
 from homeport.serving.runtime import Replica
 from homeport.worker.replica import LoadReport, Reply
+from homeport.worker.requests import Request
 
 _log: Final = logging.getLogger(__name__)
 # Below this expected wait a further replica would only make batches smaller: one
@@ -86,9 +87,9 @@ class Pool:
         self._replicas: list[Replica] = []
         # They answer no more, and have not quite ended.
         self._ending: list[Replica] = []
-        self._waiting: collections.deque[tuple[bytes, asyncio.Future[Reply]]] = (
-            collections.deque()
-        )
+        self._waiting: collections.deque[
+            tuple[bytes | Request, asyncio.Future[Reply]]
+        ] = collections.deque()
         # In the order of acceptance, which is the order of deadlines.
         self._accepted: collections.deque[tuple[float, asyncio.Future[Reply]]] = (
             collections.deque()
@@ -171,11 +172,11 @@ class Pool:
         for _, reply in self._accepted:
             _fail(reply, gone)
 
-    def submit(self, body: bytes) -> asyncio.Future[Reply]:
+    def submit(self, work: bytes | Request) -> asyncio.Future[Reply]:
         """Return the future answer to a request; cancel it to give up its place.
 
         Args:
-            body: The request's body as it came.
+            work: The body of a :predict request as it came, or any other request.
 
         Raises:
             UnavailableError: No replica answers right now.
@@ -184,16 +185,16 @@ class Pool:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         replica = self._choose() if not self._waiting else None
         if replica is not None:
-            replica.predict(body, reply)
+            _send(replica, work, reply)
         else:
-            self._wait(body, reply)
+            self._wait(work, reply)
         accepted = self._accepted
         while accepted and accepted[0][1].done():
             accepted.popleft()
         accepted.append((time.monotonic(), reply))
         return reply
 
-    def _wait(self, body: bytes, reply: asyncio.Future[Reply]) -> None:
+    def _wait(self, work: bytes | Request, reply: asyncio.Future[Reply]) -> None:
         if not self._replicas:
             raise UnavailableError(
                 f"deployed model {self._name} has no replica that answers right now: "
@@ -206,7 +207,7 @@ class Pool:
                 f"{self._limits.queue_length} requests wait for deployed model "
                 f"{self._name} already: retry later or deploy more replicas"
             )
-        self._waiting.append((body, reply))
+        self._waiting.append((work, reply))
 
     def _forget_cancelled(self) -> None:
         self._waiting = collections.deque(
@@ -230,9 +231,9 @@ class Pool:
             replica = self._choose()
             if replica is None:
                 return
-            body, reply = self._waiting.popleft()
+            work, reply = self._waiting.popleft()
             if not reply.done():
-                replica.predict(body, reply)
+                _send(replica, work, reply)
 
     async def _keep(self) -> None:
         """Keep one replica alive for ever, pausing longer after each early death."""
@@ -333,6 +334,15 @@ class Pool:
             return self._limits.deadline_s
         # The handler does not work while its batch waits for company.
         return min(own_s + report.max_batch_delay_s, self._limits.deadline_s)
+
+
+def _send(
+    replica: Replica, work: bytes | Request, reply: asyncio.Future[Reply]
+) -> None:
+    if isinstance(work, bytes):
+        replica.predict(work, reply)
+    else:
+        replica.call(work, reply)
 
 
 def _room(replica: Replica) -> int:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from homeport.errors import HomeportError
 from homeport.worker.replica import LoadReport, Reply
+from homeport.worker.requests import Request
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +60,15 @@ class Replica(Protocol):
     def predict(
         self, body: bytes, reply: asyncio.Future[Reply]
     ) -> asyncio.Future[Reply]:
-        """Send a request whose answer goes to `reply`, which is returned."""
+        """Send the body of a :predict request; its answer goes to `reply`, returned."""
+
+    def call(
+        self, request: Request, reply: asyncio.Future[Reply]
+    ) -> asyncio.Future[Reply]:
+        """Send a request of any kind; its answer goes to `reply`, which is returned."""
+
+    def cancel(self, reply: asyncio.Future[Reply]) -> None:
+        """Leave the request of `reply` undone if it has not begun; else do nothing."""
 
     async def stop(self, grace_s: float, why: HomeportError | None = None) -> None:
         """End it, after what it has in work or the grace; twice is fine.

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from homeport.errors import InvalidArgumentError
+from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.worker import handlers, weights
 from homeport.worker.context import Context
 
@@ -94,9 +94,37 @@ class BaseHandler:
         return data.tolist()
 
     def handle(self, data: Any, context: Context) -> Any:  # noqa: ANN401
-        """Return one prediction for each row of `data`."""
+        """Return one prediction for each row of `data`, or one explanation."""
         self.context = context
-        return self.postprocess(self.inference(self.preprocess(data)))
+        batch = self.preprocess(data)
+        if context.explain:
+            return self.explain_handle(batch, data)
+        return self.postprocess(self.inference(batch))
+
+    def explain_handle(self, data_preprocess: Any, raw_data: Any) -> list[Any]:  # noqa: ANN401
+        """Return what `get_insights` says of each row, one after the other.
+
+        Args:
+            data_preprocess: What `preprocess` made of all rows.
+            raw_data: The rows; one that is a dict may name its `target`.
+
+        Raises:
+            FailedPreconditionError: The handler has no `get_insights`.
+        """
+        explain = getattr(self, "get_insights", None)
+        if explain is None:
+            raise FailedPreconditionError(
+                "the handler cannot explain: give it a method "
+                "get_insights(tensor_data, raw_data, target), and deploy that version"
+            )
+        insights = []
+        for index, row in enumerate(raw_data):
+            raw, target = row, self.target
+            if isinstance(row, dict):
+                raw = row.get("data") or row.get("body") or row
+                target = row.get("target") or target
+            insights.append(explain(data_preprocess[index : index + 1], raw, target))
+        return insights
 
 
 def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:

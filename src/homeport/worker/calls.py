@@ -6,17 +6,25 @@ This is the edge where an author's exceptions end: they become replies here.
 import logging
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from homeport.errors import Code, HandlerError, HomeportError
-from homeport.worker import examination, loading, places, predictions
+from homeport.worker import (
+    examination,
+    loading,
+    lonecalls,
+    places,
+    predictions,
+    results,
+)
 from homeport.worker.context import Context
 from homeport.worker.envelopes import Envelope, JsonEnvelope
 from homeport.worker.examination import Examination, Steps
 from homeport.worker.handler import EntryPoint
 from homeport.worker.handlers import PredictionException
 from homeport.worker.protocol import Reply
+from homeport.worker.requests import Request
 
 _LOG: Final = logging.getLogger("homeport.worker")
 _MAX_MESSAGE_CHARACTERS: Final = 2000
@@ -37,13 +45,20 @@ _CODE_BY_HTTP: Final = {
 
 
 class Predictor(Protocol):
-    """Whatever answers :predict requests."""
+    """Whatever answers requests."""
 
     def predict(self, bodies: Sequence[bytes]) -> list[Reply]:
         """Return one reply for each body, in order; never raises an Exception."""
 
     def examine(self, bodies: Sequence[bytes]) -> Examination:
         """Return what one call with all of them comes to; never raises an Exception."""
+
+    def call(self, request: Request, emit: Callable[[Reply], None]) -> Reply:
+        """Return the reply to a raw, stream or explain request.
+
+        Never raises an Exception but those of `emit`, which takes the pieces before the
+        reply.
+        """
 
 
 class HandlerPredictor:
@@ -84,10 +99,19 @@ class HandlerPredictor:
         steps = Steps(self._read, self._call, self._reply)
         return examination.run(steps, bodies, self._model_dir)
 
+    def call(self, request: Request, emit: Callable[[Reply], None]) -> Reply:
+        """Return the reply to a raw, stream or explain request."""
+        handler = lonecalls.Handler(self._entry_point, self._context, self._envelope)
+        self._calls += 1
+        try:
+            return handler.answer(request, str(self._calls), emit)
+        except Exception as error:  # noqa: BLE001  # the edge of the author's code
+            return reply_for(error, self._model_dir)
+
     def _predict_one(self, body: bytes) -> Reply:
         try:
-            (results,) = self._call(self._read([body]))
-            return self._reply(0, results)
+            (found,) = self._call(self._read([body]))
+            return self._reply(0, found)
         except Exception as error:  # noqa: BLE001  # the edge of the author's code
             return reply_for(error, self._model_dir)
 
@@ -111,28 +135,21 @@ class HandlerPredictor:
         )
         rows = [row for part in parts for row in part]
         expected, unit = len(rows), self._envelope.unit
-        results = self._entry_point(rows, self._context)
-        if not isinstance(results, list):
-            raise HandlerError(
-                f"the handler returned {_named(results)} for {_count(expected, unit)}: "
-                "return a list with one prediction for each"
-            )
-        if len(results) != expected:
-            raise count_error("handler", len(results), expected, unit)
+        found = results.checked(self._entry_point(rows, self._context), expected, unit)
         outputs, start = [], 0
         for part in parts:
-            outputs.append(results[start : start + len(part)])
+            outputs.append(found[start : start + len(part)])
             start += len(part)
         return outputs
 
-    def _reply(self, index: int, results: list[Any]) -> Reply:
+    def _reply(self, index: int, found: list[Any]) -> Reply:
         status, phrase = self._context.get_response_status(index)
         if status >= _HTTP_OK_LIMIT:
             message = phrase or f"the handler set the response status {status}"
             return _without_paths(
                 _refusal(_code_of_http(status), message), self._model_dir
             )
-        return Reply(0, predictions.render(self._envelope.predictions(results)))
+        return Reply(0, predictions.render(self._envelope.predictions(found)))
 
 
 def reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
@@ -156,17 +173,6 @@ def _reply_for(error: Exception, model_dir: pathlib.Path) -> Reply:
             return _refusal(_code_of_http(error.error_code), str(error.message))
         case _:
             return _unexpected(error, model_dir)
-
-
-def count_error(
-    who: str, returned: int, expected: int, unit: str = "instance"
-) -> HandlerError:
-    """Return the error of a handler or model with the wrong number of results."""
-    results = "1 result" if returned == 1 else f"{returned} results"
-    return HandlerError(
-        f"the {who} returned {results} for {_count(expected, unit)}: "
-        f"return one prediction for each {unit}"
-    )
 
 
 def _unexpected(error: Exception, model_dir: pathlib.Path) -> Reply:
@@ -207,11 +213,3 @@ def _code_of_http(status: object) -> Code:
 def _is_device_memory_error(error: Exception) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(error, torch.OutOfMemoryError)
-
-
-def _count(number: int, unit: str) -> str:
-    return f"1 {unit}" if number == 1 else f"{number} {unit}s"
-
-
-def _named(value: object) -> str:
-    return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -1,8 +1,9 @@
 """The context a handler is given: what it may ask about its model and its requests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from homeport.errors import HandlerError
 from homeport.worker.metrics import Metrics
 
 
@@ -15,8 +16,11 @@ class RequestProcessor:
         self._status: tuple[int, str] = (200, "")
 
     def get_request_property(self, key: str) -> str | None:
-        """Return one request header; None, as no headers reach a worker today."""
-        return self._request_header.get(key)
+        """Return one request header, in whatever case; None without it.
+
+        The headers of a raw request are here; a :predict request brings none.
+        """
+        return self._request_header.get(key.lower())
 
     def get_request_properties(self) -> dict[str, str]:
         """Return all request headers."""
@@ -35,8 +39,8 @@ class RequestProcessor:
         return self._status[1]
 
     def add_response_property(self, key: str, value: str) -> None:
-        """Set one response header; kept, and without effect on a :predict answer."""
-        self._response_header[key] = value
+        """Set one header of a raw answer; without effect on a :predict answer."""
+        self._response_header[key.lower()] = value
 
     def get_response_headers(self) -> dict[str, str]:
         """Return the response headers set so far."""
@@ -44,7 +48,7 @@ class RequestProcessor:
 
     def get_response_header(self, key: str) -> str | None:
         """Return one response header."""
-        return self._response_header.get(key)
+        return self._response_header.get(key.lower())
 
 
 class Context:
@@ -87,12 +91,46 @@ class Context:
         self.request_processor: list[RequestProcessor] = []
         self.stopping_criteria = None
         self.explain = False
+        self._emit: Callable[[object], None] | None = None
 
     def begin_call(self, request_ids: list[str]) -> None:
         """Forget the last call; this one holds these requests."""
         self.request_ids = dict(enumerate(request_ids))
         self.request_processor = [RequestProcessor() for _ in request_ids]
         self.metrics.request_ids = self.request_ids
+        self.explain = False
+        self._emit = None
+
+    def begin_lone_call(
+        self,
+        request_id: str,
+        headers: Mapping[str, str],
+        emit: Callable[[object], None] | None,
+    ) -> None:
+        """Forget the last call; this one holds one request, of any kind.
+
+        Args:
+            request_id: Its id.
+            headers: Its headers, names in lower case.
+            emit: Takes what the handler answers before it returns, None where nobody
+                could read it.
+        """
+        self.begin_call([request_id])
+        self.request_processor = [RequestProcessor(headers)]
+        self.explain = headers.get("explain") == "True"
+        self._emit = emit
+
+    def send_intermediate(self, result: object) -> None:
+        """Send one piece of the answer; `ts.handler_utils.utils` calls it.
+
+        Raises:
+            HandlerError: The request is none that is answered in pieces.
+        """
+        if self._emit is None:
+            raise HandlerError(
+                "the handler answers in pieces: ask with streamRawPredict or rawPredict"
+            )
+        self._emit(result)
 
     def get_request_id(self, idx: int = 0) -> str | None:
         """Return the id of one request of the call."""
@@ -112,7 +150,7 @@ class Context:
         return ""
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Set a response header; a :predict answer stays JSON."""
+        """Set the type of a raw answer; a :predict answer stays JSON."""
         self.set_response_header(idx, "content-type", value)
 
     def get_response_content_type(self, idx: int) -> str | None:
@@ -138,7 +176,7 @@ class Context:
     def set_response_status(
         self, code: int = 200, phrase: str = "", idx: int = 0
     ) -> None:
-        """Set the HTTP status of one request; 400 and above make it fail."""
+        """Set the HTTP status of one request; 400 and above fail a :predict."""
         if idx < len(self.request_processor):
             self.request_processor[idx].report_status(code, phrase)
 

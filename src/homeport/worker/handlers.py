@@ -112,6 +112,27 @@ def timed(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def send_intermediate_response(
+    ret: Sequence[object],
+    req_id_map: Mapping[int, str],
+    message: str,
+    code: int,
+    context: Any = None,  # noqa: ANN401  # a Context, which authors may fake
+) -> None:
+    """Send one piece of a streamed answer for each request of the call.
+
+    Args:
+        ret: One piece for each request; a call that streams has one request.
+        req_id_map: TorchServe's, without use here.
+        message: TorchServe's, without use here.
+        code: TorchServe's, without use here; `context.set_response_status` sets it.
+        context: The handler's.
+    """
+    del req_id_map, message, code
+    for piece in ret:
+        context.send_intermediate(piece)
+
+
 def _label(file_name: str, label: object) -> str:
     if isinstance(label, list) and label:
         label = label[-1]

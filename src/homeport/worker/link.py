@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Final
 
 from homeport.errors import HomeportError, UnavailableError
-from homeport.worker import protocol
+from homeport.worker import protocol, requests
 from homeport.worker.protocol import HEADER, Decoder, Frame, Kind, ProtocolError, Reply
+from homeport.worker.requests import Request, RequestKind
 
 _LOG: Final = logging.getLogger(__name__)
 # Above it, copying the body behind its header costs more than a second write.
@@ -22,6 +23,8 @@ _SERVICE_TIME_WEIGHT: Final = 0.2
 # Looking a member up in its enum costs as much as packing a header.
 _PREDICT: Final = int(Kind.PREDICT)
 _REPLY: Final = int(Kind.REPLY)
+_ANSWER: Final = int(Kind.ANSWER)
+_PIECE: Final = int(Kind.PIECE)
 _LAST_BYTES_TIMEOUT_S: Final = 0.5
 
 
@@ -29,7 +32,7 @@ class ReplicaLink(asyncio.BufferedProtocol):
     """One connection to one worker.
 
     Args:
-        on_control: Called with each frame that is no REPLY.
+        on_control: Called with each frame that is no answer to a request.
         on_lost: Called once when the connection has ended.
         on_room: Called after replies have come, when further requests may be sent.
     """
@@ -47,6 +50,7 @@ class ReplicaLink(asyncio.BufferedProtocol):
         self._decoder = Decoder()
         self._transport: asyncio.WriteTransport | None = None
         self._pending: dict[int, asyncio.Future[Reply]] = {}
+        self._on_piece: dict[int, Callable[[Reply], None]] = {}
         self._next_id = 1
         self._closed_because = ""
         self._ending_because = ""
@@ -89,6 +93,42 @@ class ReplicaLink(asyncio.BufferedProtocol):
             transport.write(header)
             transport.write(body)
         return future
+
+    def call(
+        self, request: Request, future: asyncio.Future[Reply]
+    ) -> asyncio.Future[Reply]:
+        """Send a request of any kind; as `predict` does, which is the shorter way."""
+        if request.kind is RequestKind.PREDICT:
+            return self.predict(request.body, future)
+        transport = self._transport
+        if transport is None or self._closed_because:
+            future.set_exception(self._gone())
+            return future
+        id_ = self._next_id
+        try:
+            frame = requests.encode(request, id_)
+        except ProtocolError as error:
+            future.set_exception(error)
+            return future
+        self._next_id = id_ + 1
+        if not self._pending:
+            self.busy_since = time.monotonic()
+        self._pending[id_] = future
+        if request.on_piece is not None:
+            self._on_piece[id_] = request.on_piece
+            future.add_done_callback(lambda _: self._on_piece.pop(id_, None))
+        transport.write(frame)
+        return future
+
+    def cancel(self, future: asyncio.Future[Reply]) -> None:
+        """Have a request not begun if nobody began it; one that is not here is fine.
+
+        The worker still answers it, which frees its place.
+        """
+        for id_, pending in self._pending.items():
+            if pending is future:
+                self.send(protocol.encode(Kind.CANCEL, id_=id_))
+                return
 
     def fail_oldest(self, count: int, error: HomeportError) -> None:
         """Fail the requests sent first of those without a reply; the link lives on."""
@@ -164,11 +204,23 @@ class ReplicaLink(asyncio.BufferedProtocol):
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind != _REPLY:
-            self._on_control(frame)
+            self._dispatch_other(frame)
             return
         future = self._pending.pop(frame.id, None)
         if future is not None and not future.done():
             future.set_result(Reply(frame.status, frame.payload))
+
+    def _dispatch_other(self, frame: Frame) -> None:
+        if frame.kind == _PIECE:
+            on_piece = self._on_piece.get(frame.id)
+            if on_piece is not None:
+                on_piece(requests.decode_answer(frame))
+        elif frame.kind == _ANSWER:
+            future = self._pending.pop(frame.id, None)
+            if future is not None and not future.done():
+                future.set_result(requests.decode_answer(frame))
+        else:
+            self._on_control(frame)
 
     def _note_service(self, answered: int) -> None:
         now = time.monotonic()

@@ -10,17 +10,25 @@ import socket
 import time
 from typing import Final
 
-from homeport.worker import batching, examination, protocol
+from homeport.errors import Code
+from homeport.worker import batching, examination, protocol, requests
 from homeport.worker.batching import BatchPolicy
 from homeport.worker.calls import Predictor
 from homeport.worker.protocol import HEADER, Decoder, Frame, Kind, ProtocolError
 
 # Replies leave together, but none waits longer than this for the next.
 _FLUSH_AFTER_S: Final = 0.002
+# After a call of this length the socket is read for cancellations before the next.
+_LISTEN_AFTER_S: Final = 0.005
+_CANCELLED: Final = protocol.Reply(
+    Code.CANCELLED, b"the request was cancelled before it was begun"
+)
 # Looking a member up in its enum costs as much as packing a header.
 _PREDICT: Final = int(Kind.PREDICT)
 _REPLY: Final = int(Kind.REPLY)
-_EXAMINE: Final = int(Kind.EXAMINE)
+_SHUTDOWN: Final = int(Kind.SHUTDOWN)
+_CANCEL: Final = int(Kind.CANCEL)
+_ALONE: Final = frozenset({int(Kind.RAW), int(Kind.EXPLAIN)})
 
 
 class ParentGoneError(Exception):
@@ -67,6 +75,10 @@ class Link:
         """Return how many frames are here already."""
         return len(self._frames)
 
+    def next_is_prediction(self) -> bool:
+        """Tell whether a frame is here already and is a PREDICT."""
+        return bool(self._frames) and self._frames[0].kind == _PREDICT
+
     def drain(self, timeout_s: float) -> None:
         """Take in what has arrived, waiting up to `timeout_s` for anything.
 
@@ -87,7 +99,19 @@ class Link:
             raise ParentGoneError from error
         if count == 0:
             raise ParentGoneError
-        self._frames.extend(self._decoder.received(count))
+        for frame in self._decoder.received(count):
+            if frame.kind == _CANCEL:
+                self._cancel(frame.id)
+            else:
+                self._frames.append(frame)
+
+    def _cancel(self, id_: int) -> None:
+        """Answer a request that waits here instead of having it begun."""
+        for frame in self._frames:
+            if frame.id == id_ and (frame.kind == _PREDICT or frame.kind in _ALONE):
+                self._frames.remove(frame)
+                self.send(_encode(id_, _CANCELLED))
+                return
 
 
 class RequestLoop:
@@ -120,35 +144,31 @@ class RequestLoop:
 
         Raises:
             ParentGoneError: The socket reached its end.
+            ProtocolError: The parent sent what no worker is asked.
         """
         while True:
-            batch, stopping = self._next_batch()
-            if batch:
-                self._answer(batch)
-            if stopping:
+            if not self._link.waiting():
+                self._flush()
+            first = self._link.next_frame()
+            if first.kind == _PREDICT:
+                self._answer(self._gather(first))
+            elif first.kind == _SHUTDOWN:
                 self._flush()
                 return
+            else:
+                self._answer_alone(first)
 
-    def _next_batch(self) -> tuple[list[Frame], bool]:
-        """Return the requests of the next call, and whether SHUTDOWN follows them."""
-        if not self._link.waiting():
-            self._flush()
-        first = self._link.next_frame()
-        if first.kind == _EXAMINE:
-            self._examine(first)
-            return [], False
-        if _is_shutdown(first):
-            return [], True
+    def _gather(self, first: Frame) -> list[Frame]:
+        """Return the requests of the next call."""
         batch = [first]
         begin = time.monotonic()
         while len(batch) < self._policy.max_size:
             if not self._link.waiting() and not self._wait_for_company(batch, begin):
                 break
-            frame = self._link.next_frame()
-            if _is_shutdown(frame):
-                return batch, True
-            batch.append(frame)
-        return batch, False
+            if not self._link.next_is_prediction():
+                break
+            batch.append(self._link.next_frame())
+        return batch
 
     def _wait_for_company(self, batch: list[Frame], begin: float) -> bool:
         """Return whether another frame came before the batch had to go."""
@@ -163,30 +183,43 @@ class RequestLoop:
         replies = self._predictor.predict([frame.payload for frame in batch])
         for frame, reply in zip(batch, replies, strict=True):
             self._replies.append(_encode(frame.id, reply))
-        if time.monotonic() - self._flushed_at >= self._flush_after_s:
+        since_flush_s = time.monotonic() - self._flushed_at
+        if since_flush_s >= self._flush_after_s:
             self._flush()
+        if since_flush_s >= _LISTEN_AFTER_S:
+            self._link.drain(0.0)
 
-    def _examine(self, frame: Frame) -> None:
-        wanted = protocol.decode_json(frame.payload)
-        bodies = [body.encode() for body in wanted["bodies"]]
-        self._link.send(examination.encode(self._predictor.examine(bodies)))
+    def _answer_alone(self, frame: Frame) -> None:
+        """Answer what is never put into one call with others."""
+        if frame.kind == Kind.EXAMINE:
+            wanted = protocol.decode_json(frame.payload)
+            bodies = [body.encode() for body in wanted["bodies"]]
+            self._link.send(examination.encode(self._predictor.examine(bodies)))
+        elif frame.kind in _ALONE:
+            self._flush()
+            reply = self._predictor.call(
+                requests.decode(frame),
+                lambda piece: self._link.send(
+                    _encode_answer(Kind.PIECE, frame.id, piece)
+                ),
+            )
+            self._link.send(
+                _encode(frame.id, reply)
+                if reply.head is None
+                else _encode_answer(Kind.ANSWER, frame.id, reply)
+            )
+            self._link.drain(0.0)
+        else:
+            raise ProtocolError(
+                f"the server sent a frame of kind {frame.kind} while the worker "
+                "served: one side was changed without raising the protocol version"
+            )
 
     def _flush(self) -> None:
         if self._replies:
             self._link.send(b"".join(self._replies))
             self._replies.clear()
         self._flushed_at = time.monotonic()
-
-
-def _is_shutdown(frame: Frame) -> bool:
-    if frame.kind == _PREDICT:
-        return False
-    if frame.kind == Kind.SHUTDOWN:
-        return True
-    raise ProtocolError(
-        f"the server sent a frame of kind {frame.kind} while the worker served: "
-        "one side was changed without raising the protocol version"
-    )
 
 
 def _encode(id_: int, reply: protocol.Reply) -> bytes:
@@ -196,3 +229,11 @@ def _encode(id_: int, reply: protocol.Reply) -> bytes:
         reply = protocol.Reply(error.code, error.message.encode())
         size = len(reply.payload)
     return HEADER.pack(size, _REPLY, 0, reply.code, id_) + reply.payload
+
+
+def _encode_answer(kind: Kind, id_: int, reply: protocol.Reply) -> bytes:
+    try:
+        return requests.encode_answer(kind, reply, id_)
+    except ProtocolError as error:
+        # A stream that cannot go on ends here; further pieces find nobody.
+        return _encode(id_, protocol.Reply(error.code, error.message.encode()))

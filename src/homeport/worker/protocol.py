@@ -10,10 +10,11 @@ bytes, little-endian, and a payload::
     +--------+------+-------+--------+----------------+---------- - -
 
 `flags` is 0. `status` is 0 or a google.rpc.Code, and 0 in all but REPLY. `id` is the
-request's in PREDICT and REPLY, chosen by the parent, and 0 elsewhere::
+request's in PREDICT, RAW, EXPLAIN, CANCEL and what answers them, chosen by the parent,
+and 0 elsewhere::
 
     child                                parent
-      HELLO {"protocol": 2}        ->
+      HELLO {"protocol": 3}        ->
                                    <-      LOAD {"model_dir": ..., "gpu_id": ...}
       IMPORTED {"import_s": ...}   ->
       LOADED {...}                 ->
@@ -21,15 +22,25 @@ request's in PREDICT and REPLY, chosen by the parent, and 0 elsewhere::
                                    <-      PREDICT, the body of a :predict request
       REPLY, a JSON array          ->
         or, status > 0, a message
+                                   <-      RAW, headers and the client's own body
+      PIECE, of a stream, any number of times
+      ANSWER, status, headers, body ->
+        or REPLY, status > 0, a message
+                                   <-      EXPLAIN, headers and a :predict body
+      REPLY, a JSON object         ->
+        or, status > 0, a message
+                                   <-      CANCEL, of a request above
                                    <-      EXAMINE {"bodies": [...]}
       EXAMINED {...}               ->
                                    <-      SHUTDOWN
 
 EXAMINE asks for one call with all of its bodies, and is sent while no request is
-without its reply. Payloads are JSON, but PREDICT's (the client's bytes, unparsed) and
-the UTF-8 message of a REPLY with a status. There is no pickle. Whoever changes a
-frame's meaning raises `PROTOCOL_VERSION`: a parent refuses a child of another version
-at HELLO.
+without its reply. A request that is cancelled before its call has begun is answered
+with the status CANCELLED; else CANCEL has no effect. Payloads are JSON, but PREDICT's
+(the client's bytes, unparsed), those of RAW, EXPLAIN, PIECE and ANSWER (see
+`worker.requests`) and the UTF-8 message of a REPLY with a status. There is no pickle.
+Whoever changes a frame's meaning raises `PROTOCOL_VERSION`: a parent refuses a child of
+another version at HELLO.
 """
 
 import dataclasses
@@ -37,11 +48,12 @@ import enum
 import json
 import math
 import struct
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from homeport.errors import Code, HomeportError
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 HEADER: Final = struct.Struct("<IBBHQ")
 HEADER_BYTES: Final = 16
 MAX_PAYLOAD_BYTES: Final = 256 * 1024 * 1024
@@ -49,7 +61,7 @@ _FIRST_CAPACITY: Final = 256 * 1024
 
 
 class Kind(enum.IntEnum):
-    """What a frame is; 10 to 12 are kept for raw predict, explain and cancel."""
+    """What a frame is."""
 
     HELLO = 1
     LOAD = 2
@@ -60,7 +72,12 @@ class Kind(enum.IntEnum):
     SHUTDOWN = 7
     IMPORTED = 8
     EXAMINE = 9
+    RAW = 10
+    EXPLAIN = 11
+    CANCEL = 12
     EXAMINED = 13
+    ANSWER = 14
+    PIECE = 15
 
 
 class ProtocolError(HomeportError):
@@ -86,16 +103,32 @@ class Frame(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Head:
+    """What goes before the body of a raw answer.
+
+    Attributes:
+        status: HTTP's.
+        headers: HTTP's, names in lower case.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to one request.
 
     Attributes:
         code: 0, or the google.rpc.Code of the failure.
-        payload: With code 0 a JSON array, the predictions; else a UTF-8 message.
+        payload: With code 0 what was asked for: a JSON array, the predictions; a JSON
+            object, the explanations; the body of a raw answer. Else a UTF-8 message.
+        head: Of a raw answer, None for the others.
     """
 
     code: int
     payload: bytes
+    head: Head | None = None
 
 
 def encode(kind: Kind, payload: bytes = b"", *, status: int = 0, id_: int = 0) -> bytes:

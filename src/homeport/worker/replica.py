@@ -19,6 +19,7 @@ from homeport.worker.link import ReplicaLink
 from homeport.worker.loadreport import LoadReport, ReplicaLoadError
 from homeport.worker.process import WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
+from homeport.worker.requests import Request
 
 __all__ = [
     "LoadReport",
@@ -172,6 +173,20 @@ class Replica:
         dropped. It fails with UnavailableError when the process ends before.
         """
         return self._connection.predict(body, reply)
+
+    def call(
+        self, request: Request, reply: asyncio.Future[Reply]
+    ) -> asyncio.Future[Reply]:
+        """Send a request of any kind; otherwise as `predict`."""
+        return self._connection.call(request, reply)
+
+    def cancel(self, reply: asyncio.Future[Reply]) -> None:
+        """Have the request of `reply` left undone if its call has not begun.
+
+        `reply` itself is left as it is; the request counts as outstanding until the
+        worker has taken note.
+        """
+        self._connection.cancel(reply)
 
     def examine(self, bodies: Sequence[bytes]) -> asyncio.Future[Examination]:
         """Have one call made with all of `bodies`; the future says what it came to.

@@ -2,22 +2,29 @@
 
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
 
-from homeport.errors import HandlerError, InvalidArgumentError
+from homeport.errors import (
+    FailedPreconditionError,
+    HandlerError,
+    InvalidArgumentError,
+)
 from homeport.worker import (
     basehandler,
     calls,
     examination,
     optional,
     predictions,
+    rawbodies,
+    results,
     tensors,
 )
 from homeport.worker.examination import Examination, Steps
-from homeport.worker.protocol import Reply
+from homeport.worker.protocol import Head, Reply
+from homeport.worker.requests import Request, RequestKind
 
 # What torch says of a model of floats that is given integers.
 _TYPE_COMPLAINT: Final = re.compile(
@@ -64,6 +71,19 @@ class TensorPredictor:
         """Return what one forward with all of them comes to."""
         steps = Steps(self._read_all, self._forward_all, self._reply)
         return examination.run(steps, bodies, self._model_dir)
+
+    def call(self, request: Request, emit: Callable[[Reply], None]) -> Reply:
+        """Return the reply to a raw or stream request, which has to hold instances."""
+        del emit
+        try:
+            _check_understood(request)
+        except (FailedPreconditionError, InvalidArgumentError) as error:
+            return calls.reply_for(error, self._model_dir)
+        reply = self._predict_one(request.body)
+        if reply.code:
+            return reply
+        body = b'{"predictions":' + reply.payload + b"}"
+        return Reply(0, body, Head(200, {"content-type": "application/json"}))
 
     def _predict_one(self, body: bytes) -> Reply:
         try:
@@ -116,7 +136,7 @@ class TensorPredictor:
             )
         if output.dim() == 0 or output.shape[0] != batch.shape[0]:
             returned = output.shape[0] if output.dim() else 1
-            raise calls.count_error("model", returned, len(batch))
+            raise results.count_error("model", returned, len(batch))
         return output
 
     def _run(self, batch: torch.Tensor) -> Any:  # noqa: ANN401  # models may do anything
@@ -158,3 +178,17 @@ class TensorPredictor:
         if output.requires_grad:
             output = output.detach()
         return predictions.render(output.numpy())
+
+
+def _check_understood(request: Request) -> None:
+    if request.kind is RequestKind.EXPLAIN:
+        raise FailedPreconditionError(
+            "base_handler cannot explain: pack a handler file of your own, whose class "
+            "has explain_handle, and deploy that version"
+        )
+    if not rawbodies.instances_of(request):
+        raise InvalidArgumentError(
+            f"base_handler understands application/json with a list of instances, not "
+            f"{request.content_type or 'a body without a content type'!r}: pack a "
+            "handler file of your own for other bodies"
+        )

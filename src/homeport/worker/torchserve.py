@@ -112,6 +112,9 @@ _MODULES: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
         "RequestProcessor": context.RequestProcessor,
     },
     "ts.handler_utils": _empty,
+    "ts.handler_utils.utils": lambda: {
+        "send_intermediate_predict_response": handlers.send_intermediate_response,
+    },
     "ts.handler_utils.timer": lambda: {"timed": handlers.timed},
     "ts.metrics": _empty,
     "ts.metrics.dimension": lambda: {"Dimension": metrics.Dimension},

@@ -5,14 +5,17 @@ import fcntl
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from homeport.worker import examination, loop, protocol
+from homeport.worker import requests as worker_requests
 from homeport.worker.batching import BatchPolicy
 from homeport.worker.examination import Examination, Step
-from homeport.worker.protocol import Decoder, Frame, Kind, ProtocolError, Reply
+from homeport.worker.protocol import Decoder, Frame, Head, Kind, ProtocolError, Reply
+from homeport.worker.requests import Request, RequestKind
 
 
 class Echo:
@@ -30,6 +33,13 @@ class Echo:
     def examine(self, bodies: Sequence[bytes]) -> Examination:
         self.calls.append(list(bodies))
         return Examination(predictions=tuple(body.decode() for body in bodies))
+
+    def call(self, request: Request, emit: Callable[[Reply], None]) -> Reply:
+        self.calls.append([request.body])
+        self._on_call()
+        if request.kind is RequestKind.STREAM:
+            emit(Reply(0, b"first", Head(headers={"x": "1"})))
+        return Reply(0, request.body, Head(201, {"content-type": "a/b"}))
 
 
 @pytest.fixture
@@ -157,6 +167,91 @@ def test_a_reply_over_the_limit_fails_its_request_alone(
     (reply,) = read_all(parent, 1)
     assert (reply.id, reply.status) == (1, 13)
     assert b"over the limit" in reply.payload
+
+
+RAW = Request(RequestKind.RAW, b"raw", {"content-type": "a/b"}, "some/route")
+
+
+def test_a_raw_request_is_a_call_by_itself_and_its_answer_has_a_head(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    raw = worker_requests.encode(RAW, 2)
+    parent.sendall(request(1) + raw + request(3) + SHUTDOWN)
+    echo = Echo()
+
+    loop.RequestLoop(loop.Link(child), echo, BatchPolicy(9)).run()
+
+    assert echo.calls == [[b"r1"], [b"raw"], [b"r3"]]
+    answered = {frame.id: frame for frame in read_all(parent, 3)}
+    assert answered[2].kind == Kind.ANSWER
+    assert worker_requests.decode_answer(answered[2]) == Reply(
+        0, b"raw", Head(201, {"content-type": "a/b"})
+    )
+
+
+def test_the_pieces_of_a_stream_come_before_its_answer(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    asked = Request(RequestKind.STREAM, b"rest")
+    parent.sendall(worker_requests.encode(asked, 7) + SHUTDOWN)
+
+    loop.RequestLoop(loop.Link(child), Echo(), BatchPolicy()).run()
+
+    piece, last = read_all(parent, 2)
+    assert (piece.kind, piece.id) == (Kind.PIECE, 7)
+    assert worker_requests.decode_answer(piece).payload == b"first"
+    assert worker_requests.decode_answer(last).payload == b"rest"
+
+
+def test_a_cancelled_request_that_was_not_begun_is_never_called(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    cancel = protocol.encode(Kind.CANCEL, id_=2)
+    # What was cancelled before, or never came, changes nothing.
+    stray = protocol.encode(Kind.CANCEL, id_=99)
+    parent.sendall(request(1) + request(2) + cancel + stray + request(3) + SHUTDOWN)
+    echo = Echo()
+
+    loop.RequestLoop(loop.Link(child), echo, BatchPolicy()).run()
+
+    assert echo.calls == [[b"r1"], [b"r3"]]
+    statuses = {frame.id: frame.status for frame in read_all(parent, 3)}
+    assert statuses == {1: 0, 2: 1, 3: 0}
+
+
+def test_a_cancellation_that_comes_during_a_long_call_is_heard_before_the_next(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    later = collections.deque([protocol.encode(Kind.CANCEL, id_=2)])
+
+    def long_call() -> None:
+        if later:
+            parent.sendall(later.popleft())
+            # Longer than the loop goes without listening.
+            deadline = time.monotonic() + 0.02
+            while time.monotonic() < deadline:
+                pass
+
+    echo = Echo(long_call)
+    parent.sendall(request(1) + request(2) + request(3) + SHUTDOWN)
+
+    loop.RequestLoop(loop.Link(child), echo, BatchPolicy()).run()
+
+    assert echo.calls == [[b"r1"], [b"r3"]]
+
+
+def test_a_frame_that_no_worker_is_asked_ends_the_loop(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    parent, child = sockets
+    parent.sendall(protocol.encode(Kind.HELLO))
+
+    with pytest.raises(ProtocolError, match="kind 1"):
+        loop.RequestLoop(loop.Link(child), Echo(), BatchPolicy()).run()
 
 
 def examine(*bodies: str) -> bytes:

@@ -25,7 +25,7 @@ def encode(frame: Frame) -> bytes:
     )
 
 
-def test_the_bytes_of_version_2_are_frozen() -> None:
+def test_the_bytes_of_version_3_are_frozen() -> None:
     request = protocol.encode(Kind.PREDICT, b'{"instances":[1]}', id_=258)
     refusal = protocol.encode(Kind.REPLY, b"no", status=3, id_=2**64 - 1)
 
@@ -43,7 +43,12 @@ def test_the_bytes_of_version_2_are_frozen() -> None:
         "SHUTDOWN": 7,
         "IMPORTED": 8,
         "EXAMINE": 9,
+        "RAW": 10,
+        "EXPLAIN": 11,
+        "CANCEL": 12,
         "EXAMINED": 13,
+        "ANSWER": 14,
+        "PIECE": 15,
     }
 
 
@@ -89,15 +94,15 @@ def test_a_promised_length_allocates_nothing() -> None:
 
 
 def test_hello_of_this_version_is_accepted() -> None:
-    protocol.check_hello(Frame(Kind.HELLO, 0, 0, b'{"protocol": 2}'))
+    protocol.check_hello(Frame(Kind.HELLO, 0, 0, b'{"protocol": 3}'))
 
 
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
         pytest.param(
-            Frame(Kind.HELLO, 0, 0, b'{"protocol": 3}'),
-            "speaks protocol 3, this server speaks 2",
+            Frame(Kind.HELLO, 0, 0, b'{"protocol": 4}'),
+            "speaks protocol 4, this server speaks 3",
             id="a later version",
         ),
         pytest.param(
