@@ -26,6 +26,9 @@ _MODULES: Final = {
     "keys": "homeport.cli.keys",
     "gc": "homeport.cli.upkeep",
     "verify": "homeport.cli.upkeep",
+    "backup": "homeport.cli.backups",
+    "restore": "homeport.cli.backups",
+    "db": "homeport.cli.db",
 }
 _EPILOG: Final = """\b
 A served model in two commands:

@@ -1,4 +1,4 @@
-"""The option by which commands name a server's data directory."""
+"""The options by which commands name a server's data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,3 +25,21 @@ def option(*, exists: bool) -> Callable[[_F], _F]:
         show_envvar=True,
         help="The server's.",
     )
+
+
+def with_rows(*, exists: bool) -> Callable[[_F], _F]:
+    """Return what adds --data-dir and --database-url to a command.
+
+    Args:
+        exists: Whether a directory that is not there is refused.
+    """
+    url = click.option(
+        "--database-url",
+        envvar="HOMEPORT_SERVE_DATABASE_URL",
+        help="Where its rows are, if not in the data directory.",
+    )
+
+    def add(command: _F) -> _F:
+        return option(exists=exists)(url(command))
+
+    return add

@@ -1,8 +1,6 @@
 """`homeport gc` and `homeport verify`: the bytes of a server that is stopped."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -11,25 +9,9 @@ from homeport.cli import datadir
 from homeport.errors import DataLossError
 from homeport.settings import Settings
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _of_a_server(command: _F) -> _F:
-    """Add the options that name a server's data."""
-    for option in (
-        click.option(
-            "--database-url",
-            envvar="HOMEPORT_SERVE_DATABASE_URL",
-            help="Where its rows are, if not in the data directory.",
-        ),
-        datadir.option(exists=True),
-    ):
-        command = option(command)
-    return command
-
 
 @click.command()
-@_of_a_server
+@datadir.with_rows(exists=True)
 @click.option("--dry-run", is_flag=True, help="Show what would go, remove nothing.")
 def gc(data_dir: Path, database_url: str | None, *, dry_run: bool) -> None:
     """Remove the bytes that no object and no version needs.
@@ -46,7 +28,7 @@ def gc(data_dir: Path, database_url: str | None, *, dry_run: bool) -> None:
 
 
 @click.command()
-@_of_a_server
+@datadir.with_rows(exists=True)
 def verify(data_dir: Path, database_url: str | None) -> None:
     """Read every byte that an object or a version needs, and compare its digest.
 

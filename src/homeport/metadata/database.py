@@ -8,6 +8,8 @@ from typing import Final
 
 import alembic.command
 import alembic.config
+import alembic.migration
+import alembic.script
 import sqlalchemy as sa
 
 from homeport.errors import (
@@ -65,23 +67,37 @@ class Database:
     def upgrade(self) -> None:
         """Bring an empty or older database to the newest shape, all or nothing.
 
+        Two at once wait for each other, and the second finds nothing to do.
+
         Raises:
             FailedPreconditionError: A newer Homeport has already changed its shape, or
                 its encoding is not UTF-8.
         """
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
         with self.transaction() as transaction:
-            if self._kind is postgresql:
-                postgresql.check_encoding(transaction)
-            config.attributes["connection"] = transaction
-            try:
-                alembic.command.upgrade(config, "head")
-            except alembic.util.CommandError as error:
-                raise FailedPreconditionError(
-                    "the database was written by a newer Homeport: "
-                    "start that version or restore a backup"
-                ) from error
+            self.shape(transaction, "head")
+
+    def shape(self, transaction: Transaction, revision: str) -> None:
+        """Bring an empty or older database to one shape, in the caller's transaction.
+
+        Args:
+            transaction: One that writes.
+            revision: The number of a migration, or "head" for the newest.
+
+        Raises:
+            FailedPreconditionError: A newer Homeport has already changed its shape, or
+                knows this one; or its encoding is not UTF-8.
+        """
+        config = _config()
+        if self._kind is postgresql:
+            postgresql.check_encoding(transaction)
+        config.attributes["connection"] = transaction
+        try:
+            alembic.command.upgrade(config, revision)
+        except alembic.util.CommandError as error:
+            raise FailedPreconditionError(
+                "the database was written by a newer Homeport: "
+                "start that version or restore a backup"
+            ) from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -183,6 +199,29 @@ def _begin(engine: sa.Engine) -> tuple[sa.Connection, sa.RootTransaction]:
             connection.close()
             raise
     raise AssertionError
+
+
+def revisions() -> tuple[str, ...]:
+    """Return the numbers of all migrations, oldest first."""
+    script = alembic.script.ScriptDirectory.from_config(_config())
+    return tuple(reversed([one.revision for one in script.walk_revisions()]))
+
+
+def revision_of(transaction: Transaction) -> str:
+    """Return the number of the last migration a database went through, "" if none."""
+    context = alembic.migration.MigrationContext.configure(transaction)
+    return context.get_current_revision() or ""
+
+
+def is_empty(transaction: Transaction) -> bool:
+    """Tell whether a database has no tables."""
+    return not sa.inspect(transaction).get_table_names()
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def parse_url(url: str) -> sa.URL:

@@ -9,7 +9,7 @@ import uuid
 
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import possession_rows
-from homeport.metadata.database import Database
+from homeport.metadata.database import Database, Transaction
 
 
 def refuse_foreign_rows(data_dir: pathlib.Path) -> None:
@@ -51,6 +51,13 @@ def claim(database: Database, data_dir: pathlib.Path) -> None:
         own = own or uuid.uuid4().hex
         file.write_text(own, "ascii")
         possession_rows.put(transaction, own)
+
+
+def begin(transaction: Transaction, data_dir: pathlib.Path) -> None:
+    """Note that rows just written and the bytes of a new directory belong together."""
+    own = uuid.uuid4().hex
+    _file(data_dir).write_text(own, "ascii")
+    possession_rows.put(transaction, own)
 
 
 def _file(data_dir: pathlib.Path) -> pathlib.Path:

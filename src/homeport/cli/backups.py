@@ -1,0 +1,79 @@
+"""`homeport backup` and `homeport restore`: a copy of everything, and back from it."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from homeport import maintenance
+from homeport.cli import datadir
+from homeport.registry.backup import Summary
+from homeport.settings import Settings
+
+_BACKUP_EPILOG: Final = """\b
+Examples:
+  homeport backup /backups/registry
+  homeport restore /backups/registry --check
+
+A second backup into the same folder brings it up to now, and copies what is new alone.
+"""
+_RESTORE_EPILOG: Final = """\b
+Examples:
+  homeport restore /backups/registry --data-dir /srv/homeport
+From a laptop's SQLite to a team's PostgreSQL, with an empty database:
+  homeport restore /backups/laptop --data-dir /srv/homeport \\
+    --database-url postgresql+psycopg://me@localhost/registry
+"""
+_directory = click.argument(
+    "directory", type=click.Path(path_type=Path, file_okay=False)
+)
+
+
+@click.command(epilog=_BACKUP_EPILOG)
+@_directory
+@datadir.with_rows(exists=True)
+def backup(directory: Path, data_dir: Path, database_url: str | None) -> None:
+    """Copy everything that a server remembers to DIRECTORY; it may run meanwhile.
+
+    Rows, bytes, and the secret, keys and certificates of this installation: keep it
+    where only you can read it. Environments, logs and uploads under way are left out.
+    """
+    settings = Settings(data_dir, database_url)
+    summary = maintenance.take_backup(settings, directory)
+    click.echo(f"{_told(summary)}, {summary.new_bytes} bytes of them new.")
+    _tell_private(summary, "It holds")
+
+
+@click.command(epilog=_RESTORE_EPILOG)
+@_directory
+@datadir.with_rows(exists=False)
+@click.option("--check", is_flag=True, help="Read the backup through, restore nothing.")
+def restore(
+    directory: Path, data_dir: Path, database_url: str | None, *, check: bool
+) -> None:
+    """Make a new data directory, and the rows of an empty database, of a backup.
+
+    Every byte is verified before anything is there.
+    """
+    if check:
+        click.echo(f"{_told(maintenance.check_backup(directory))}: as they were.")
+        return
+    settings = Settings(data_dir, database_url)
+    summary = maintenance.restore_backup(directory, settings)
+    click.echo(f"{_told(summary)} are in {data_dir}.")
+    _tell_private(summary, "With")
+    click.echo(f"Next: homeport serve --data-dir {data_dir}", err=True)
+
+
+def _told(summary: Summary) -> str:
+    return (
+        f"{summary.rows} rows and {summary.blobs} blobs of {summary.blob_bytes} bytes"
+    )
+
+
+def _tell_private(summary: Summary, how: str) -> None:
+    if summary.private:
+        click.echo(
+            f"{how} private files of this installation: {', '.join(summary.private)}.",
+            err=True,
+        )
