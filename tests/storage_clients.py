@@ -23,9 +23,9 @@ CACHE = pathlib.Path(tempfile.gettempdir()) / "homeport-storage-clients"
 TESTS = pathlib.Path(__file__).parent
 
 
-def prepare() -> pathlib.Path:
+def prepare(requirements: tuple[str, ...] = REQUIREMENTS) -> pathlib.Path:
     """Return the folder of the environment's commands; made if it is missing."""
-    key = hashlib.sha256("\n".join((sys.version, *REQUIREMENTS)).encode()).hexdigest()
+    key = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()
     root = CACHE / key[:12]
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("a") as lock:
@@ -34,7 +34,7 @@ def prepare() -> pathlib.Path:
             shutil.rmtree(root, ignore_errors=True)
             _uv("venv", "--quiet", "--python", sys.executable, str(root))
             python = str(root / "bin" / "python")
-            _uv("pip", "install", "--quiet", "--python", python, *REQUIREMENTS)
+            _uv("pip", "install", "--quiet", "--python", python, *requirements)
             (root / "made").touch()
     return root / "bin"
 

@@ -5,6 +5,7 @@ import functools
 import json
 import random
 import sys
+from typing import Any
 
 import obstore
 from obstore.store import GCSStore
@@ -40,7 +41,8 @@ store = GCSStore(
 
 
 def read(path: str, **options: object) -> bytes:
-    return bytes(obstore.get(store, path, options=options or None).bytes())
+    asked: Any = options or None
+    return bytes(obstore.get(store, path, options=asked).bytes())
 
 
 def names() -> None:
@@ -105,8 +107,9 @@ def conditional_writes() -> None:
     first = obstore.put(store, "once", b"1", mode="create")
     again = failing(lambda: obstore.put(store, "once", b"2", mode="create"))
     assert again.__name__ == "AlreadyExistsError", again
-    obstore.put(store, "once", b"2", mode=first)
-    stale = failing(lambda: obstore.put(store, "once", b"3", mode=first))
+    seen: Any = first  # a mode by its keys; the stubs have a type for each
+    obstore.put(store, "once", b"2", mode=seen)
+    stale = failing(lambda: obstore.put(store, "once", b"3", mode=seen))
     assert stale.__name__ == "PreconditionError", stale
     assert read("once") == b"2"
 

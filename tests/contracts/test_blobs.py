@@ -2,16 +2,20 @@
 
 import datetime as dt
 import hashlib
+import io
 import pathlib
+import random
 import shutil
 from collections.abc import Iterator
+from concurrent import futures
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from contracts.conftest import Place
 from homeport.errors import DataLossError, ResourceExhaustedError
-from homeport.objects.blobs import Blobs, BlobWriter, FileBlobs
+from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.resources.bucket import Content
 
 HELLO = Content(
@@ -24,20 +28,9 @@ PAST = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 FUTURE = dt.datetime(2101, 1, 1, tzinfo=dt.UTC)
 
 
-def started(directory: pathlib.Path) -> FileBlobs:
-    blobs = FileBlobs(directory)
-    blobs.start()
-    return blobs
-
-
 @pytest.fixture
-def directory(tmp_path: pathlib.Path) -> pathlib.Path:
-    return tmp_path / "blobs"
-
-
-@pytest.fixture
-def blobs(directory: pathlib.Path) -> Blobs:
-    return started(directory)
+def blobs(place: Place) -> Blobs:
+    return place.blobs()
 
 
 def put(blobs: Blobs, *blocks: bytes) -> Content:
@@ -53,11 +46,6 @@ def write(writer: BlobWriter, *blocks: bytes) -> BlobWriter:
 def read(blobs: Blobs, sha256: str) -> bytes:
     with blobs.open(sha256) as file:
         return file.read()
-
-
-def files(directory: pathlib.Path) -> list[str]:
-    paths = (path for path in directory.rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(directory)) for path in paths)
 
 
 def test_what_was_written_is_read_under_its_digest(blobs: Blobs) -> None:
@@ -76,7 +64,8 @@ def test_an_empty_blob_is_a_blob(blobs: Blobs) -> None:
 
 
 @hypothesis.settings(
-    max_examples=30,
+    max_examples=15,
+    deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(blocks=st.lists(st.binary(max_size=50), max_size=5))
@@ -84,13 +73,11 @@ def test_blocks_do_not_matter(blobs: Blobs, blocks: list[bytes]) -> None:
     assert put(blobs, *blocks) == put(blobs, b"".join(blocks))
 
 
-def test_the_layout_is_that_of_the_module_docstring(
-    blobs: Blobs, directory: pathlib.Path
-) -> None:
+def test_the_layout_is_that_of_the_module_docstring(blobs: Blobs, place: Place) -> None:
     put(blobs, b"hello")
     write(blobs.resume("session-1"), b"half").suspend()
 
-    assert files(directory) == ["resumable/session-1", f"sha256/2c/{HELLO.sha256}"]
+    assert place.kept() == ["resumable/session-1", f"sha256/2c/{HELLO.sha256}"]
 
 
 def test_the_same_bytes_are_kept_once(blobs: Blobs) -> None:
@@ -100,13 +87,9 @@ def test_the_same_bytes_are_kept_once(blobs: Blobs) -> None:
     assert list(blobs.iterate()) == [HELLO.sha256]
 
 
-def test_writing_again_heals_a_damaged_blob(
-    blobs: Blobs, directory: pathlib.Path
-) -> None:
+def test_writing_again_heals_a_damaged_blob(blobs: Blobs, place: Place) -> None:
     put(blobs, b"hello")
-    path = directory / "sha256" / "2c" / HELLO.sha256
-    path.chmod(0o644)
-    path.write_bytes(b"jello")
+    place.damage(f"sha256/2c/{HELLO.sha256}", b"jello")
 
     put(blobs, b"hello")
 
@@ -114,7 +97,7 @@ def test_writing_again_heals_a_damaged_blob(
 
 
 def test_nothing_is_seen_before_the_commit_or_left_by_an_abort(
-    blobs: Blobs, directory: pathlib.Path
+    blobs: Blobs, place: Place
 ) -> None:
     writer = write(blobs.begin(), b"hello")
     seen = list(blobs.iterate())
@@ -122,7 +105,7 @@ def test_nothing_is_seen_before_the_commit_or_left_by_an_abort(
     writer.abort()
 
     assert seen == []
-    assert files(directory) == []
+    assert place.kept() == []
 
 
 def test_a_missing_blob_is_data_loss(blobs: Blobs) -> None:
@@ -153,26 +136,24 @@ def test_deleting_what_is_not_there_does_nothing(blobs: Blobs) -> None:
     assert not blobs.delete(HELLO.sha256, unused_since=FUTURE)
 
 
-def test_a_restart_removes_what_one_request_left(
-    blobs: Blobs, directory: pathlib.Path
-) -> None:
+def test_a_restart_removes_what_one_request_left(blobs: Blobs, place: Place) -> None:
     writer = write(blobs.begin(), b"half")
-    left = files(directory)
+    left = place.kept()
 
-    started(directory)
+    place.blobs()
 
     assert len(left) == 1
-    assert files(directory) == []
+    assert place.kept() == []
     writer.abort()
 
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["same process", "restarted"])
 def test_an_upload_goes_on_where_it_was(
-    blobs: Blobs, directory: pathlib.Path, *, restarts: bool
+    blobs: Blobs, place: Place, *, restarts: bool
 ) -> None:
     write(blobs.resume("session-1"), b"he").suspend()
     if restarts:
-        blobs = started(directory)
+        blobs = place.blobs()
 
     writer = blobs.resume("session-1")
     size_bytes = writer.size_bytes
@@ -185,10 +166,10 @@ def test_an_upload_goes_on_where_it_was(
 
 
 def test_bytes_that_reached_the_disk_before_a_crash_are_hashed(
-    blobs: Blobs, directory: pathlib.Path
+    blobs: Blobs, place: Place
 ) -> None:
     write(blobs.resume("session-1"), b"he").suspend()
-    with (directory / "resumable" / "session-1").open("ab") as file:
+    with (place.directory / "resumable" / "session-1").open("ab") as file:
         file.write(b"ll")
 
     content = write(blobs.resume("session-1"), b"o").commit()
@@ -214,31 +195,31 @@ def test_only_an_upload_over_requests_is_suspended(blobs: Blobs) -> None:
 
 
 @pytest.fixture
-def full_upload(directory: pathlib.Path) -> Iterator[BlobWriter]:
+def full_upload(place: Place) -> Iterator[BlobWriter]:
     """The writer of an upload whose file is on a full disk."""
     if not pathlib.Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    blobs = started(directory)
-    (directory / "resumable" / "full").symlink_to("/dev/full")
+    blobs = place.blobs()
+    (place.directory / "resumable" / "full").symlink_to("/dev/full")
     writer = blobs.resume("full")
     yield writer
     writer.abort()
 
 
 def test_a_full_disk_is_resource_exhausted(
-    full_upload: BlobWriter, directory: pathlib.Path
+    full_upload: BlobWriter, place: Place
 ) -> None:
     with pytest.raises(ResourceExhaustedError, match="full") as caught:
         full_upload.write(b"hello")
 
-    assert str(directory) not in caught.value.message
+    assert str(place.directory) not in caught.value.message
 
 
-def test_starting_twice_keeps_blobs(blobs: Blobs, directory: pathlib.Path) -> None:
+def test_starting_twice_keeps_blobs(blobs: Blobs, place: Place) -> None:
     put(blobs, b"hello")
-    shutil.rmtree(directory / "partial")
+    shutil.rmtree(place.directory / "partial")
 
-    assert read(started(directory), HELLO.sha256) == b"hello"
+    assert read(place.blobs(), HELLO.sha256) == b"hello"
 
 
 def test_a_blob_is_measured(blobs: Blobs) -> None:
@@ -247,13 +228,9 @@ def test_a_blob_is_measured(blobs: Blobs) -> None:
     assert blobs.measure(HELLO.sha256) == HELLO
 
 
-def test_a_blob_that_changed_is_not_measured(
-    blobs: Blobs, directory: pathlib.Path
-) -> None:
+def test_a_blob_that_changed_is_not_measured(blobs: Blobs, place: Place) -> None:
     put(blobs, b"hello")
-    (blob,) = (path for path in directory.rglob("*") if path.is_file())
-    blob.chmod(0o600)
-    blob.write_bytes(b"jello")
+    place.damage(f"sha256/2c/{HELLO.sha256}", b"jello")
 
     with pytest.raises(DataLossError, match="have changed"):
         blobs.measure(HELLO.sha256)
@@ -261,13 +238,43 @@ def test_a_blob_that_changed_is_not_measured(
         blobs.measure("0" * 64)
 
 
-def test_the_disk_is_never_filled(directory: pathlib.Path) -> None:
-    blobs = FileBlobs(directory, keep_free_bytes=1 << 60)
-    blobs.start()
-    writer = blobs.begin()
+def test_the_disk_is_never_filled(place: Place) -> None:
+    writer = place.blobs(keep_free_bytes=1 << 60).begin()
 
     with pytest.raises(ResourceExhaustedError, match="--keep-free-bytes"):
         writer.write(b"hello")
     writer.abort()
 
-    assert files(directory) == []
+    assert place.kept() == []
+
+
+def test_a_long_blob_is_read_from_any_place(blobs: Blobs) -> None:
+    content = random.Random(0).randbytes(20_000_001)  # noqa: S311  # test bytes
+    sha256 = put(blobs, content).sha256
+
+    with blobs.open(sha256) as file:
+        size_bytes = file.seek(0, io.SEEK_END)
+        file.seek(9_999_999)
+        middle = file.read(2_000_003)
+        file.seek(-5, io.SEEK_CUR)
+        rest = file.read()
+        after = file.read(1)
+        file.seek(0)
+        first = file.read(3)
+
+    assert size_bytes == 20_000_001
+    assert middle == content[9_999_999:12_000_002]
+    assert rest == content[11_999_997:]
+    assert after == b""
+    assert first == content[:3]
+
+
+def test_one_blob_may_be_written_by_many_at_a_time(place: Place) -> None:
+    stores = [place.blobs() for _ in range(3)]
+
+    with futures.ThreadPoolExecutor(6) as threads:
+        written = list(threads.map(lambda n: put(stores[n % 3], b"hello"), range(12)))
+
+    assert written == [HELLO] * 12
+    assert read(stores[0], HELLO.sha256) == b"hello"
+    assert place.kept() == [f"sha256/2c/{HELLO.sha256}"]

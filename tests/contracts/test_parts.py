@@ -1,29 +1,17 @@
 """A store of parts keeps each under its upload, whole or not at all."""
 
-import pathlib
-
 import pytest
 
+from contracts.conftest import Place
 from homeport.errors import InvalidArgumentError
-from homeport.objects.parts import FileParts, Parts
+from homeport.objects.parts import Parts
 
 SHA256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 
-def started(directory: pathlib.Path) -> FileParts:
-    parts = FileParts(directory)
-    parts.start()
-    return parts
-
-
 @pytest.fixture
-def directory(tmp_path: pathlib.Path) -> pathlib.Path:
-    return tmp_path / "parts"
-
-
-@pytest.fixture
-def parts(directory: pathlib.Path) -> Parts:
-    return started(directory)
+def parts(place: Place) -> Parts:
+    return place.parts()
 
 
 def put(parts: Parts, upload: str, number: int, content: bytes) -> str:
@@ -44,12 +32,11 @@ def test_a_part_is_read_by_its_number_and_digest(parts: Parts) -> None:
         parts.open("another", 1, SHA256_OF_HELLO)
 
 
-def test_the_layout_is_that_of_the_module_docstring(
-    parts: Parts, directory: pathlib.Path
-) -> None:
+def test_the_layout_is_that_of_the_module_docstring(parts: Parts, place: Place) -> None:
     put(parts, "u", 7, b"hello")
 
-    assert (directory / "u" / f"7.{SHA256_OF_HELLO}").read_bytes() == b"hello"
+    (name,) = place.kept()
+    assert name.removeprefix("parts/") == f"u/7.{SHA256_OF_HELLO}"
 
 
 def test_parts_are_known_by_their_uploads_until_discarded(parts: Parts) -> None:
@@ -64,16 +51,16 @@ def test_parts_are_known_by_their_uploads_until_discarded(parts: Parts) -> None:
 
 
 def test_a_restart_keeps_parts_and_removes_what_was_being_received(
-    parts: Parts, directory: pathlib.Path
+    parts: Parts, place: Place
 ) -> None:
     put(parts, "u", 1, b"hello")
     half = parts.begin("u", 2)
     half.write(b"half")
 
-    again = started(directory)
+    again = place.parts()
     half.abort()
 
-    assert [path.name for path in directory.rglob("*") if path.is_file()] == [
+    assert [name.rpartition("/")[2] for name in place.kept()] == [
         f"1.{SHA256_OF_HELLO}"
     ]
     assert list(again.uploads()) == ["u"]

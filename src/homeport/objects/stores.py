@@ -1,0 +1,340 @@
+"""Object stores that are not ours: one bucket, spoken to through obstore.
+
+Requests are tried again with bounds. Credentials are obstore's affair, which reads the
+variables of the environment that the tools of the store read; no message and no log
+line has them.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import os
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, NamedTuple, final
+
+import obstore
+from obstore import exceptions
+from obstore.store import GCSStore, ObjectStore, S3Store
+
+from homeport.errors import (
+    AbortedError,
+    FailedPreconditionError,
+    HomeportError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
+from homeport.objects.addresses import StoreAddress, check_endpoint
+
+_log: Final = logging.getLogger(__name__)
+_PART_BYTES: Final = 8 << 20
+_MAX_PARTS: Final = 9_000  # S3 and GCS take 10,000
+_PARALLEL_PARTS: Final = 4
+_PAGE: Final = 1000
+_ATTEMPTS: Final = 3
+_STATUS_RE: Final = re.compile(r"status code: (\d{3})")
+_CONNECT_TIMEOUT: Final = dt.timedelta(seconds=3)
+_TIMEOUT: Final = dt.timedelta(seconds=120)
+_RETRY_TIMEOUT: Final = dt.timedelta(seconds=10)
+_MAX_RETRIES: Final = 4
+_LOGGED_CHARACTERS: Final = 300
+
+
+class Stat(NamedTuple):
+    """What a store knows of an object.
+
+    Attributes:
+        key: Its path in the bucket, without the store's own prefix.
+        size_bytes: How long it is.
+        etag: Another one after each change.
+        written: When, by the store's clock.
+    """
+
+    key: str
+    size_bytes: int
+    etag: str
+    written: dt.datetime
+
+
+@final
+class Store:
+    """A folder in one bucket; used by any number of threads.
+
+    Args:
+        raw: The bucket.
+        name: How it is called in messages.
+        prefix: The folder, "" or ended by "/".
+    """
+
+    def __init__(self, raw: ObjectStore, name: str, prefix: str = "") -> None:
+        self._raw = raw
+        self._name = name
+        self._prefix = prefix
+
+    def __str__(self) -> str:
+        return self._name
+
+    def head(self, key: str) -> Stat | None:
+        """Return what is known of an object, None if there is none.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with self._told(key):
+            try:
+                return self._stat(obstore.head(self._raw, self._prefix + key))
+            except FileNotFoundError:
+                return None
+
+    def read(self, key: str, start: int, end: int, etag: str = "") -> bytes:
+        """Return a range of an object's bytes; the end is excluded.
+
+        Raises:
+            NotFoundError: No such object.
+            AbortedError: It is another one than that of the etag by now.
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        if start >= end:
+            return b""
+        options: obstore.GetOptions = {"range": (start, end)}
+        if etag:
+            options["if_match"] = etag
+        for _ in range(_ATTEMPTS - 1):
+            # What a connection lost in the middle of a body is asked for again.
+            with contextlib.suppress(UnavailableError):
+                return self._read(key, options)
+        return self._read(key, options)
+
+    def _read(self, key: str, options: "obstore.GetOptions") -> bytes:
+        with self._told(key):
+            found = obstore.get(self._raw, self._prefix + key, options=options)
+            return bytes(found.bytes())
+
+    def read_all(self, key: str) -> bytes:
+        """Return the content of a short object.
+
+        Raises:
+            NotFoundError: No such object.
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with self._told(key):
+            return bytes(obstore.get(self._raw, self._prefix + key).bytes())
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write a short object.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with self._told(key):
+            obstore.put(self._raw, self._prefix + key, content, use_multipart=False)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a short object unless it is there; tell whether it was written.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with self._told(key):
+            path = self._prefix + key
+            try:
+                obstore.put(
+                    self._raw, path, content, mode="create", use_multipart=False
+                )
+            except exceptions.AlreadyExistsError:
+                return False
+            return True
+
+    def put_file(self, key: str, path: pathlib.Path) -> None:
+        """Write a file as an object, visible when it is whole.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            with self._told(key):
+                obstore.put(
+                    self._raw,
+                    self._prefix + key,
+                    file,
+                    use_multipart=size_bytes > _PART_BYTES,
+                    chunk_size=max(_PART_BYTES, size_bytes // _MAX_PARTS + 1),
+                    max_concurrency=_PARALLEL_PARTS,
+                )
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        with self._told(key), contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._raw, self._prefix + key)
+
+    def iterate(self, folder: str) -> Iterator[Stat]:
+        """Yield every object in a folder and in those below it, in no order.
+
+        Args:
+            folder: "" or ended by "/".
+
+        Raises:
+            InvalidArgumentError: One has a key that no plain path can name.
+            NotFoundError: No such bucket.
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        path = (self._prefix + folder).rstrip("/")
+        with self._told(folder):
+            pages = iter(obstore.list(self._raw, path or None, chunk_size=_PAGE))
+        while True:
+            with self._told(folder):
+                page = next(pages, None)
+            if page is None:
+                return
+            # An object may have the very name of the folder: a browser's placeholder.
+            yield from (self._stat(one) for one in page if one["path"] != path)
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the names of the folders that are right in a folder.
+
+        Args:
+            folder: "" or ended by "/".
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        path = (self._prefix + folder).rstrip("/")
+        with self._told(folder):
+            found = obstore.list_with_delimiter(self._raw, path or None)
+        for name in found["common_prefixes"]:
+            yield name.rstrip("/").rpartition("/")[2]
+
+    def _stat(self, meta: "obstore.ObjectMeta") -> Stat:
+        key = meta["path"].removeprefix(self._prefix)
+        return Stat(key, meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    @contextlib.contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """Raise what obstore says as an error of ours, without what it quotes."""
+        try:
+            yield
+        except FileNotFoundError:
+            told: HomeportError = NotFoundError(f"nothing is stored at {self}{key}")
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+            told = PermissionDeniedError(
+                f"the store {self} does not let this server in: give its credentials "
+                "(in the variables of its environment) the right to it"
+            )
+        except exceptions.PreconditionError:
+            told = AbortedError(
+                f"{self}{key} has changed while it was read: ask again when nobody "
+                "writes it"
+            )
+        except (exceptions.InvalidPathError, ValueError):
+            told = InvalidArgumentError(
+                f"{self}{key} has, or is, a key with an empty segment, '.', '..' or a "
+                "control character: copy the files to a plain path"
+            )
+        except exceptions.BaseError as error:
+            told = self._failed(error)
+        else:
+            return
+        raise told
+
+    def _failed(self, error: exceptions.BaseError) -> HomeportError:
+        # obstore has no class for these; the status is in the text alone.
+        status = _STATUS_RE.search(str(error))
+        if status and status[1] == "404":
+            return NotFoundError(f"the store {self} has no such bucket: make it first")
+        _log.warning("store %s: %s", self, _loggable(error))
+        said = f"answers with HTTP {status[1]}" if status else "does not answer"
+        return UnavailableError(f"the store {self} {said}: try again in a moment")
+
+
+def open_store(
+    address: StoreAddress, variables: Mapping[str, str], private: Collection[str]
+) -> Store:
+    """Return the store at an address; nothing is asked of it yet.
+
+    Args:
+        address: Where.
+        variables: Those of the environment.
+        private: `HOST:PORT` of endpoints that may be other than public.
+
+    Raises:
+        FailedPreconditionError: The endpoint is none that may be used, or the
+            credentials cannot be read.
+        InvalidArgumentError: The endpoint is no URL.
+    """
+    endpoint = address.reached(variables)
+    if endpoint:
+        check_endpoint(endpoint, private)
+    try:
+        raw = _raw(address, endpoint)
+    except (exceptions.BaseError, ValueError, OSError):
+        # What it quotes may be a key.
+        raise FailedPreconditionError(
+            f"the credentials or the region of {address} cannot be read: look at the "
+            "variables of the environment that say them"
+        ) from None
+    return Store(raw, str(address), address.prefix)
+
+
+def _raw(address: StoreAddress, endpoint: str) -> ObjectStore:
+    client: obstore.store.ClientConfig = {
+        "allow_http": urllib.parse.urlsplit(endpoint).scheme == "http",
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "timeout": _TIMEOUT,
+    }
+    retry: obstore.store.RetryConfig = {
+        "max_retries": _MAX_RETRIES,
+        "retry_timeout": _RETRY_TIMEOUT,
+    }
+    if address.scheme == "gs":
+        gs: obstore.store.GCSConfig = {"base_url": endpoint}
+        if address.anonymous:
+            gs["service_account_key"] = _nobody(endpoint)
+        return GCSStore(
+            address.bucket, config=gs, client_options=client, retry_config=retry
+        )
+    config: obstore.store.S3Config = {"skip_signature": address.anonymous}
+    if endpoint:
+        config["aws_endpoint_url_s3"] = endpoint
+    if address.region:
+        config["region"] = address.region
+    return S3Store(
+        address.bucket, config=config, client_options=client, retry_config=retry
+    )
+
+
+def _nobody(endpoint: str) -> str:
+    """Return an account that signs nothing; `skip_signature` is for reads alone."""
+    return json.dumps(
+        {
+            "gcs_base_url": endpoint,
+            "disable_oauth": True,
+            "client_email": "",
+            "private_key": "",
+            "private_key_id": "",
+        }
+    )
+
+
+def _loggable(error: Exception) -> str:
+    """Return the first line of what obstore says, without queries and bodies."""
+    line = str(error).partition("\n")[0].partition("<")[0]
+    return re.sub(r"\?\S*", "", line)[:_LOGGED_CHARACTERS]
