@@ -1,0 +1,285 @@
+"""A server that is killed again and again, and what a client was told by it."""
+
+import contextlib
+import multiprocessing
+import pathlib
+import random
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+import httpx
+
+import mortal
+from homeport import wiring
+from homeport.settings import Settings
+from servers import PARENT, wait_until
+
+START_S = 60.0
+NEVER = 1_000_000
+MOST = 5
+BUCKET = "/storage/v1/b/models"
+UPLOAD = "/upload/storage/v1/b/models/o"
+
+_Target = Callable[[Settings, pathlib.Path, Any], None]
+
+
+class DiedError(Exception):
+    """The server went before it answered."""
+
+
+class Storm:
+    """One data directory, the server on it, and all that a client knows of it.
+
+    Args:
+        folder: For the data directory and what the server prints.
+        seed: Of the bytes that are sent.
+
+    Attributes:
+        kept: What the bucket holds: the bytes by the object's name.
+        doubtful: Objects whose last write was not answered -> what may be there.
+        operations: Registrations that were promised -> the model's id.
+        models: Whether the model of an id is there, None if that was not answered.
+        unfinished: What is to be done once the server is back.
+    """
+
+    def __init__(self, folder: pathlib.Path, seed: int) -> None:
+        self.settings = Settings(
+            folder / "data", port=0, check_policy="none", access_log=False
+        )
+        self.kept: dict[str, bytes] = {}
+        self.doubtful: dict[str, set[bytes | None]] = {}
+        self.operations: dict[str, str] = {}
+        self.models: dict[str, bool | None] = {}
+        self.unfinished: list[Callable[[], None]] = []
+        self.names = 0
+        self._folder = folder
+        self._random = random.Random(seed)  # noqa: S311  # bytes of no secret
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["homeport.wiring"])
+        self._process: ForkServerProcess | None = None
+        self._client = httpx.Client()
+
+    # --- the process
+
+    def start(self) -> bool:
+        """Start the server; tell whether it lived to answer."""
+        self._client.close()
+        told = self._begin(mortal.serve)
+        with told:
+            assert told.poll(START_S), self.log()
+            try:
+                url = told.recv()
+            except EOFError:
+                return False
+        self._client = httpx.Client(base_url=url, timeout=START_S)
+        return True
+
+    def collect_garbage(self) -> None:
+        """Run `homeport gc` to its end, or to its death."""
+        told = self._begin(mortal.collect_garbage)
+        with told, contextlib.suppress(EOFError):
+            told.recv()
+        self._ended()
+
+    def kill(self) -> None:
+        """Kill the server, if it is not dead by now."""
+        if self._process is not None:
+            self._process.kill()
+            self._ended()
+        self._disarm()
+
+    def close(self) -> None:
+        """End everything."""
+        self.kill()
+        self._client.close()
+
+    def arm(self, at: int) -> None:
+        """Let the server die at a step from now on, the first is 1."""
+        partial = self._folder / "at.partial"
+        partial.write_text(str(at))
+        partial.replace(self._folder / "at")
+
+    def passed(self) -> list[str]:
+        """Return the steps since it was armed."""
+        passed = self._folder / "passed"
+        return passed.read_text().splitlines() if passed.exists() else []
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
+
+    def _begin(self, target: _Target) -> Any:
+        told, tells = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(
+            target=target, args=(self.settings, self._folder, tells)
+        )
+        self._process.start()
+        tells.close()
+        return told
+
+    def _ended(self) -> None:
+        assert self._process is not None
+        self._process.join(START_S)
+        assert self._process.exitcode is not None
+        self._process.close()
+        self._process = None
+
+    def _disarm(self) -> None:
+        for name in ("at", "passed"):
+            (self._folder / name).unlink(missing_ok=True)
+
+    # --- requests
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Return the answer to a request.
+
+        Raises:
+            DiedError: There was none.
+        """
+        try:
+            answer = self._client.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise DiedError from error
+        assert answer.status_code < 500, answer.text
+        return answer
+
+    def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Return the answer to a request that succeeds."""
+        answer = self.ask(method, path, **request)
+        assert answer.is_success or answer.status_code == 308, answer.text
+        return answer
+
+    @contextlib.contextmanager
+    def writing(self, name: str, content: bytes | None) -> Iterator[None]:
+        """Note that an object is this from here on, or may be if nobody answers."""
+        before = self.kept.get(name)
+        self.doubtful[name] = {before, content}
+        yield
+        del self.doubtful[name]
+        self._note(name, content)
+
+    def name(self) -> str:
+        """Return a name that no object has had."""
+        self.names += 1
+        return f"o{self.names}"
+
+    def random_bytes(self, size: int) -> bytes:
+        """Return bytes that nobody has sent before."""
+        return self._random.randbytes(size)
+
+    def stored(self, size: int = 300_000) -> str:
+        """Return the name of a new object."""
+        name, content = self.name(), self.random_bytes(size)
+        with self.writing(name, content):
+            self.upload(name, content)
+        return name
+
+    def upload(self, name: str, content: bytes) -> None:
+        self.call(
+            "POST",
+            UPLOAD,
+            params={"uploadType": "media", "name": name},
+            content=content,
+        )
+
+    def delete(self, name: str) -> None:
+        with self.writing(name, None):
+            self.call("DELETE", f"{BUCKET}/o/{name}")
+
+    def register(self, name: str) -> str:
+        """Register an object as a model; return the model's id when that ended."""
+        self.names += 1
+        model = f"m{self.names}"
+        self.models[model] = None
+        document = {
+            "modelId": model,
+            "model": {"displayName": model, "artifactUri": f"gs://models/{name}"},
+        }
+        begun = self.call("POST", f"/v1/{PARENT}/models:upload", json=document).json()
+        self.operations[begun["name"]] = model
+        self.settle(begun["name"])
+        return model
+
+    def settle(self, operation: str) -> None:
+        """Wait for an operation, and note whether its model is there."""
+        seen: dict[str, Any] = {}
+
+        def ended() -> bool:
+            seen.update(self.call("GET", f"/v1/{operation}").json())
+            return bool(seen.get("done"))
+
+        wait_until(ended)
+        if "error" in seen:
+            assert "send the request again" in seen["error"]["message"], seen
+        self.models[self.operations.pop(operation)] = "response" in seen
+
+    def delete_model(self, model: str) -> None:
+        self.models[model] = None
+        begun = self.call("DELETE", f"/v1/{PARENT}/models/{model}").json()
+        wait_until(
+            lambda: bool(self.call("GET", f"/v1/{begun['name']}").json().get("done"))
+        )
+        self.models[model] = False
+
+    # --- what must hold
+
+    def check_promises(self) -> None:
+        """Compare the server that is back with what the client was told."""
+        for operation in list(self.operations):
+            self.settle(operation)
+        for model in self.models:
+            self._check_model(model)
+        for finish in self.unfinished:
+            finish()
+        self.unfinished.clear()
+        for name, possible in self.doubtful.items():
+            found = self._content(name)
+            assert found in possible, f"{name} is neither as it was nor as it was sent"
+            self._note(name, found)
+        self.doubtful.clear()
+        listed = self.call("GET", f"{BUCKET}/o").json().get("items", [])
+        assert {item["name"] for item in listed} == set(self.kept)
+        for item in listed:
+            content = self.kept[item["name"]]
+            assert int(item["size"]) == len(content)
+            assert self._content(item["name"]) == content
+
+    def tidy(self) -> None:
+        """Take some away, so that a check does not get longer and longer."""
+        for name in list(self.kept)[MOST:]:
+            self.delete(name)
+        for model in [model for model, there in self.models.items() if there][MOST:]:
+            self.delete_model(model)
+        for model in [model for model, there in self.models.items() if not there]:
+            del self.models[model]
+
+    def check_disk(self) -> None:
+        """See that a stopped server has all it needs, and nothing else."""
+        faults = [one for one in wiring.verify(self.settings) if one.fault]
+        assert not faults
+        assert wiring.collect_garbage(self.settings, dry_run=True) == ()
+
+    def check_leftovers(self) -> None:
+        """See that nothing half-written outlived the start."""
+        blobs = self.settings.data_dir / "blobs"
+        receiving = [*blobs.glob("partial/*"), *blobs.glob("parts/.receiving/*")]
+        assert receiving == []
+
+    def _content(self, name: str) -> bytes | None:
+        answer = self.ask("GET", f"{BUCKET}/o/{name}?alt=media")
+        if answer.status_code == 404:
+            return None
+        assert answer.is_success, answer.text
+        return answer.content
+
+    def _check_model(self, model: str) -> None:
+        there = self.ask("GET", f"/v1/{PARENT}/models/{model}").status_code == 200
+        expected = self.models[model]
+        assert expected in {None, there}, model
+        self.models[model] = there
+
+    def _note(self, name: str, content: bytes | None) -> None:
+        if content is None:
+            self.kept.pop(name, None)
+        else:
+            self.kept[name] = content
