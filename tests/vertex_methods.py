@@ -24,6 +24,7 @@ from homeport.api import (
     transfers,
     unimplemented,
 )
+from homeport.api.model_calls import ModelCalls
 from homeport.api.predictions import Predictions
 
 with warnings.catch_warnings():
@@ -133,7 +134,7 @@ def answering() -> list[APIRouter]:
 def is_answered(rule: Rule) -> bool:
     """Tell whether a route takes the rule's requests and does something."""
     scope = {"type": "http", "method": rule.verb, "path": rule.sample}
-    if Predictions(NOTHING, NOTHING).match(scope):
+    if Predictions.match(scope) or ModelCalls.match(scope) is not None:
         return True
     return any(takes(router, rule) for router in answering())
 

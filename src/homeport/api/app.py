@@ -28,9 +28,11 @@ from homeport.api import (
 from homeport.api import endpoints as endpoint_routes
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
+from homeport.api.model_calls import ModelCalls
 from homeport.api.predictions import Predictions
 from homeport.api.storage import Storage
 from homeport.api.storage_xml import OWN_ROOTS
+from homeport.api.turns import Turns
 from homeport.edge import guard, status
 from homeport.errors import HomeportError
 from homeport.identity.tokens import Tokens
@@ -92,13 +94,16 @@ def build(
         hosts: Names that requests may be addressed to.
         max_request_bytes: Longest body of a request that is not a storage upload.
     """
-    predictions = Predictions(verbs.router, verbs.endpoints)
+    turns = Turns(verbs.router, verbs.endpoints)
+    predictions, model_calls = Predictions(turns), ModelCalls(turns)
     control = _control_plane(verbs, storage.routes)
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = predictions.match(scope)
         if endpoint:
-            await predictions(endpoint, receive, send)
+            await predictions(endpoint, scope, receive, send)
+        elif (call := model_calls.match(scope)) is not None:
+            await model_calls(call, scope, receive, send)
         elif storage.xml.takes(scope):
             await storage.xml(scope, receive, send)
         else:
@@ -117,7 +122,7 @@ def build(
             and limited.admits(scope)
         ):
             began = time.perf_counter()
-            http, size_bytes = await predictions(endpoint, receive, send)
+            http, size_bytes = await predictions(endpoint, scope, receive, send)
             access_log.note(scope, http, size_bytes, began)
         else:
             await logged(scope, receive, send)

@@ -70,19 +70,6 @@ METHODS: Final = (
         _ENDPOINT + ":update",
         "PATCH the endpoint; client_connection_config has no effect here",
     ),
-    Method(
-        "Explain", "POST", _ENDPOINT + ":explain", "predictions are not explained here"
-    ),
-    *(
-        Method(verb[0].upper() + verb[1:], "POST", f"{_ENDPOINT}:{verb}", _PREDICT)
-        for verb in (
-            "directPredict",
-            "directRawPredict",
-            "rawPredict",
-            "serverStreamingPredict",
-            "streamRawPredict",
-        )
-    ),
     *(
         Method(verb[0].upper() + verb[1:], "POST", f"{_PUBLISHED}:{verb}", _GENERATE)
         for verb in (

@@ -235,14 +235,15 @@ class Reconciler:
         for deployed in endpoint.deployed_models:
             percent = endpoint.traffic_split.get(deployed.id, 0)
             running = self._running.get(deployed.id)
-            if percent and running is not None and running.pool is not None:
-                meter = self._metrics.meter(name.endpoint, deployed.id)
+            if running is not None and running.pool is not None:
                 shares.append(
                     Share(
+                        deployed.id,
                         percent,
                         running.pool,
                         _tail(deployed),
-                        meter,
+                        _headers(deployed),
+                        self._metrics.meter(name.endpoint, deployed.id),
                         running.environment,
                     )
                 )
@@ -407,3 +408,14 @@ def _tail(deployed: DeployedModel) -> bytes:
         "modelDisplayName": deployed.model_display_name,
     }
     return b"," + orjson.dumps(fields)[1:]
+
+
+def _headers(deployed: DeployedModel) -> tuple[tuple[bytes, bytes], ...]:
+    """Return what names a deployed model in a raw response, as the service does."""
+    named = {
+        b"x-vertex-ai-endpoint-id": deployed.endpoint.endpoint,
+        b"x-vertex-ai-deployed-model-id": deployed.id,
+        b"x-vertex-ai-model": str(deployed.version.unversioned),
+        b"x-vertex-ai-model-version-id": deployed.version.version,
+    }
+    return tuple((name, value.encode()) for name, value in named.items())

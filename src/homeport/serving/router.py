@@ -5,11 +5,16 @@ neither the database nor a lock.
 """
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from homeport.resources.names import EndpointName
 from homeport.serving.pool import Pool
 from homeport.telemetry import PredictionMeter
+
+_HASH_BYTES: Final = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,17 +22,21 @@ class Share:
     """One deployed model's part in an endpoint's traffic.
 
     Attributes:
-        percent: Of the endpoint's requests, above 0.
+        deployed_id: The deployed model's id.
+        percent: Of the endpoint's requests.
         pool: Its replicas.
         tail: What follows the predictions in a response: the JSON of the fields that
             name the deployed model, from the first comma to the closing brace.
+        headers: What names the deployed model in a raw response.
         meter: Counts its predictions.
         environment: The deployment's variables; no error repeats their values.
     """
 
+    deployed_id: str
     percent: int
     pool: Pool
     tail: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
     meter: PredictionMeter
     environment: Mapping[str, str]
 
@@ -39,13 +48,16 @@ class Route:
     its turns are spread evenly (smooth weighted round-robin).
 
     Args:
-        shares: Those above 0 percent; empty for an endpoint without traffic.
+        shares: Those that serve; all at 0 percent for an endpoint without traffic.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
-        self._shares = tuple(shares)
-        self._credit = [0] * len(shares)
-        self._total = sum(share.percent for share in shares)
+        self._by_id = {share.deployed_id: share for share in shares}
+        self._shares = tuple(share for share in shares if share.percent > 0)
+        self._credit = [0] * len(self._shares)
+        self._total = sum(share.percent for share in self._shares)
+        self.is_split = len(self._shares) > 1
+        """Whether more than one deployed model has traffic."""
 
     def next(self) -> Share | None:
         """Return whose turn it is, None if nobody has traffic."""
@@ -60,6 +72,19 @@ class Route:
                 best = index
         credit[best] -= self._total
         return shares[best]
+
+    def stuck_to(self, key: bytes) -> Share | None:
+        """Return whose `key` always is, None if nobody has traffic.
+
+        Of many keys each deployed model has its percentage. When the split changes, a
+        key moves only to one whose share has grown against that of the one it leaves
+        (weighted rendezvous hashing), so a small change moves few.
+        """
+        return max(self._shares, key=lambda share: _pull(share, key), default=None)
+
+    def of(self, deployed_id: str) -> Share | None:
+        """Return a deployed model, whatever its traffic; None if it does not serve."""
+        return self._by_id.get(deployed_id)
 
 
 class Router:
@@ -79,3 +104,12 @@ class Router:
     def drop(self, endpoint: EndpointName) -> None:
         """Forget an endpoint; one that is not known is fine."""
         self._routes.pop(str(endpoint), None)
+
+
+def _pull(share: Share, key: bytes) -> float:
+    """Return how much a deployed model attracts a key."""
+    named = b"%b %b" % (share.deployed_id.encode(), key)
+    hashed = hashlib.blake2b(named, digest_size=_HASH_BYTES)
+    # Inside 0 and 1: neither end has a logarithm that divides.
+    point = (int.from_bytes(hashed.digest()) + 0.5) / 2 ** (8 * _HASH_BYTES)
+    return share.percent / -math.log(min(point, 1 - 2**-53))

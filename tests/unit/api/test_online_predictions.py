@@ -13,6 +13,7 @@ from starlette.types import Message
 
 from fake_replicas import FakeReplica, until
 from homeport.api.predictions import Predictions
+from homeport.api.turns import Turns
 from homeport.errors import Code
 from homeport.resources.names import EndpointName
 from homeport.serving.pool import Limits, Pool
@@ -37,7 +38,12 @@ class Client:
                 parts, [True] * (len(parts) - 1) + [False], strict=True
             )
         ]
-        self.scope = {"type": "http", "method": "POST", "path": path}
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": [],
+        }
         self.gone = asyncio.Event()
         self.sent: list[Message] = []
 
@@ -71,7 +77,7 @@ class Surface:
         self.metrics = Metrics()
         self.replica: FakeReplica
         endpoints = open_endpoints(rooms, lambda _: None)
-        self.predictions = Predictions(self.router, endpoints)
+        self.predictions = Predictions(Turns(self.router, endpoints))
 
         async def start(on_room: Callable[[], None]) -> FakeReplica:
             self.replica = FakeReplica(on_room)
@@ -82,7 +88,9 @@ class Surface:
     async def call(self, client: Client) -> tuple[int, int]:
         endpoint = self.predictions.match(client.scope)
         assert endpoint
-        return await self.predictions(endpoint, client.receive, client.send)
+        return await self.predictions(
+            endpoint, client.scope, client.receive, client.send
+        )
 
     def begin(self, client: Client) -> asyncio.Task[tuple[int, int]]:
         return asyncio.create_task(self.call(client))
@@ -94,7 +102,7 @@ async def serving(rooms: Rooms) -> AsyncIterator[Surface]:
     surface.pool.start()
     await surface.pool.ready()
     meter = surface.metrics.meter("e", "7")
-    share = Share(100, surface.pool, TAIL, meter, {"TOKEN": "hunter2"})
+    share = Share("7", 100, surface.pool, TAIL, (), meter, {"TOKEN": "hunter2"})
     surface.router.put(NAME, Route([share]))
     try:
         yield surface
@@ -290,7 +298,7 @@ def test_the_time_a_client_takes_to_send_is_not_counted(rooms: Rooms) -> None:
 
             began = time.perf_counter()
             request = asyncio.create_task(
-                surface.predictions(str(NAME), send_slowly, client.send)
+                surface.predictions(str(NAME), client.scope, send_slowly, client.send)
             )
             await until(lambda: surface.replica.outstanding == 1)
             surface.replica.answer()

@@ -26,7 +26,8 @@ def _share(percent: int, name: str = "7") -> Share:
     async def make() -> Pool:
         return Pool(name, start, Limits(1, 1, 1.0))
 
-    return Share(percent, asyncio.run(make()), b"}", METRICS.meter("e", name), {})
+    meter = METRICS.meter("e", name)
+    return Share(name, percent, asyncio.run(make()), b"}", (), meter, {})
 
 
 SHARES = [_share(1, str(number)) for number in range(5)]
@@ -100,3 +101,58 @@ def test_an_endpoint_is_found_by_its_full_name_until_it_is_dropped() -> None:
     router.drop(ENDPOINT)
     router.drop(ENDPOINT)
     assert router.find(str(ENDPOINT)) is None
+
+
+KEYS = [b"user-%d" % number for number in range(2000)]
+
+
+def _stuck(split: list[int]) -> dict[bytes, str]:
+    route = _route(split)
+    found = {key: route.stuck_to(key) for key in KEYS}
+    return {key: share.deployed_id for key, share in found.items() if share}
+
+
+def test_a_key_stays_with_its_deployed_model_and_keys_follow_the_split() -> None:
+    first, second = _stuck([80, 20]), _stuck([80, 20])
+
+    counted = collections.Counter(first.values())
+    assert first == second
+    assert len(first) == 2000
+    # Four standard deviations of a binomial around 400.
+    assert 328 <= counted["1"] <= 472
+
+
+@given(splits(), splits())
+def test_a_key_moves_only_to_a_share_that_grew_against_the_one_it_leaves(
+    before: list[int], after: list[int]
+) -> None:
+    was, now = (dict(enumerate(split)) for split in (before, after))
+
+    old, new = _stuck(before), _stuck(after)
+
+    for left, taken in {(old[key], new[key]) for key in KEYS}:
+        one, other = int(left), int(taken)
+        assert now.get(other, 0) * was.get(one, 0) >= was.get(other, 0) * now.get(
+            one, 0
+        )
+
+
+def test_a_small_change_of_the_split_moves_few_keys() -> None:
+    old, new = _stuck([80, 20]), _stuck([75, 25])
+
+    moved = [key for key in KEYS if old[key] != new[key]]
+
+    # 5 percent are 100; four standard deviations more.
+    assert len(moved) <= 140
+    assert {new[key] for key in moved} == {"1"}
+
+
+def test_a_deployed_model_without_traffic_is_found_by_its_id_alone() -> None:
+    route = _route([100, 0])
+
+    found = route.of("1")
+
+    assert found is not None
+    assert found.percent == 0
+    assert route.stuck_to(b"key") is route.of("0") is route.next()
+    assert route.of("9") is None
