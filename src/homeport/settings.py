@@ -31,6 +31,8 @@ class Settings:
         check_timeout_s: Seconds one check may take, its environment included.
         drain_s: Seconds given to accepted predictions when a model is undeployed or
             the server stops.
+        scale_down_after_s: Seconds that fewer replicas have to be enough before any
+            is taken away.
         strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
         allow_build: Build packages that have no wheel when an environment is made,
             which runs their code.
@@ -53,6 +55,7 @@ class Settings:
     check_policy: Literal["none", "warn", "require"] = "warn"
     check_timeout_s: float = 600.0
     drain_s: float = 30.0
+    scale_down_after_s: float = 300.0
     strict_resources: bool = False
     allow_build: bool = False
     access_log: bool = True

@@ -72,6 +72,12 @@ class Metrics:
             ("endpoint", "deployed_model"),
             registry=self.registry,
         )
+        self.replicas_wanted = prometheus_client.Gauge(
+            "homeport_replicas_wanted",
+            "Replicas that the load wants, between minimum and maximum.",
+            ("endpoint", "deployed_model"),
+            registry=self.registry,
+        )
         self.replica_restarts = prometheus_client.Gauge(
             "homeport_replica_restarts",
             "Replicas that died after they had been ready, since the server started.",
@@ -93,7 +99,12 @@ class Metrics:
 
     def forget(self, endpoint: str, deployed_model: str) -> None:
         """Drop the gauges of a deployed model that is gone; its counters stay."""
-        for gauge in (self.replicas_ready, self.replica_restarts, self.queued):
+        for gauge in (
+            self.replicas_ready,
+            self.replicas_wanted,
+            self.replica_restarts,
+            self.queued,
+        ):
             # Older prometheus-clients raise for gauges that nobody has set yet.
             with contextlib.suppress(KeyError):
                 gauge.remove(endpoint, deployed_model)

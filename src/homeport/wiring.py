@@ -56,8 +56,9 @@ from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.local import LocalRuntime
-from homeport.serving.reconciler import Reconciler, Timing
+from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
+from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores
 from homeport.settings import Settings
 
@@ -211,6 +212,7 @@ async def _application(
             queue_length=settings.queue_length,
             load_timeout_s=settings.load_timeout_s,
             drain_s=settings.drain_s,
+            scale_down_after_s=settings.scale_down_after_s,
         ),
     )
     endpoints = Endpoints(

@@ -242,7 +242,6 @@ def test_torchserves_words_are_understood_and_the_deployments_go_first(
         "within 1 s, which is TS_DEFAULT_RESPONSE_TIMEOUT in"
         in (refused["error"]["message"])
     )
-    assert "job_queue_size is 1000 in config.properties: stored" in str(log)
     assert "config.properties: inference_address" in str(log)
 
 
@@ -259,11 +258,6 @@ def test_words_that_do_not_act_are_warnings_of_the_upload(
     failures = registered["metadata"]["genericMetadata"]["partialFailures"]
     # Other tests register models of that name, too.
     assert [one for one in failures if one["code"] != 6] == [
-        {
-            "code": 12,
-            "message": "job_queue_size is 1000 in config.properties: stored with the "
-            "version, acts later",
-        },
         {
             "code": 12,
             "message": "no effect on serving, in config.properties: inference_address",

@@ -131,6 +131,14 @@ the next start.
     "stops.",
 )
 @click.option(
+    "--scale-down-after",
+    "scale_down_after_s",
+    type=click.FloatRange(min=1),
+    default=_DEFAULTS.scale_down_after_s,
+    show_default=True,
+    help="Seconds that fewer replicas have to be enough before any is taken away.",
+)
+@click.option(
     "--strict-resources",
     is_flag=True,
     help="Refuse a deployment that asks for what this host lacks, such as a GPU.",

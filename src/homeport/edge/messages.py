@@ -193,6 +193,14 @@ class MachineSpec(Message):
     reservation_affinity: Kept = None
 
 
+class AutoscalingMetricSpec(Message):
+    """What autoscaling aims at, for one metric."""
+
+    metric_name: str = ""
+    target: Int32 = 0
+    monitored_resource_labels: Kept = None
+
+
 class DedicatedResourcesMessage(Message):
     """What a deployed model asks of the machine."""
 
@@ -200,7 +208,7 @@ class DedicatedResourcesMessage(Message):
     min_replica_count: Int32 = 0
     max_replica_count: Int32 = 0
     required_replica_count: Kept = None
-    autoscaling_metric_specs: Kept = None
+    autoscaling_metric_specs: tuple[AutoscalingMetricSpec, ...] = ()
     spot: Kept = None
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from homeport.edge import codec
 from homeport.edge.messages import (
+    AutoscalingMetricSpec,
     DedicatedResourcesMessage,
     DeployedModelMessage,
     DeployedModelRef,
@@ -34,6 +35,8 @@ from homeport.resources.model import (
 )
 from homeport.resources.names import ModelName, Parent
 
+# AutoscalingMetricSpec.target (aiplatform v1): what it is where it is not given.
+_DEFAULT_TARGET: Final = 60
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
 _METADATA: Final = "model.metadata"
 # Kept as they came, and not without effect: they say where a version comes from.
@@ -178,6 +181,10 @@ def dedicated_resources(message: DeployedModelMessage) -> DedicatedResources:
         accelerator_count=machine.accelerator_count,
         min_replica_count=low,
         max_replica_count=counts.max_replica_count or low,
+        metric_targets={
+            one.metric_name: one.target or _DEFAULT_TARGET
+            for one in dedicated.autoscaling_metric_specs
+        },
         kept={**machine.kept_values(), **dedicated.kept_values()},
     )
 
@@ -248,7 +255,8 @@ def _is_lineage(metadata: object) -> bool:
 
 def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
     of_machine = MachineSpec.model_fields.keys() & resources.kept.keys()
-    own = resources.kept.keys() - of_machine
+    # Those deployed by an earlier version kept the metrics too.
+    own = resources.kept.keys() - of_machine - {"autoscaling_metric_specs"}
     return DedicatedResourcesMessage(
         machine_spec=MachineSpec(
             machine_type=resources.machine_type,
@@ -258,6 +266,10 @@ def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
         ),
         min_replica_count=resources.min_replica_count,
         max_replica_count=resources.max_replica_count,
+        autoscaling_metric_specs=tuple(
+            AutoscalingMetricSpec(metric_name=name, target=target)
+            for name, target in resources.metric_targets.items()
+        ),
         **{key: resources.kept[key] for key in own},
     )
 

@@ -31,6 +31,7 @@ class DedicatedResources:
         accelerator_count: Accelerators for each replica.
         min_replica_count: Replicas always there, at least 1.
         max_replica_count: Upper limit for autoscaling, at least the minimum.
+        metric_targets: What autoscaling aims at, by the metric's full name.
         kept: Further known fields, stored and returned and without effect.
     """
 
@@ -39,6 +40,7 @@ class DedicatedResources:
     accelerator_count: int = 0
     min_replica_count: int = 1
     max_replica_count: int = 1
+    metric_targets: Mapping[str, int] = dataclasses.field(default_factory=dict)
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 

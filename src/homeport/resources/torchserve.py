@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TorchServeWords:
-    """Words that are understood and stored with a version, and do not act yet.
+    """Words that are stored with a version, and act where it is deployed.
 
     None where nobody said the word.
 
@@ -14,7 +14,7 @@ class TorchServeWords:
         min_workers: `minWorkers`.
         max_workers: `maxWorkers`.
         queue_length: `jobQueueSize` of the model, else the server's `job_queue_size`.
-        install_requirements: `install_py_dep_per_model`.
+        install_requirements: `install_py_dep_per_model`; it does not act yet.
     """
 
     default_workers: int | None = None

@@ -37,7 +37,7 @@ from homeport.resources.names import (
     check_endpoint_id,
 )
 from homeport.resources.operation import Operation, OperationKind
-from homeport.serving import chronicle, machines
+from homeport.serving import chronicle, machines, scalings
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 
 _ENDPOINT_ORDER: Final = ("display_name", "create_time", "update_time")
@@ -224,7 +224,9 @@ class Endpoints:
         """
         host = machines.this_host()
         machines.check_resources(spec.resources, host)
+        scalings.check_targets(spec.resources)
         lacking = machines.shortages(spec.resources, host)
+        lacking += scalings.shortages(spec.resources)
         if lacking and self._strict_resources:
             raise FailedPreconditionError("; ".join(lacking))
         if spec.deployed_model_id:

@@ -10,7 +10,7 @@ from homeport.resources.endpoint import DedicatedResources
 
 # The vCPU count that ends the names of Google Cloud's machine types: n1-standard-4.
 _MACHINE_CORES: Final = re.compile(r"[a-z0-9]+-[a-z]+-([0-9]+)")
-_REPLICAS_PER_CORE: Final = 64
+REPLICAS_PER_CORE: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,12 +44,13 @@ def check_resources(resources: DedicatedResources, host: Host) -> None:
         raise InvalidArgumentError(f"min_replica_count is {low}: at least 1")
     # Each is a process of tens of MB that is started, watched and drained; beyond the
     # cores more of them answer no faster.
-    most = _REPLICAS_PER_CORE * host.cores
-    if low > most:
-        raise InvalidArgumentError(
-            f"min_replica_count is {low}: at most {most}, {_REPLICAS_PER_CORE} for "
-            "each core of this host"
-        )
+    most = REPLICAS_PER_CORE * host.cores
+    for name, count in (("min_replica_count", low), ("max_replica_count", high)):
+        if count > most:
+            raise InvalidArgumentError(
+                f"{name} is {count}: at most {most}, {REPLICAS_PER_CORE} for each core "
+                "of this host"
+            )
     if high < low:
         raise InvalidArgumentError(
             f"max_replica_count is {high}: at least min_replica_count, which is {low}"
@@ -69,10 +70,5 @@ def shortages(resources: DedicatedResources, host: Host) -> tuple[str, ...]:
         found.append(
             f"{resources.accelerator_count} {resources.accelerator_type} asked for: "
             "replicas run on the CPU, whatever this host has"
-        )
-    if resources.max_replica_count > resources.min_replica_count:
-        found.append(
-            f"max_replica_count {resources.max_replica_count} has no effect: replicas "
-            f"are not scaled on load, {resources.min_replica_count} always run"
         )
     return tuple(found)

@@ -3,14 +3,14 @@
 Everything here runs on the event loop's thread. A request goes to a replica at once
 where one has room, else it waits in a bounded queue; a request that has waited or
 worked past its deadline fails, and a replica that works on one call past the deadline,
-or past the limit that its model brings, is killed and replaced.
+or past the limit that its model brings, is killed and replaced. A timer runs only while
+requests are out or more replicas than the fewest: idle pools cost nothing.
 """
 
 import asyncio
 import collections
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -21,20 +21,14 @@ from homeport.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from homeport.serving import choice, retries, usage
+from homeport.serving.autoscaler import Autoscaler, Sample, Scaling
+from homeport.serving.crew import Crew, Pauses
 from homeport.serving.runtime import Replica
 from homeport.worker.replica import LoadReport, Reply
 from homeport.worker.requests import Request
 
 _log: Final = logging.getLogger(__name__)
-# Below this expected wait a further replica would only make batches smaller: one
-# worker that drains sixteen tiny requests in one system call beats two that drain
-# eight (measured).
-_PACK_BELOW_S: Final = 0.000_5
-# How much work a replica holds beyond the request in hand, so that it never idles
-# between two; what it holds can no longer be given to another.
-_HELD_S: Final = 0.01
-_MOST_HELD: Final = 64
-_FIRST_GUESS_S: Final = 0.001
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,35 +36,31 @@ class Limits:
     """The bounds of a pool.
 
     Attributes:
-        replicas: How many replicas are wanted.
         queue_length: Requests that may wait for room, all replicas together.
         deadline_s: Seconds from accepting a request to answering it.
+        scaling: How many replicas are wanted.
         sweep_s: Seconds between two looks at the deadlines.
-        first_pause_s: Seconds from a replica's end to its first restart; each further
-            pause is twice as long.
-        longest_pause_s: Where the pauses stop growing.
-        settled_s: A replica that lived this long did not die of starting: pauses begin
-            again at the first.
+        sample_s: Seconds between two looks at the load.
+        pauses: Between a replica's end and its restart.
     """
 
-    replicas: int
     queue_length: int
     deadline_s: float
+    scaling: Scaling = dataclasses.field(default_factory=Scaling)
     sweep_s: float = 0.1
-    first_pause_s: float = 0.5
-    longest_pause_s: float = 30.0
-    settled_s: float = 10.0
+    sample_s: float = 0.5
+    pauses: Pauses = dataclasses.field(default_factory=Pauses)
 
 
 class Pool:
-    """Keeps the wanted replicas alive and spreads requests over them.
+    """Spreads requests over the replicas of one deployed model.
 
     Args:
         name: For log lines and errors, the deployed model's id.
         start_replica: Starts one replica; called with the function to call when a
             replica has room again.
         limits: The bounds.
-        on_end: Told how a replica ended that is to be replaced.
+        tell: Told, in one line, what becomes of the replicas.
     """
 
     def __init__(
@@ -78,15 +68,14 @@ class Pool:
         name: str,
         start_replica: Callable[[Callable[[], None]], Awaitable[Replica]],
         limits: Limits,
-        on_end: Callable[[str], None] = lambda _: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._on_end = on_end
+        self._tell = tell
         self._name = name
-        self._start_replica = start_replica
         self._limits = limits
-        self._replicas: list[Replica] = []
-        # They answer no more, and have not quite ended.
-        self._ending: list[Replica] = []
+        self._crew = Crew(
+            name, lambda: start_replica(self._on_room), self, limits.pauses
+        )
         self._waiting: collections.deque[
             tuple[bytes | Request, asyncio.Future[Reply]]
         ] = collections.deque()
@@ -94,25 +83,33 @@ class Pool:
         self._accepted: collections.deque[tuple[float, asyncio.Future[Reply]]] = (
             collections.deque()
         )
-        self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
-        self._failure: HomeportError | None = None
-        self._restarts = 0
+        self._scaler = Autoscaler(limits.scaling)
+        self._cpu = usage.CpuMeter()
+        self._requests = 0
+        self._sampled_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
 
     @property
     def ready_replicas(self) -> int:
         """Replicas that answer now."""
-        return len(self._replicas)
+        return len(self._crew.replicas)
+
+    @property
+    def wanted_replicas(self) -> int:
+        """Replicas that the load wants now."""
+        return self._crew.wanted
 
     @property
     def is_complete(self) -> bool:
-        """Whether every wanted replica answers."""
-        return len(self._replicas) >= self._limits.replicas
+        """Whether the fewest replicas there should be answer."""
+        return len(self._crew.replicas) >= self._limits.scaling.low
 
     @property
     def restarts(self) -> int:
         """Replicas that died after they had been ready."""
-        return self._restarts
+        return self._crew.restarts
 
     @property
     def queued(self) -> int:
@@ -127,19 +124,13 @@ class Pool:
     @property
     def failure(self) -> HomeportError | None:
         """Why a replica could not be started, None when every wanted one answers."""
-        return self._failure
+        return self._crew.failure
 
     def start(self) -> None:
         """Begin to start the wanted replicas; `ready` tells when they are there."""
-        if self._tasks:
+        if self._crew.wanted:
             raise RuntimeError("the pool was started before")
-        self._tasks = [
-            asyncio.create_task(self._keep(), name=f"replica of {self._name}")
-            for _ in range(self._limits.replicas)
-        ]
-        self._tasks.append(
-            asyncio.create_task(self._sweep(), name=f"deadlines of {self._name}")
-        )
+        self._crew.want(self._scaler.wanted, self._limits.deadline_s)
 
     async def ready(self) -> None:
         """Wait until every wanted replica answers.
@@ -148,54 +139,69 @@ class Pool:
             HomeportError: A replica could not be started.
         """
         while not self.is_complete:
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             self._changed.clear()
             await self._changed.wait()
+
+    def rescale(self, scaling: Scaling) -> None:
+        """Have other bounds from now on; those beyond them end after their work."""
+        if scaling == self._limits.scaling or self._closing:
+            return
+        self._limits = dataclasses.replace(self._limits, scaling=scaling)
+        self._scaler = Autoscaler(scaling, self._crew.wanted)
+        self._want(self._scaler.wanted)
 
     async def close(self, grace_s: float) -> None:
         """Answer what was accepted, for `grace_s` at the most, and end the replicas.
 
         Nothing may be submitted any more.
         """
+        self._closing = True
         end = time.monotonic() + grace_s
         pending = [reply for _, reply in self._accepted if not reply.done()]
-        if pending and self._replicas:
+        if pending and (self._crew.replicas or self._crew.is_hopeful):
             await asyncio.wait(pending, timeout=grace_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        left = max(0.0, end - time.monotonic())
-        replicas = (*self._replicas, *self._ending)
-        await asyncio.gather(*(replica.stop(left) for replica in replicas))
+        await self._crew.close(max(0.0, end - time.monotonic()))
+        if self._timer is not None:
+            self._timer.cancel()
         gone = UnavailableError("the model was undeployed or the server stopped")
         for _, reply in self._accepted:
             _fail(reply, gone)
 
-    def submit(self, work: bytes | Request) -> asyncio.Future[Reply]:
+    def submit(
+        self, work: bytes | Request, *, retriable: bool = False
+    ) -> asyncio.Future[Reply]:
         """Return the future answer to a request; cancel it to give up its place.
 
         Args:
             work: The body of a :predict request as it came, or any other request.
+            retriable: Doing it twice does no harm: if its replica dies, another does
+                it.
 
         Raises:
             UnavailableError: No replica answers right now.
             ResourceExhaustedError: The queue is full.
         """
+        if retriable:
+            return retries.once(lambda: self.submit(work))
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        replica = self._choose() if not self._waiting else None
+        replica = choice.choose(self._crew.replicas) if not self._waiting else None
         if replica is not None:
             _send(replica, work, reply)
         else:
             self._wait(work, reply)
         accepted = self._accepted
         while accepted and accepted[0][1].done():
-            accepted.popleft()
+            self._let_go(accepted.popleft()[1])
         accepted.append((time.monotonic(), reply))
+        self._requests += 1
+        if self._timer is None:
+            self._schedule(self._limits.sweep_s)
         return reply
 
     def _wait(self, work: bytes | Request, reply: asyncio.Future[Reply]) -> None:
-        if not self._replicas:
+        if not self._crew.replicas and not self._crew.is_hopeful:
             raise UnavailableError(
                 f"deployed model {self._name} has no replica that answers right now: "
                 "retry in a moment, and see `homeport logs` if it lasts"
@@ -214,81 +220,28 @@ class Pool:
             entry for entry in self._waiting if not entry[1].done()
         )
 
-    def _choose(self) -> Replica | None:
-        """Return the replica that will be done soonest, None if none has room."""
-        best: Replica | None = None
-        best_wait_s = math.inf
-        for replica in self._replicas:
-            wait_s = replica.outstanding * _service_time_s(replica)
-            if wait_s < _PACK_BELOW_S:
-                return replica
-            if wait_s < best_wait_s and replica.outstanding < _room(replica):
-                best, best_wait_s = replica, wait_s
-        return best
-
     def _on_room(self) -> None:
         while self._waiting:
-            replica = self._choose()
+            replica = choice.choose(self._crew.replicas)
             if replica is None:
                 return
             work, reply = self._waiting.popleft()
             if not reply.done():
                 _send(replica, work, reply)
 
-    async def _keep(self) -> None:
-        """Keep one replica alive for ever, pausing longer after each early death."""
-        limits = self._limits
-        pause_s = limits.first_pause_s
-        while True:
-            replica = await self._try_to_start()
-            if replica is not None:
-                began = time.monotonic()
-                await self._attend(replica)
-                if time.monotonic() - began > limits.settled_s:
-                    pause_s = limits.first_pause_s
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, limits.longest_pause_s)
-
-    async def _try_to_start(self) -> Replica | None:
-        try:
-            return await self._start_replica(self._on_room)
-        except HomeportError as error:
-            self._failure = error
-            _log.warning("replica of %s did not start: %s", self._name, error)
-        except Exception:  # noqa: BLE001  # the edge of a start: a bug, tried again
-            _log.exception("replica of %s did not start", self._name)
-            self._failure = UnavailableError(
-                "the replica could not be started; the server's log has the cause"
-            )
-        self._changed.set()
-        return None
-
-    async def _attend(self, replica: Replica) -> None:
-        self._replicas.append(replica)
-        # Another's success does not hide a failure.
-        if self.is_complete:
-            self._failure = None
+    def on_joined(self) -> None:
+        """Give a replica that is new what waits."""
         self._changed.set()
         self._on_room()
-        # Shielded: cancelling this task must not cancel the replica's own futures.
-        await asyncio.shield(replica.lost)
-        self._withdraw(replica)
-        ending = await asyncio.shield(replica.closed)
-        self._ending.remove(replica)
-        self._restarts += 1
-        self._on_end(ending)
-        _log.warning("replica of %s ended: %s; starting another", self._name, ending)
 
-    def _withdraw(self, replica: Replica) -> None:
-        """Send a replica nothing more; it has died, or is about to be killed."""
-        if replica not in self._replicas:
+    def on_failed(self) -> None:
+        """Tell those who wait for it to be ready."""
+        self._changed.set()
+
+    def on_hopeless(self) -> None:
+        """Fail what waits: nobody will answer it."""
+        if self._closing:
             return
-        self._replicas.remove(replica)
-        self._ending.append(replica)
-        if not self._replicas:
-            self._fail_waiting()
-
-    def _fail_waiting(self) -> None:
         gone = UnavailableError(
             f"the last replica of deployed model {self._name} ended: retry in a moment"
         )
@@ -296,37 +249,69 @@ class Pool:
             _fail(reply, gone)
         self._waiting.clear()
 
-    async def _sweep(self) -> None:
-        """Fail what is past its deadline; end the replicas that hang."""
-        while True:
-            await asyncio.sleep(self._limits.sweep_s)
-            latest = time.monotonic() - self._limits.deadline_s
-            late = DeadlineExceededError(
-                f"no answer within {self._limits.deadline_s:g} s: the model is slow or "
-                "stuck, or too many requests wait for it"
-            )
-            while self._accepted and (
-                self._accepted[0][1].done() or self._accepted[0][0] < latest
-            ):
-                _fail(self._accepted.popleft()[1], late)
-            # Behind one that takes long, the answers to others must not pile up.
-            self._accepted = collections.deque(
-                entry for entry in self._accepted if not entry[1].done()
-            )
-            await self._end_hanging(late)
+    def on_end(self, ending: str) -> None:
+        """Note how a replica ended."""
+        self._tell(f"replica ended: {ending}; starting another")
 
-    async def _end_hanging(self, late: DeadlineExceededError) -> None:
+    def _schedule(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        """Look at the deadlines and the load, and again later if there is a reason."""
+        self._timer = None
+        self._end_late()
+        if not self._limits.scaling.is_fixed and not self._closing:
+            self._scale()
+        if self._accepted:
+            self._schedule(self._limits.sweep_s)
+        elif not self._scaler.at_rest and not self._closing:
+            self._schedule(self._limits.sample_s)
+
+    def _end_late(self) -> None:
+        """Fail what is past its deadline; end the replicas that hang."""
+        latest = time.monotonic() - self._limits.deadline_s
+        late = DeadlineExceededError(
+            f"no answer within {self._limits.deadline_s:g} s: the model is slow or "
+            "stuck, or too many requests wait for it"
+        )
+        while self._accepted and (
+            self._accepted[0][1].done() or self._accepted[0][0] < latest
+        ):
+            reply = self._accepted.popleft()[1]
+            if not reply.done():
+                self._leave_undone(reply)
+            _fail(reply, late)
+        # Behind one that takes long, the answers to others must not pile up.
+        accepted, self._accepted = self._accepted, collections.deque()
+        for entry in accepted:
+            if entry[1].done():
+                self._let_go(entry[1])
+            else:
+                self._accepted.append(entry)
+        self._forget_cancelled()
+        self._end_hanging(late)
+
+    def _let_go(self, reply: asyncio.Future[Reply]) -> None:
+        """Forget a request that is done; one that was given up need not be begun."""
+        if reply.cancelled():
+            self._leave_undone(reply)
+
+    def _leave_undone(self, reply: asyncio.Future[Reply]) -> None:
+        for replica in self._crew.replicas:
+            replica.cancel(reply)
+
+    def _end_hanging(self, late: DeadlineExceededError) -> None:
         now = time.monotonic()
         hanging = [
             (replica, _why_hanging(replica.report, self._limits.deadline_s) or late)
-            for replica in self._replicas
+            for replica in self._crew.replicas
             if replica.busy_since is not None
             and replica.busy_since < now - self._longest_call_s(replica.report)
         ]
         for replica, why in hanging:
             _log.warning("replica of %s hangs, %s: killing it", self._name, why)
-            self._withdraw(replica)
-        await asyncio.gather(*(replica.stop(0.0, why) for replica, why in hanging))
+            self._crew.replace(replica, why)
 
     def _longest_call_s(self, report: LoadReport) -> float:
         own_s = report.response_timeout_s
@@ -334,6 +319,34 @@ class Pool:
             return self._limits.deadline_s
         # The handler does not work while its batch waits for company.
         return min(own_s + report.max_batch_delay_s, self._limits.deadline_s)
+
+    def _scale(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled_at < self._limits.sample_s:
+            return
+        self._sampled_at = now
+        replicas, scaling = self._crew.replicas, self._limits.scaling
+        measured = scaling.cpu_percent is not None
+        sample = Sample(
+            now=now,
+            ready=len(replicas),
+            busy=sum(replica.busy_since is not None for replica in replicas),
+            queued=len(self._waiting),
+            cpu_s=self._cpu.since_last(
+                replica.report.pid for replica in replicas if measured
+            ),
+            requests=self._requests,
+        )
+        self._want(self._scaler.observe(sample))
+
+    def _want(self, count: int) -> None:
+        before = self._crew.wanted
+        if count == before:
+            return
+        line = f"scaled from {before} to {count} replicas"
+        _log.info("deployed model %s: %s", self._name, line)
+        self._tell(line)
+        self._crew.want(count, self._limits.deadline_s)
 
 
 def _send(
@@ -343,17 +356,6 @@ def _send(
         replica.predict(work, reply)
     else:
         replica.call(work, reply)
-
-
-def _room(replica: Replica) -> int:
-    """Return how many requests a replica may hold at once."""
-    by_time = math.ceil(_HELD_S / _service_time_s(replica))
-    return max(2 * replica.report.batch_size, min(by_time, _MOST_HELD))
-
-
-def _service_time_s(replica: Replica) -> float:
-    # Zero until the first reply.
-    return replica.service_time_s or _FIRST_GUESS_S
 
 
 def _why_hanging(report: LoadReport, deadline_s: float) -> DeadlineExceededError | None:

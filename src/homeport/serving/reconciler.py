@@ -6,14 +6,12 @@ the event loop's thread; what blocks goes to a thread.
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import orjson
 
-from homeport.archive import golden
 from homeport.errors import HomeportError
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.metadata.endpoint_rows import Deployment
@@ -23,11 +21,10 @@ from homeport.resources.endpoint import (
     Endpoint,
 )
 from homeport.resources.names import EndpointName, OperationName
-from homeport.serving import goldenrun
-from homeport.serving.logs import ReplicaLog, with_last_lines
-from homeport.serving.pool import Limits, Pool
+from homeport.serving.logs import ReplicaLog
 from homeport.serving.router import Route, Router, Share
-from homeport.serving.runtime import Replica, Runtime
+from homeport.serving.runtime import Runtime
+from homeport.serving.starting import Running, Starter, Timing
 from homeport.serving.wanted import Stores, Wanted
 from homeport.telemetry import Metrics
 
@@ -37,41 +34,6 @@ _THREADS: Final = 2
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Timing:
-    """The limits of serving; see `homeport.settings.Settings`.
-
-    Attributes:
-        retry_s: Seconds until a model that was deployed before the server restarted is
-            laid out again after a failure.
-    """
-
-    request_deadline_s: float
-    queue_length: int
-    load_timeout_s: float
-    drain_s: float
-    retry_s: float = 5.0
-
-
-@dataclasses.dataclass(slots=True)
-class _Running:
-    """What runs for one deployed model."""
-
-    deployed: DeployedModel
-    log: ReplicaLog
-    task: asyncio.Task[None] | None = None
-    pool: Pool | None = None
-    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    failure: str = ""
-    recording: bool = False
-    ends: bool = False
-
-    @property
-    def is_new(self) -> bool:
-        """Whether it has not answered for anybody yet."""
-        return self.deployed.state is DeployState.DEPLOYING and not self.recording
 
 
 class Reconciler:
@@ -95,11 +57,11 @@ class Reconciler:
     ) -> None:
         self._stores = stores
         self._wanted = Wanted(stores)
-        self._runtime = runtime
+        self._starter = Starter(self._wanted, runtime, timing)
         self._router = router
         self._metrics = metrics
         self._timing = timing
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
@@ -186,6 +148,7 @@ class Reconciler:
             if running.pool is not None:
                 pool = running.pool
                 self._metrics.replicas_ready.labels(*key).set(pool.ready_replicas)
+                self._metrics.replicas_wanted.labels(*key).set(pool.wanted_replicas)
                 self._metrics.replica_restarts.labels(*key).set(pool.restarts)
                 self._metrics.queued.labels(*key).set(pool.queued)
 
@@ -202,7 +165,7 @@ class Reconciler:
         running = self._running.get(deployed.id)
         if running is None:
             path = self._stores.log_dir / f"{deployed.id}.log"
-            running = _Running(deployed, ReplicaLog(path, self._stores.now))
+            running = Running(deployed, ReplicaLog(path, self._stores.now))
             self._running[deployed.id] = running
             if deployed.state is not DeployState.UNDEPLOYING:
                 first = deployed.state is DeployState.DEPLOYING
@@ -217,6 +180,7 @@ class Reconciler:
                 )
                 running.task.add_done_callback(_log_bug)
         running.deployed = deployed
+        self._starter.rescale(running)
         if deployed.state is DeployState.UNDEPLOYING and not running.ends:
             running.ends = True
             task = asyncio.create_task(
@@ -249,11 +213,11 @@ class Reconciler:
                 )
         self._router.put(name, Route(shares))
 
-    async def _bring_up(self, running: _Running, deployment: Deployment) -> None:
+    async def _bring_up(self, running: Running, deployment: Deployment) -> None:
         """Start what is deployed for the first time; undo it if that fails."""
         deployed = deployment.deployed_model
         try:
-            pool = await self._start_pool(running)
+            pool = await self._starter.start_pool(running)
             await pool.ready()
             running.recording = True
             await self._record(self._wanted.record_deployed, deployment)
@@ -266,7 +230,7 @@ class Reconciler:
         await self._apply(deployed.endpoint)
         await self._record(self._wanted.end_deploy, deployment)
 
-    async def _bring_back(self, running: _Running) -> None:
+    async def _bring_back(self, running: Running) -> None:
         """Start what was deployed before the server restarted, however long it takes.
 
         Its pool is routed to at once, and keeps trying by itself.
@@ -274,7 +238,7 @@ class Reconciler:
         deployed = running.deployed
         while running.pool is None:
             try:
-                await self._start_pool(running)
+                await self._starter.start_pool(running)
             except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
                 if not isinstance(error, HomeportError):
                     _log.exception("deployed model %s was not started", deployed.id)
@@ -283,45 +247,8 @@ class Reconciler:
                 await asyncio.sleep(self._timing.retry_s)
         await self._apply(deployed.endpoint)
 
-    async def _start_pool(self, running: _Running) -> Pool:
-        """Lay out the archive and begin to bring the wanted replicas up."""
-        deployed = running.deployed
-        launch = await asyncio.to_thread(
-            self._wanted.lay_out, deployed, self._timing.load_timeout_s
-        )
-        environment = running.environment = launch.environment
-        sample = await asyncio.to_thread(golden.read, launch.model_dir)
-
-        async def start_replica(on_room: Callable[[], None]) -> Replica:
-            try:
-                replica = await self._runtime.start(
-                    launch, on_log=running.log.write, on_room=on_room
-                )
-                if sample is not None and running.is_new:
-                    limit_s = self._timing.request_deadline_s
-                    await goldenrun.prove(replica, sample, limit_s)
-            except HomeportError as error:
-                raise with_last_lines(error, running.log, environment) from error
-            return replica
-
-        limits = Limits(
-            replicas=deployed.resources.min_replica_count,
-            queue_length=self._timing.queue_length,
-            deadline_s=self._timing.request_deadline_s,
-        )
-        running.pool = Pool(
-            deployed.id,
-            start_replica,
-            limits,
-            on_end=lambda ending: running.log.write(
-                [f"replica ended: {ending}; starting another"]
-            ),
-        )
-        running.pool.start()
-        return running.pool
-
     async def _undo(
-        self, running: _Running, operation: OperationName, error: Exception
+        self, running: Running, operation: OperationName, error: Exception
     ) -> None:
         await self._end(running, self._timing.drain_s)
         running.log.remove()
@@ -332,7 +259,7 @@ class Reconciler:
             self._running.pop(running.deployed.id, None)
         await self._record(self._stores.operations.fail, operation, error)
 
-    async def _take_down(self, running: _Running, operation: OperationName) -> None:
+    async def _take_down(self, running: Running, operation: OperationName) -> None:
         deployed = running.deployed
         if running.task is not None:
             # What is as good as deployed still ends its operation.
@@ -347,7 +274,7 @@ class Reconciler:
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply(deployed.endpoint)
 
-    async def _end(self, running: _Running, grace_s: float) -> None:
+    async def _end(self, running: Running, grace_s: float) -> None:
         if running.pool is not None:
             await running.pool.close(grace_s)
         running.log.close()

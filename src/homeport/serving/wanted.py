@@ -25,6 +25,7 @@ from homeport.resources.endpoint import (
     check_split,
 )
 from homeport.resources.names import EndpointName, OperationName
+from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import chronicle
 from homeport.serving.runtime import Launch
 
@@ -87,6 +88,15 @@ class Wanted:
             lock=lock,
             server_config=configuration.beside(artifacts, version.artifact),
         )
+
+    def words(self, deployed: DeployedModel) -> TorchServeWords:
+        """Return what TorchServe's configuration says of a deployed model's version.
+
+        Raises:
+            NotFoundError: The version is gone.
+        """
+        with self._stores.database.snapshot() as transaction:
+            return catalog.resolve(transaction, deployed.version).torchserve
 
     def record_deployed(self, deployment: Deployment) -> None:
         """Write, all at once, that a model serves and the split it came for.

@@ -1,6 +1,7 @@
 """The model's configuration: model-config.yaml, and what `serverconfig` reads.
 
-Of model-config.yaml batchSize, maxBatchDelay and responseTimeout act; the whole mapping
+Of model-config.yaml batchSize, maxBatchDelay and responseTimeout act here, the counts
+of workers and the queue's length where the version is deployed; the whole mapping
 reaches the handler as `context.model_yaml_config`.
 """
 
@@ -19,8 +20,8 @@ from homeport.worker.serverconfig import Envelope, Properties
 
 # Parsing takes seconds for each MB.
 MAX_BYTES: Final = 256 << 10
-# What is understood and does not act yet, with the least it may be.
-_LATER: Final = {"minWorkers": 0, "maxWorkers": 1, "jobQueueSize": 1}
+# What acts where the version is deployed, with the least it may be.
+_SERVING: Final = {"minWorkers": 0, "maxWorkers": 1, "jobQueueSize": 1}
 # TorchServe's other keys. A key that is not here is the author's own.
 _WITHOUT_EFFECT: Final = frozenset(
     {
@@ -59,7 +60,7 @@ class ModelConfig:
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
         envelope: How requests reach the author's handler.
-        words: What is stored with the version and does not act yet.
+        words: What is stored with the version, and acts where it is deployed.
         notes: Lines for the replica's log, about what does not act.
     """
 
@@ -131,7 +132,7 @@ def read(files: ConfigFiles, environment: Mapping[str, str]) -> ModelConfig:
     if timeout_s is None:
         timeout_s = server.response_timeout_s
         source = server.response_timeout_source
-    later = _later(values)
+    serving = _serving(values)
     return ModelConfig(
         values=values,
         policy=batching.from_model_config(values),
@@ -140,11 +141,11 @@ def read(files: ConfigFiles, environment: Mapping[str, str]) -> ModelConfig:
         envelope=server.envelope,
         words=dataclasses.replace(
             server.words,
-            min_workers=later.get("minWorkers"),
-            max_workers=later.get("maxWorkers"),
-            queue_length=later.get("jobQueueSize", server.words.queue_length),
+            min_workers=serving.get("minWorkers"),
+            max_workers=serving.get("maxWorkers"),
+            queue_length=serving.get("jobQueueSize", server.words.queue_length),
         ),
-        notes=(*_notes(values, later, files.name), *server.notes),
+        notes=(*_notes(values, files.name), *server.notes),
     )
 
 
@@ -152,22 +153,19 @@ def _content(path: pathlib.Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _later(values: Mapping[str, Any]) -> dict[str, int]:
+def _serving(values: Mapping[str, Any]) -> dict[str, int]:
     return {
         key: _whole(key, values[key], least)
-        for key, least in _LATER.items()
+        for key, least in _SERVING.items()
         if key in values
     }
 
 
-def _notes(
-    values: Mapping[str, Any], later: Mapping[str, int], config_file: str
-) -> list[str]:
-    notes = [serverconfig.later_note(key, later[key], config_file) for key in later]
+def _notes(values: Mapping[str, Any], config_file: str) -> list[str]:
     without_effect = [key for key in values if key in _WITHOUT_EFFECT]
-    if without_effect:
-        notes.append(serverconfig.no_effect_note(without_effect, config_file))
-    return notes
+    if not without_effect:
+        return []
+    return [serverconfig.no_effect_note(without_effect, config_file)]
 
 
 def _whole(key: str, value: object, least: int) -> int:

@@ -41,7 +41,7 @@ class ServerConfig:
         envelope: For the author's handler.
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
-        words: What does not act yet.
+        words: What acts where a version is deployed.
         notes: Lines for the replica's log.
     """
 
@@ -131,10 +131,10 @@ def _interpret(words: Mapping[str, _Word], unread: list[str]) -> ServerConfig:
 
 
 def _notes(words: Mapping[str, _Word], later: Mapping[str, object]) -> list[str]:
-    notes = [
-        later_note(words[key].name, later[key], words[key].place)
-        for key in sorted(later)
-    ]
+    notes = []
+    if _INSTALL in later:
+        word = words[_INSTALL]
+        notes.append(_later_note(word.name, later[_INSTALL], word.place))
     others = words.keys() - _LATER - {_ENABLE, _ENVELOPE, _TIMEOUT}
     for place in sorted({words[key].place for key in others}):
         names = [words[key].name for key in others if words[key].place == place]
@@ -142,7 +142,7 @@ def _notes(words: Mapping[str, _Word], later: Mapping[str, object]) -> list[str]
     return notes
 
 
-def later_note(name: str, value: object, place: str) -> str:
+def _later_note(name: str, value: object, place: str) -> str:
     """Return the line about a word that is understood and does not act yet."""
     return f"{name} is {value} in {place}: stored with the version, acts later"
 

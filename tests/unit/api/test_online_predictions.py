@@ -83,7 +83,7 @@ class Surface:
             self.replica = FakeReplica(on_room)
             return self.replica
 
-        self.pool = Pool("7", start, Limits(1, queue_length=1, deadline_s=30.0))
+        self.pool = Pool("7", start, Limits(queue_length=1, deadline_s=30.0))
 
     async def call(self, client: Client) -> tuple[int, int]:
         endpoint = self.predictions.match(client.scope)

@@ -60,8 +60,6 @@ def test_what_has_no_effect_is_said_after_the_requests_own_warnings(
 
     assert ended.warnings == (
         "ports",
-        "job_queue_size is 5 in config.properties beside the archive: stored with the "
-        "version, acts later",
         "no effect on serving, in config.properties beside the archive: model_store",
         "TS_METRICS_MODE: read by nobody but the handler, as TorchServe's variables "
         "act with enable_envvars_config=true in config.properties or "

@@ -366,7 +366,7 @@ def test_what_the_host_lacks_is_a_warning_or_a_refusal(wishes: Wishes) -> None:
 
     assert operation.warnings[0] == "first"
     assert "has 9999 cores" in operation.warnings[1]
-    assert "max_replica_count 2 has no effect" in operation.warnings[2]
+    assert len(operation.warnings) == 2
 
 
 def test_strict_resources_refuse_what_the_host_lacks(rooms: Rooms) -> None:

@@ -7,6 +7,7 @@ import itertools
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -17,18 +18,28 @@ from homeport.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from homeport.serving.autoscaler import Scaling
+from homeport.serving.crew import Pauses
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.runtime import Replica
 from homeport.worker.replica import Reply
 
 LIMITS = Limits(
-    replicas=1,
     queue_length=2,
     deadline_s=30.0,
     sweep_s=0.001,
-    first_pause_s=0.001,
-    longest_pause_s=0.004,
+    sample_s=0.001,
+    pauses=Pauses(first_s=0.001, longest_s=0.004, settled_s=10.0),
 )
+
+
+def _with(replicas: int = 1, deadline_s: float = 30.0, **pauses: float) -> Limits:
+    return dataclasses.replace(
+        LIMITS,
+        scaling=Scaling(replicas, replicas),
+        deadline_s=deadline_s,
+        pauses=dataclasses.replace(LIMITS.pauses, **pauses),
+    )
 
 
 @dataclasses.dataclass
@@ -82,7 +93,7 @@ async def _failure(reply: asyncio.Future[Reply]) -> HomeportError:
 def test_a_pool_is_ready_when_every_wanted_replica_answers() -> None:
     async def scenario() -> None:
         starter = Starter()
-        async with running(starter, dataclasses.replace(LIMITS, replicas=3)) as pool:
+        async with running(starter, _with(replicas=3)) as pool:
             before = pool.is_complete
 
             await pool.ready()
@@ -100,7 +111,7 @@ def test_a_pool_is_ready_when_every_wanted_replica_answers() -> None:
 def test_a_request_goes_where_the_expected_wait_is_shortest() -> None:
     async def scenario() -> None:
         starter = Starter([1.0, 0.1])
-        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+        async with running(starter, _with(replicas=2)) as pool:
             await pool.ready()
 
             for number in b"12345":
@@ -117,7 +128,7 @@ def test_a_request_goes_where_the_expected_wait_is_shortest() -> None:
 def test_tiny_requests_share_a_replica_until_they_would_wait() -> None:
     async def scenario() -> None:
         starter = Starter([0.000_1, 0.000_1])
-        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+        async with running(starter, _with(replicas=2)) as pool:
             await pool.ready()
 
             for _ in range(6):
@@ -199,7 +210,7 @@ def test_without_a_replica_nothing_waits() -> None:
 
 def test_a_request_fails_at_its_deadline_wherever_it_is() -> None:
     async def scenario() -> None:
-        limits = dataclasses.replace(LIMITS, deadline_s=0.02)
+        limits = _with(deadline_s=0.02)
         async with running(Starter(), limits) as pool:
             await pool.ready()
 
@@ -215,7 +226,7 @@ def test_a_request_fails_at_its_deadline_wherever_it_is() -> None:
 def test_a_replica_that_hangs_is_replaced_and_others_go_on() -> None:
     async def scenario() -> None:
         starter = Starter([5.0, 1.0, 1.0])
-        limits = dataclasses.replace(LIMITS, replicas=2, deadline_s=0.05)
+        limits = _with(replicas=2, deadline_s=0.05)
         async with running(starter, limits) as pool:
             await pool.ready()
             stuck = _submit(pool, b"stuck")
@@ -269,7 +280,7 @@ def test_a_call_past_the_models_own_limit_fails_and_ends_its_replica() -> None:
 def test_a_dead_replica_fails_what_it_had_and_nothing_else() -> None:
     async def scenario() -> None:
         starter = Starter()
-        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+        async with running(starter, _with(replicas=2)) as pool:
             await pool.ready()
             doomed, other, queued = (_submit(pool, b"") for _ in "123")
             queued = [queued, _submit(pool, b""), _submit(pool, b"")][-1]
@@ -291,7 +302,7 @@ def test_a_dead_replica_fails_what_it_had_and_nothing_else() -> None:
 def test_a_replica_that_is_lost_gets_nothing_more_while_it_ends() -> None:
     async def scenario() -> None:
         starter = Starter()
-        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+        async with running(starter, _with(replicas=2)) as pool:
             await pool.ready()
             ending, other = starter.replicas
 
@@ -306,30 +317,144 @@ def test_a_replica_that_is_lost_gets_nothing_more_while_it_ends() -> None:
     asyncio.run(scenario())
 
 
-def test_with_the_last_replica_goes_what_waits_for_it() -> None:
+def test_what_waits_goes_to_the_next_replica_when_the_last_one_dies() -> None:
     async def scenario() -> None:
         starter = Starter()
         async with running(starter) as pool:
             await pool.ready()
-            replies = [_submit(pool, b"") for _ in range(4)]
+            inside, behind, *waiting = [_submit(pool, b"") for _ in range(4)]
 
             starter.replicas[0].die()
+            failures = [await _failure(reply) for reply in (inside, behind)]
+            await until(lambda: len(starter.replicas) == 2)
+            await until(lambda: starter.replicas[1].outstanding == 2)
+            starter.replicas[1].answer(2)
+
+            assert {type(one) for one in failures} == {UnavailableError}
+            assert [await outcome(reply) for reply in waiting] == [ANSWER] * 2
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_fails_when_replicas_keep_dying() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(longest_s=60.0)) as pool:
+            await pool.ready()
+            starter.replicas[0].die()
+            await until(lambda: len(starter.replicas) == 2 and pool.is_complete)
+            replies = [_submit(pool, b"") for _ in range(4)]
+
+            starter.replicas[1].die()
             failures = [await _failure(reply) for reply in replies]
 
             assert {type(one) for one in failures} == {UnavailableError}
             assert "last replica" in failures[3].message
-            await until(lambda: pool.is_complete)
-            answered = _submit(pool, b"")
-            starter.replicas[1].answer()
-            assert await outcome(answered) == ANSWER
 
     asyncio.run(scenario())
+
+
+def test_a_queue_that_stands_adds_a_replica_and_idle_time_takes_it_away() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        told: list[str] = []
+        scaling = Scaling(1, 2, stands_s=0.01, idle_s=0.02, half_life_s=0.001)
+        limits = dataclasses.replace(LIMITS, scaling=scaling)
+        pool = Pool("7", starter, limits, told.append)
+        pool.start()
+        await pool.ready()
+        replies = [_submit(pool, b"") for _ in range(4)]
+
+        await until(lambda: pool.ready_replicas == 2)
+        await until(lambda: pool.queued == 0)
+        for replica in starter.replicas:
+            replica.answer(replica.outstanding)
+        assert [await outcome(reply) for reply in replies] == [ANSWER] * 4
+        await until(lambda: pool.ready_replicas == 1)
+
+        assert pool.wanted_replicas == 1
+        assert told == ["scaled from 1 to 2 replicas", "scaled from 2 to 1 replicas"]
+        assert pool.restarts == 0
+        await pool.close(0.0)
+
+    asyncio.run(scenario())
+
+
+def test_other_bounds_act_at_once_and_what_was_sent_is_answered() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(replicas=3)) as pool:
+            await pool.ready()
+            busy = _submit(pool, b"")
+
+            pool.rescale(Scaling(1, 1))
+            await until(lambda: pool.ready_replicas == 1)
+
+            stopped = starter.replicas[1:]
+            await until(lambda: all(one.closed.done() for one in stopped))
+            assert [one.grace_s for one in starter.replicas] == [None, 30.0, 30.0]
+            starter.replicas[0].answer()
+            assert await outcome(busy) == ANSWER
+            pool.rescale(Scaling(2, 2))
+            await until(lambda: pool.ready_replicas == 2)
+            assert pool.restarts == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_is_not_wanted_any_more_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        starter = Starter(failures=[UnavailableError("no")] * 99)
+        async with running(starter, _with(replicas=2, first_s=60.0)) as pool:
+            await until(lambda: len(starter.starts) == 2)
+
+            pool.rescale(Scaling(1, 1))
+
+            assert pool.wanted_replicas == 1
+        assert len(starter.starts) == 2
+
+    asyncio.run(scenario())
+
+
+class TimedLoop(asyncio.SelectorEventLoop):
+    """Knows the timers it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def call_at(  # type: ignore[override]  # all that there is is handed on
+        self, when: float, *args: Any, **options: Any
+    ) -> asyncio.TimerHandle:
+        self.timers.append(super().call_at(when, *args, **options))
+        return self.timers[-1]
+
+    def pending(self) -> int:
+        now = self.time()
+        return sum(not one.cancelled() and one.when() > now for one in self.timers)
+
+
+def test_a_pool_without_work_has_no_timer() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            reply = _submit(pool, b"")
+            during = loop.pending()
+            starter.replicas[0].answer()
+            assert (await reply, during) == (ANSWER, 1)
+
+            await until(lambda: loop.pending() == 0)
+
+    loop = TimedLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(scenario())
 
 
 def test_pauses_between_restarts_grow() -> None:
     async def scenario() -> None:
         starter = Starter(failures=[UnavailableError("no")] * 4)
-        limits = dataclasses.replace(LIMITS, first_pause_s=0.004, longest_pause_s=1.0)
+        limits = _with(first_s=0.004, longest_s=1.0)
         async with running(starter, limits) as pool:
             await until(lambda: pool.is_complete)
 
@@ -343,14 +468,16 @@ def test_pauses_between_restarts_grow() -> None:
     asyncio.run(scenario())
 
 
+async def _nth_answers(pool: Pool, starter: Starter, replicas: int) -> None:
+    await until(lambda: len(starter.replicas) == replicas and pool.is_complete)
+
+
 @pytest.mark.parametrize(
     "limits",
     [
+        pytest.param(_with(longest_s=0.002), id="to a limit"),
         pytest.param(
-            dataclasses.replace(LIMITS, longest_pause_s=0.002), id="to a limit"
-        ),
-        pytest.param(
-            dataclasses.replace(LIMITS, longest_pause_s=1e9, settled_s=0.0),
+            _with(longest_s=1e9, settled_s=-1.0),
             id="and begin again after a long life",
         ),
     ],
@@ -360,11 +487,11 @@ def test_pauses_grow(limits: Limits) -> None:
     async def scenario() -> None:
         starter = Starter()
         async with running(starter, limits) as pool:
-            for deaths in range(20):
-                await until(lambda: pool.is_complete)
-                assert pool.restarts == deaths
+            for replicas in range(1, 21):
+                await _nth_answers(pool, starter, replicas)
                 starter.replicas[-1].die()
-                await until(lambda: not pool.is_complete)
+
+            await until(lambda: pool.restarts == 20)
 
     asyncio.run(scenario())
 
@@ -389,7 +516,7 @@ def test_ready_raises_what_kept_a_replica_from_starting() -> None:
 def test_a_replica_that_starts_does_not_hide_one_that_does_not() -> None:
     async def scenario() -> None:
         starter = Starter(failures=[UnavailableError("no memory left")])
-        limits = dataclasses.replace(LIMITS, replicas=3, first_pause_s=0.02)
+        limits = _with(replicas=3, first_s=0.02)
         async with running(starter, limits) as pool:
             await until(lambda: pool.ready_replicas == 2)
 
@@ -479,7 +606,7 @@ def test_closing_ends_a_start_that_is_under_way() -> None:
 def test_answers_behind_a_slow_one_are_not_kept() -> None:
     async def scenario() -> None:
         starter = Starter()
-        async with running(starter, dataclasses.replace(LIMITS, replicas=2)) as pool:
+        async with running(starter, _with(replicas=2)) as pool:
             await pool.ready()
             slow = _submit(pool, b"")
             quick = _submit(pool, b"")
@@ -490,5 +617,75 @@ def test_answers_behind_a_slow_one_are_not_kept() -> None:
             await until(lambda: kept() is None)
 
             assert not slow.done()
+
+    asyncio.run(scenario())
+
+
+def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(deadline_s=0.02)) as pool:
+            await pool.ready()
+            _submit(pool, b"in work")
+            given_up = _submit(pool, b"given up")
+            late = _submit(pool, b"late")
+
+            given_up.cancel()
+            await _failure(late)
+
+            (replica,) = starter.replicas
+            await until(lambda: given_up in replica.cancelled)
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_may_be_done_twice_goes_elsewhere_when_its_replica_dies() -> (
+    None
+):
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(replicas=2)) as pool:
+            await pool.ready()
+            reply = pool.submit(b"1", retriable=True)
+
+            starter.replicas[0].die()
+            await until(lambda: starter.replicas[1].bodies == [b"1"])
+            starter.replicas[1].answer()
+
+            assert await outcome(reply) == ANSWER
+
+    asyncio.run(scenario())
+
+
+def test_a_request_is_done_twice_at_most() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(replicas=2)) as pool:
+            await pool.ready()
+            reply = pool.submit(b"1", retriable=True)
+
+            starter.replicas[0].die()
+            await until(lambda: starter.replicas[1].bodies == [b"1"])
+            starter.replicas[1].die()
+
+            assert isinstance(await _failure(reply), UnavailableError)
+
+    asyncio.run(scenario())
+
+
+def test_giving_up_a_request_that_may_be_done_twice_gives_its_place_up() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            for body in (b"1", b"2"):
+                _submit(pool, body)
+            waiting = pool.submit(b"3", retriable=True)
+
+            waiting.cancel()
+            await until(lambda: pool.in_work == 2)
+            starter.replicas[0].answer(2)
+
+            assert starter.replicas[0].bodies == [b"1", b"2"]
 
     asyncio.run(scenario())

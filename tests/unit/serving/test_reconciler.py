@@ -28,9 +28,10 @@ from homeport.resources.model import ContainerSpec, EnvironmentVariable, Version
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
 from homeport.serving.endpoints import Endpoints
-from homeport.serving.reconciler import Reconciler, Timing
+from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router, Share
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
+from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
 from homeport.worker.replica import ReplicaLoadError

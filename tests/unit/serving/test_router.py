@@ -24,7 +24,7 @@ def _share(percent: int, name: str = "7") -> Share:
         return FakeReplica()
 
     async def make() -> Pool:
-        return Pool(name, start, Limits(1, 1, 1.0))
+        return Pool(name, start, Limits(queue_length=1, deadline_s=1.0))
 
     meter = METRICS.meter("e", name)
     return Share(name, percent, asyncio.run(make()), b"}", (), meter, {})

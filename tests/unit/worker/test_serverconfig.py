@@ -121,7 +121,6 @@ def test_the_file_beside_the_archive_goes_first_word_by_word() -> None:
     )
     assert settings.envelope is Envelope.BODY
     assert settings.notes == (
-        "job_queue_size is 5 in config.properties: stored with the version, acts later",
         "no effect on serving, in config.properties: model_store",
         "no effect on serving, in config.properties beside the archive: "
         "cors_allowed_origin",
@@ -184,11 +183,7 @@ def test_what_does_not_act_is_said_once_without_its_value() -> None:
     )
 
     assert settings.notes == (
-        "TS_DEFAULT_WORKERS_PER_MODEL is 1 in the deployment's variables: "
-        "stored with the version, acts later",
         "install_py_dep_per_model is True in config.properties: "
-        "stored with the version, acts later",
-        "job_queue_size is 1000 in config.properties: "
         "stored with the version, acts later",
         "no effect on serving, in config.properties: keystore_pass, model_store",
         "no effect on serving, in the deployment's variables: TS_METRICS_MODE",
@@ -210,8 +205,6 @@ def test_words_of_the_config_file_that_do_not_act_are_said(
     )
 
     assert config.load(tmp_path, "own.yaml", {}).notes == (
-        "minWorkers is 1 in own.yaml: stored with the version, acts later",
-        "maxWorkers is 4 in own.yaml: stored with the version, acts later",
         "no effect on serving, in own.yaml: deviceType, pt2",
     )
 

@@ -1,0 +1,123 @@
+"""What runs for a deployed model, and how its pool comes to be.
+
+Everything here runs on the event loop's thread; what blocks goes to a thread.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from homeport.archive import golden
+from homeport.errors import HomeportError
+from homeport.resources.endpoint import DeployedModel, DeployState
+from homeport.resources.torchserve import TorchServeWords
+from homeport.serving import goldenrun, machines, scalings
+from homeport.serving.autoscaler import Scaling
+from homeport.serving.logs import ReplicaLog, with_last_lines
+from homeport.serving.pool import Limits, Pool
+from homeport.serving.runtime import Replica, Runtime
+from homeport.serving.wanted import Wanted
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timing:
+    """The limits of serving; see `homeport.settings.Settings`.
+
+    Attributes:
+        retry_s: Seconds until a model that was deployed before the server restarted is
+            laid out again after a failure.
+    """
+
+    request_deadline_s: float
+    queue_length: int
+    load_timeout_s: float
+    drain_s: float
+    scale_down_after_s: float = 300.0
+    retry_s: float = 5.0
+
+
+@dataclasses.dataclass(slots=True)
+class Running:
+    """What runs for one deployed model."""
+
+    deployed: DeployedModel
+    log: ReplicaLog
+    task: asyncio.Task[None] | None = None
+    pool: Pool | None = None
+    words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    failure: str = ""
+    recording: bool = False
+    ends: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not answered for anybody yet."""
+        return self.deployed.state is DeployState.DEPLOYING and not self.recording
+
+
+class Starter:
+    """Makes the pools of deployed models.
+
+    Args:
+        wanted: What they are made from.
+        runtime: Starts replicas.
+        timing: The limits.
+    """
+
+    def __init__(self, wanted: Wanted, runtime: Runtime, timing: Timing) -> None:
+        self._wanted = wanted
+        self._runtime = runtime
+        self._timing = timing
+
+    async def start_pool(self, running: Running) -> Pool:
+        """Lay out the archive and begin to bring the wanted replicas up.
+
+        Raises:
+            HomeportError: The version is gone, or its archive cannot be laid out.
+        """
+        deployed = running.deployed
+        launch = await asyncio.to_thread(
+            self._wanted.lay_out, deployed, self._timing.load_timeout_s
+        )
+        environment = running.environment = launch.environment
+        running.words = await asyncio.to_thread(self._wanted.words, deployed)
+        sample = await asyncio.to_thread(golden.read, launch.model_dir)
+
+        async def start_replica(on_room: Callable[[], None]) -> Replica:
+            try:
+                replica = await self._runtime.start(
+                    launch, on_log=running.log.write, on_room=on_room
+                )
+                if sample is not None and running.is_new:
+                    limit_s = self._timing.request_deadline_s
+                    await goldenrun.prove(replica, sample, limit_s)
+            except HomeportError as error:
+                raise with_last_lines(error, running.log, environment) from error
+            return replica
+
+        pool = running.pool = Pool(
+            deployed.id,
+            start_replica,
+            Limits(
+                queue_length=running.words.queue_length or self._timing.queue_length,
+                deadline_s=self._timing.request_deadline_s,
+                scaling=self._scaling(running),
+            ),
+            tell=lambda line: running.log.write([line]),
+        )
+        pool.start()
+        return pool
+
+    def rescale(self, running: Running) -> None:
+        """Give a pool that runs the bounds that are wanted now."""
+        if running.pool is not None:
+            running.pool.rescale(self._scaling(running))
+
+    def _scaling(self, running: Running) -> Scaling:
+        return scalings.of(
+            running.deployed.resources,
+            running.words,
+            machines.this_host(),
+            self._timing.scale_down_after_s,
+        )
