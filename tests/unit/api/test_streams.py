@@ -26,7 +26,7 @@ async def _never(on_room: object) -> Any:
 
 
 def share() -> Share:
-    pool = Pool("7", _never, Limits(1, 1, 1.0))
+    pool = Pool("7", _never, Limits(queue_length=1, deadline_s=1.0))
     return Share(
         "7", 100, pool, b"}", ((b"x-id", b"7"),), Metrics().meter("e", "7"), {}
     )
