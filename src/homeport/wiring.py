@@ -54,6 +54,7 @@ from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
+from homeport.serving import machines
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.local import LocalRuntime
 from homeport.serving.reconciler import Reconciler
@@ -214,6 +215,7 @@ async def _application(
             drain_s=settings.drain_s,
             scale_down_after_s=settings.scale_down_after_s,
         ),
+        await asyncio.to_thread(machines.this_host),
     )
     endpoints = Endpoints(
         database,

@@ -65,8 +65,10 @@ class LocalRuntime:
         python = await self._python(launch.lock, on_log) if launch.lock else None
         spec = replica.ReplicaSpec(
             launch.model_dir,
-            launch.environment,
+            {**_devices(launch.gpu_ids), **launch.environment},
             launch.load_timeout_s,
+            # Of those that it sees, which are its own alone.
+            gpu_id=0 if launch.gpu_ids else None,
             scratch_dir=self._scratch_dir,
             server_config=launch.server_config,
             python=python,
@@ -116,3 +118,12 @@ class LocalRuntime:
         if not done.cancelled():
             # Nobody may be left to hear of a failure.
             done.exception()
+
+
+def _devices(gpu_ids: tuple[int, ...]) -> dict[str, str]:
+    """Return the variables that show a process these GPUs and no others."""
+    return {
+        # The order that nvidia-smi counts in.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpu_ids)),
+    }

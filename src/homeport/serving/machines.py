@@ -1,8 +1,11 @@
 """What a deployment asks of the machine, against what this host has."""
 
 import dataclasses
+import functools
 import os
 import re
+import shutil
+import subprocess
 from typing import Final
 
 from homeport.errors import InvalidArgumentError
@@ -10,6 +13,10 @@ from homeport.resources.endpoint import DedicatedResources
 
 # The vCPU count that ends the names of Google Cloud's machine types: n1-standard-4.
 _MACHINE_CORES: Final = re.compile(r"[a-z0-9]+-[a-z]+-([0-9]+)")
+# What tells accelerators of the service's names apart: NVIDIA_H100_80GB is an H100.
+_GPU_MODEL: Final = re.compile(r"[A-Z]+[0-9]+")
+_GPU_QUERY: Final = ("--query-gpu=name", "--format=csv,noheader")
+_GPU_TIMEOUT_S: Final = 20.0
 REPLICAS_PER_CORE: Final = 64
 
 
@@ -19,17 +26,39 @@ class Host:
 
     Attributes:
         cores: Cores the server may use.
+        gpus: The names of its GPUs, in the order of the bus.
     """
 
     cores: int
+    gpus: tuple[str, ...] = ()
 
 
 def this_host() -> Host:
     """Return what this machine has now."""
     # Not every system has affinities.
     if hasattr(os, "sched_getaffinity"):
-        return Host(len(os.sched_getaffinity(0)))
-    return Host(os.cpu_count() or 1)
+        return Host(len(os.sched_getaffinity(0)), _gpus())
+    return Host(os.cpu_count() or 1, _gpus())
+
+
+@functools.cache  # a host keeps its GPUs while a server runs
+def _gpus() -> tuple[str, ...]:
+    """Return the names of this host's GPUs, as NVIDIA's own command tells them."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return ()
+    try:
+        told = subprocess.run(  # noqa: S603  # found on PATH, fixed arguments
+            [command, *_GPU_QUERY],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=_GPU_TIMEOUT_S,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        # A driver that does not answer serves nobody.
+        return ()
+    return tuple(line.strip() for line in told.splitlines() if line.strip())
 
 
 def check_resources(resources: DedicatedResources, host: Host) -> None:
@@ -67,8 +96,30 @@ def shortages(resources: DedicatedResources, host: Host) -> tuple[str, ...]:
             f"host {host.cores}: replicas use what is there"
         )
     if resources.accelerator_count:
-        found.append(
-            f"{resources.accelerator_count} {resources.accelerator_type} asked for: "
-            "replicas run on the CPU, whatever this host has"
-        )
+        found += _missing_accelerators(resources, host)
     return tuple(found)
+
+
+def _missing_accelerators(resources: DedicatedResources, host: Host) -> list[str]:
+    count, kind = resources.accelerator_count, resources.accelerator_type
+    has, low = len(host.gpus), resources.min_replica_count
+    if not has or not kind.startswith("NVIDIA_"):
+        return [
+            f"{count} {kind} asked for, and this host has none: replicas run on the CPU"
+        ]
+    found = []
+    model = _GPU_MODEL.search(kind)
+    if model and not any(model[0] in name for name in host.gpus):
+        found.append(
+            f"{kind} asked for, and this host has {host.gpus[0]}: that is used"
+        )
+    if count > has:
+        found.append(
+            f"{count} {kind} asked for, and this host has {has}: those are used"
+        )
+    elif count * low > has:
+        found.append(
+            f"{low} replicas with {count} {kind} each asked for, and this host has "
+            f"{has}: replicas share them"
+        )
+    return found

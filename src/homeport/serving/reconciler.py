@@ -22,6 +22,7 @@ from homeport.resources.endpoint import (
 )
 from homeport.resources.names import EndpointName, OperationName
 from homeport.serving.logs import ReplicaLog
+from homeport.serving.machines import Host
 from homeport.serving.router import Route, Router, Share
 from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Running, Starter, Timing
@@ -45,6 +46,7 @@ class Reconciler:
         router: Where requests look up who answers.
         metrics: Counts them.
         timing: The limits.
+        host: The machine that replicas share.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class Reconciler:
         router: Router,
         metrics: Metrics,
         timing: Timing,
+        host: Host,
     ) -> None:
         self._stores = stores
         self._wanted = Wanted(stores)
-        self._starter = Starter(self._wanted, runtime, timing)
+        self._starter = Starter(self._wanted, runtime, timing, host)
         self._router = router
         self._metrics = metrics
         self._timing = timing

@@ -23,6 +23,7 @@ class Launch:
         server_config: The text of the config.properties beside the archive, "" for
             none.
         lock: The text of the lock whose environment it runs in, "" for the server's.
+        gpu_ids: The GPUs that this replica is given, by their places on the bus.
     """
 
     model_dir: pathlib.Path
@@ -30,6 +31,7 @@ class Launch:
     load_timeout_s: float
     server_config: str = ""
     lock: str = ""
+    gpu_ids: tuple[int, ...] = ()
 
 
 class Replica(Protocol):

@@ -11,9 +11,11 @@ from homeport.archive import golden
 from homeport.errors import HomeportError
 from homeport.resources.endpoint import DeployedModel, DeployState
 from homeport.resources.torchserve import TorchServeWords
-from homeport.serving import goldenrun, machines, scalings
+from homeport.serving import goldenrun, scalings
+from homeport.serving.accelerators import Accelerators
 from homeport.serving.autoscaler import Scaling
 from homeport.serving.logs import ReplicaLog, with_last_lines
+from homeport.serving.machines import Host
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.runtime import Replica, Runtime
 from homeport.serving.wanted import Wanted
@@ -63,12 +65,17 @@ class Starter:
         wanted: What they are made from.
         runtime: Starts replicas.
         timing: The limits.
+        host: The machine that replicas share.
     """
 
-    def __init__(self, wanted: Wanted, runtime: Runtime, timing: Timing) -> None:
+    def __init__(
+        self, wanted: Wanted, runtime: Runtime, timing: Timing, host: Host
+    ) -> None:
         self._wanted = wanted
         self._runtime = runtime
         self._timing = timing
+        self._host = host
+        self._accelerators = Accelerators(len(host.gpus))
 
     async def start_pool(self, running: Running) -> Pool:
         """Lay out the archive and begin to bring the wanted replicas up.
@@ -85,10 +92,24 @@ class Starter:
         sample = await asyncio.to_thread(golden.read, launch.model_dir)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
+            gpu_ids = self._accelerators.take(deployed.resources.accelerator_count)
             try:
                 replica = await self._runtime.start(
-                    launch, on_log=running.log.write, on_room=on_room
+                    dataclasses.replace(launch, gpu_ids=gpu_ids),
+                    on_log=running.log.write,
+                    on_room=on_room,
                 )
+            except BaseException:
+                self._accelerators.give_back(gpu_ids)
+                raise
+            replica.closed.add_done_callback(
+                lambda _: self._accelerators.give_back(gpu_ids)
+            )
+            return replica
+
+        async def start_proven(on_room: Callable[[], None]) -> Replica:
+            try:
+                replica = await start_replica(on_room)
                 if sample is not None and running.is_new:
                     limit_s = self._timing.request_deadline_s
                     await goldenrun.prove(replica, sample, limit_s)
@@ -98,7 +119,7 @@ class Starter:
 
         pool = running.pool = Pool(
             deployed.id,
-            start_replica,
+            start_proven,
             Limits(
                 queue_length=running.words.queue_length or self._timing.queue_length,
                 deadline_s=self._timing.request_deadline_s,
@@ -118,6 +139,6 @@ class Starter:
         return scalings.of(
             running.deployed.resources,
             running.words,
-            machines.this_host(),
+            self._host,
             self._timing.scale_down_after_s,
         )

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.serving.autoscaler import Autoscaler, Load, Sample, Scaling, needed
@@ -124,6 +124,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(scaling=SCALINGS, steps=STEPS)
 def test_the_count_never_leaves_its_bounds(
     scaling: Scaling, steps: list[tuple[float, int, int, int, float, int]]
@@ -137,6 +138,7 @@ def test_the_count_never_leaves_its_bounds(
         assert scaling.low <= scaler.observe(sample) <= scaling.high
 
 
+@settings(deadline=None)
 @given(
     first=st.integers(1, 8),
     work=st.floats(0, 8),

@@ -32,7 +32,7 @@ HOST = Host(cores=4)
         pytest.param(DedicatedResources(machine_type="laptop"), [], id="unknown type"),
         pytest.param(
             DedicatedResources(accelerator_type="NVIDIA_L4", accelerator_count=1),
-            ["1 NVIDIA_L4 asked for: replicas run on the CPU"],
+            ["1 NVIDIA_L4 asked for, and this host has none: replicas run on the CPU"],
             id="an accelerator",
         ),
         pytest.param(
@@ -41,7 +41,7 @@ HOST = Host(cores=4)
                 accelerator_type="TPU_V2",
                 accelerator_count=8,
             ),
-            ["16 cores", "8 TPU_V2"],
+            ["16 cores", "8 TPU_V2 asked for, and this host has none"],
             id="each by itself",
         ),
     ],
@@ -54,6 +54,57 @@ def test_each_shortage_is_one_sentence(
     assert len(sentences) == len(told)
     for sentence, part in zip(sentences, told, strict=True):
         assert part in sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "replicas", "told"),
+    [
+        pytest.param("NVIDIA_L4", 1, 2, [], id="one each"),
+        pytest.param("NVIDIA_L4", 2, 1, [], id="both"),
+        pytest.param(
+            "NVIDIA_L4",
+            1,
+            3,
+            [
+                "3 replicas with 1 NVIDIA_L4 each asked for, and this host has 2: "
+                "replicas share them"
+            ],
+            id="more replicas than GPUs",
+        ),
+        pytest.param(
+            "NVIDIA_L4",
+            4,
+            1,
+            ["4 NVIDIA_L4 asked for, and this host has 2: those are used"],
+            id="more for one replica than there are",
+        ),
+        pytest.param(
+            "NVIDIA_H100_80GB",
+            1,
+            1,
+            ["NVIDIA_H100_80GB asked for, and this host has NVIDIA L4: that is used"],
+            id="another kind",
+        ),
+        pytest.param(
+            "TPU_V3",
+            1,
+            1,
+            ["1 TPU_V3 asked for, and this host has none: replicas run on the CPU"],
+            id="no GPU at all",
+        ),
+    ],
+)
+def test_accelerators_are_held_against_the_hosts(
+    kind: str, count: int, replicas: int, told: list[str]
+) -> None:
+    resources = DedicatedResources(
+        accelerator_type=kind,
+        accelerator_count=count,
+        min_replica_count=replicas,
+        max_replica_count=replicas,
+    )
+
+    assert list(shortages(resources, Host(4, ("NVIDIA L4", "NVIDIA L4")))) == told
 
 
 @pytest.mark.parametrize(

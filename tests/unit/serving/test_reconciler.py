@@ -28,6 +28,7 @@ from homeport.resources.model import ContainerSpec, EnvironmentVariable, Version
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
 from homeport.serving.endpoints import Endpoints
+from homeport.serving.machines import Host
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router, Share
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
@@ -47,6 +48,7 @@ TIMING = Timing(
     drain_s=5.0,
     retry_s=0.01,
 )
+HOST = Host(cores=2, gpus=("NVIDIA L4", "NVIDIA L4"))
 _T = TypeVar("_T")
 
 
@@ -128,7 +130,7 @@ async def running(
         rooms.directory / "logs",
         rooms.clock.now,
     )
-    reconciler = Reconciler(stores, runtime, router, metrics, TIMING)
+    reconciler = Reconciler(stores, runtime, router, metrics, TIMING, HOST)
     endpoints = open_endpoints(rooms, reconciler.changed)
     await reconciler.start()
     try:
@@ -617,7 +619,9 @@ def test_a_change_before_the_start_is_a_bug(rooms: Rooms) -> None:
             rooms.directory,
             rooms.clock.now,
         )
-        reconciler = Reconciler(stores, FakeRuntime(), Router(), Metrics(), TIMING)
+        reconciler = Reconciler(
+            stores, FakeRuntime(), Router(), Metrics(), TIMING, HOST
+        )
         with pytest.raises(RuntimeError, match="not started"):
             reconciler.changed(NAME)
         await reconciler.stop(0.0, asyncio.Event())
@@ -855,5 +859,38 @@ def test_an_operation_that_nobody_carries_on_with_is_ended(rooms: Rooms) -> None
             failure = rooms.operations.get(left["d7"].name).failure
             assert failure is not None
             assert "send the request again" in failure.message
+
+    run(scenario)
+
+
+def test_each_replica_is_given_a_gpu_of_its_own_and_gives_it_back(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        resources = DedicatedResources(
+            accelerator_type="NVIDIA_L4",
+            accelerator_count=1,
+            min_replica_count=2,
+            max_replica_count=2,
+        )
+        async with running(rooms) as server:
+            await server.create()
+            await server.ended(await server.deploy("1", resources=resources))
+
+            server.runtime.replicas[0].die()
+            await until(lambda: len(server.runtime.launches) == 3)
+
+            given = [launch.gpu_ids for launch in server.runtime.launches]
+            assert sorted(given[:2]) == [(0,), (1,)]
+            assert given[2] == given[0]
+
+    run(scenario)
+
+
+def test_a_model_without_accelerators_is_given_none(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+
+            assert server.runtime.launches[0].gpu_ids == ()
 
     run(scenario)
