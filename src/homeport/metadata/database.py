@@ -54,15 +54,40 @@ class Database:
         self._closed = False
 
     def hold(self) -> None:
-        """Keep other servers away from a PostgreSQL database until `close`.
+        """Keep servers away from a PostgreSQL database until `share` or `close`.
 
         Raises:
-            FailedPreconditionError: Another server has it.
+            FailedPreconditionError: A server has it.
             DatabaseUnavailableError: It cannot be reached.
         """
-        if self._kind is postgresql:
+        if not self._try_to_hold():
+            raise FailedPreconditionError(
+                "another homeport server uses this database: stop every server that "
+                "does, then try again"
+            )
+
+    def enter(self) -> bool:
+        """Use the database as a server until `close`; tell whether it is alone.
+
+        One that is alone keeps the others waiting until `share`. An embedded database
+        has one server at a time by its data directory.
+
+        Raises:
+            FailedPreconditionError: A server of an older Homeport has it, or one that
+                is starting has kept it for long.
+            DatabaseUnavailableError: It cannot be reached.
+        """
+        if self._try_to_hold():
+            return True
+        with self._translated():
+            self._held = postgresql.join(self._url)
+        return False
+
+    def share(self) -> None:
+        """Let other servers in."""
+        if self._held is not None:
             with self._translated():
-                self._held = postgresql.hold(self._url)
+                postgresql.share(self._held)
 
     def upgrade(self) -> None:
         """Bring an empty or older database to the newest shape, all or nothing.
@@ -131,10 +156,21 @@ class Database:
     def close(self) -> None:
         """Close every connection, those in use when they are given back."""
         self._closed = True
-        if self._held is not None:
-            self._held.close()
+        self._let_go()
         self._writing.dispose()
         self._reading.dispose()
+
+    def _try_to_hold(self) -> bool:
+        if self._kind is not postgresql:
+            return True
+        with self._translated():
+            self._held = postgresql.hold(self._url)
+        return self._held is not None
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     @contextlib.contextmanager
     def _begun(self, engine: sa.Engine) -> Iterator[Transaction]:

@@ -94,6 +94,22 @@ def all_names(transaction: Transaction) -> list[EndpointName]:
     ]
 
 
+def states(transaction: Transaction) -> dict[EndpointName, str]:
+    """Return what tells for each endpoint whether it, or what is deployed, changed."""
+    found = {
+        EndpointName(Parent(row.project, row.location), row.endpoint_id): [row.etag]
+        for row in transaction.execute(sa.select(endpoints))
+    }
+    columns = (deployed_models.c.state, sa.cast(deployed_models.c.resources, sa.Text))
+    key = (deployed_models.c[name] for name in ("project", "location", "endpoint_id"))
+    deployed = sa.select(*key, deployed_models.c.id, *columns)
+    for project, location, endpoint_id, *words in transaction.execute(
+        deployed.order_by(deployed_models.c.id)
+    ):
+        found[EndpointName(Parent(project, location), endpoint_id)] += words
+    return {name: "\n".join(words) for name, words in found.items()}
+
+
 def list_page(
     transaction: Transaction, parent: Parent, page: listing_sql.Page
 ) -> list[Endpoint]:

@@ -1,7 +1,7 @@
 """Long-running operations as rows."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,13 +24,14 @@ OPERATION_FIELDS: Final = listing_sql.Fields(
 )
 
 
-def insert(transaction: Transaction, operation: Operation) -> None:
-    """Write a new operation."""
+def insert(transaction: Transaction, operation: Operation, owner: str) -> None:
+    """Write a new operation, which this server carries out."""
     transaction.execute(
         operations.insert().values(
             **_key(operation.name),
             resource=operation.name.resource,
             **_state(operation),
+            owner=owner,
             create_time=operation.create_time,
             update_time=operation.update_time,
         )
@@ -85,14 +86,31 @@ def delete(transaction: Transaction, name: OperationName) -> None:
     transaction.execute(operations.delete().where(_is(name)))
 
 
-def unfinished(transaction: Transaction) -> list[Operation]:
-    """Return every operation that has not ended, oldest first."""
+def unfinished(
+    transaction: Transaction, not_of: Collection[str] = ()
+) -> list[Operation]:
+    """Return every operation that has not ended, oldest first.
+
+    Args:
+        transaction: Where.
+        not_of: Servers whose operations are left out.
+    """
     rows = transaction.execute(
         sa.select(operations)
-        .where(~operations.c.done)
+        .where(~operations.c.done, operations.c.owner.not_in(not_of))
         .order_by(operations.c.create_time)
     )
     return [_to_operation(row) for row in rows]
+
+
+def owner(transaction: Transaction, name: OperationName) -> str:
+    """Return the server that carries an operation out, "" if it is gone."""
+    return transaction.scalar(sa.select(operations.c.owner).where(_is(name))) or ""
+
+
+def set_owner(transaction: Transaction, name: OperationName, owner: str) -> None:
+    """Write which server carries an operation out from now on."""
+    transaction.execute(operations.update().where(_is(name)).values(owner=owner))
 
 
 def delete_ended_before(transaction: Transaction, time: dt.datetime) -> None:

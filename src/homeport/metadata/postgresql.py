@@ -16,6 +16,8 @@ from homeport.errors import FailedPreconditionError
 # Advisory locks are numbers, one space of them in each database.
 _WRITING: Final = int.from_bytes(b"homeport")
 _SERVING: Final = _WRITING + 1
+# How long a server waits for one that is alone: it upgrades, or sweeps unused bytes.
+_START_S: Final = 30
 _KEPT_READERS: Final = 16
 _MOST_READERS: Final = 40
 _CONNECT_TIMEOUT_S: Final = 10
@@ -80,21 +82,41 @@ def check_encoding(transaction: sa.Connection) -> None:
         )
 
 
-def hold(url: sa.URL) -> sa.Connection:
-    """Return a connection that keeps other servers away for as long as it is open.
+def hold(url: sa.URL) -> sa.Connection | None:
+    """Return a connection that keeps servers away while it is open.
+
+    None if a server has the database.
+    """
+    connection = _apart(url)
+    if connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SERVING))):
+        return connection
+    connection.close()
+    return None
+
+
+def join(url: sa.URL) -> sa.Connection:
+    """Return a connection that is one server's among several, while it is open.
 
     Raises:
-        FailedPreconditionError: Another server has the database.
+        FailedPreconditionError: One keeps the others away for long.
     """
-    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-    connection = engine.connect()
-    if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SERVING))):
+    connection = _apart(url)
+    try:
+        connection.exec_driver_sql(f"SET lock_timeout = '{_START_S}s'")
+        connection.execute(sa.select(sa.func.pg_advisory_lock_shared(_SERVING)))
+    except sa.exc.DBAPIError as error:
         connection.close()
         raise FailedPreconditionError(
-            "another homeport server uses this database: stop it, or give this one "
-            "another --database-url"
-        )
+            "another homeport server uses this database for itself, or a command "
+            "upgrades it: stop it, or give this one another --database-url"
+        ) from error
     return connection
+
+
+def share(connection: sa.Connection) -> None:
+    """Let other servers in beside the one that was alone."""
+    connection.execute(sa.select(sa.func.pg_advisory_lock_shared(_SERVING)))
+    connection.execute(sa.select(sa.func.pg_advisory_unlock(_SERVING)))
 
 
 def collate_bytewise(transaction: sa.Connection) -> None:
@@ -117,6 +139,11 @@ def collate_bytewise(transaction: sa.Connection) -> None:
             f"ALTER TABLE {quote(column.table_name)} ALTER COLUMN "
             f'{quote(column.column_name)} TYPE VARCHAR{length} COLLATE "C"'
         )
+
+
+def _apart(url: sa.URL) -> sa.Connection:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    return engine.connect()
 
 
 def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQLAlchemy has them

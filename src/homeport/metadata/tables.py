@@ -19,6 +19,23 @@ data_directories: Final = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
 )
 
+# The servers that share the database, unless it is embedded.
+servers: Final = sa.Table(
+    "servers",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # Alive until then, by the database's clock.
+    sa.Column("lease_until", UtcTime, nullable=False),
+)
+
+# What every server on the database signs with, in hex.
+shared_secrets: Final = sa.Table(
+    "shared_secrets",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+
 buckets: Final = sa.Table(
     "buckets",
     metadata,
@@ -65,6 +82,8 @@ upload_sessions: Final = sa.Table(
     # Of the object it became, 0 while unfinished.
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
+    # The server that has its bytes until it is finished, "" for any.
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
 )
 
 artifacts: Final = sa.Table(
@@ -369,6 +388,8 @@ operations: Final = sa.Table(
     sa.Column("response", sa.JSON, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.Column("update_time", UtcTime, nullable=False),
+    # The server that carries it out, "" for one of before there were several.
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Index(None, "project", "location", "resource"),
 )
 

@@ -29,6 +29,7 @@ def insert(transaction: Transaction, session: UploadSession) -> None:
             checksums=dataclasses.asdict(new.checksums),
             generation=session.generation,
             create_time=session.create_time,
+            owner=session.owner,
         )
     )
 
@@ -87,4 +88,5 @@ def _session(row: sa.Row[Any]) -> UploadSession:
         ),
         generation=row.generation,
         create_time=row.create_time,
+        owner=row.owner,
     )

@@ -30,7 +30,7 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
 )
-from homeport.objects.blobs import disk_full_is_said
+from homeport.objects.spool import disk_full_is_said
 
 FORMAT: Final = 1
 _CONTENTS: Final = "backup.json"

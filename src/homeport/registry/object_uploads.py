@@ -16,6 +16,7 @@ from typing import Final, final
 from homeport.errors import (
     FailedPreconditionError,
     NotFoundError,
+    UnavailableError,
 )
 from homeport.metadata import bucket_rows, upload_rows
 from homeport.metadata.database import Database
@@ -125,6 +126,8 @@ class ObjectUploads:
         now: The time, aware.
         quota_bytes: What the objects of one bucket may have together, None for no
             limit.
+        owner: The id of this server, which alone goes on with the sessions that begin
+            here.
     """
 
     def __init__(
@@ -133,7 +136,9 @@ class ObjectUploads:
         blobs: Blobs,
         now: Callable[[], dt.datetime],
         quota_bytes: int | None = None,
+        owner: str = "",
     ) -> None:
+        self._owner = owner
         self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
@@ -178,7 +183,9 @@ class ObjectUploads:
             NotFoundError: No such bucket.
             ConditionNotMetError: A condition on the object it replaces fails already.
         """
-        session = UploadSession(secrets.token_urlsafe(32), new, 0, self._now())
+        session = UploadSession(
+            secrets.token_urlsafe(32), new, 0, self._now(), self._owner
+        )
         with self._database.transaction() as transaction:
             buckets.check_writable(transaction, new)
             upload_rows.insert(transaction, session)
@@ -189,7 +196,7 @@ class ObjectUploads:
 
         Raises:
             NotFoundError: No such session, or its object was replaced or deleted.
-            UnavailableError: Another request is writing to it.
+            UnavailableError: Another request is writing to it, or another server.
         """
         with self._claims.hold(session_id):
             session = self._session(session_id)
@@ -206,7 +213,7 @@ class ObjectUploads:
         Raises:
             NotFoundError: No such session.
             FailedPreconditionError: It is finished.
-            UnavailableError: Another request is writing to it.
+            UnavailableError: Another request is writing to it, or another server.
             ResourceExhaustedError: The disk is full.
         """
         with contextlib.ExitStack() as stack:
@@ -261,6 +268,12 @@ class ObjectUploads:
             raise NotFoundError(
                 "no such upload session: it was refused, cancelled, or older than "
                 f"{SESSION_LIFETIME.days} days; start a new upload"
+            )
+        if not session.generation and session.owner not in {"", self._owner}:
+            # UNAVAILABLE: clients try again, and may come to the right one.
+            raise UnavailableError(
+                "this upload goes on at the server where it began: send it there, or "
+                "start a new upload"
             )
         return session
 

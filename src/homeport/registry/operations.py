@@ -17,7 +17,7 @@ from homeport.errors import (
     NotFoundError,
     UnimplementedError,
 )
-from homeport.metadata import operation_rows
+from homeport.metadata import operation_rows, server_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.names import OperationName, Parent
@@ -46,6 +46,7 @@ class Operations:
         pager: Cuts lists into pages.
         now: The time, aware.
         new_id: Makes an id that was never used.
+        owner: The id of this server, which carries out what is promised here.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Operations:
         pager: Pager,
         now: Callable[[], dt.datetime],
         new_id: Callable[[], str],
+        owner: str = "",
     ) -> None:
+        self.owner = owner
         self._database = database
         self._pager = pager
         self._now = now
@@ -98,7 +101,7 @@ class Operations:
             create_time=now,
             update_time=now,
         )
-        operation_rows.insert(transaction, operation)
+        operation_rows.insert(transaction, operation, self.owner)
         return operation
 
     def promise_to(self, name: OperationName, api_version: str) -> None:
@@ -305,19 +308,53 @@ class Operations:
     def recover(self, still_wanted: frozenset[OperationName]) -> None:
         """At start: end what the last server left, and forget what ended long ago.
 
+        What another server carries out, while its lease lasts, is left to it.
+
         Args:
-            still_wanted: Operations that somebody will carry on with.
+            still_wanted: Operations that this server will carry on with.
         """
         with self._database.transaction() as transaction:
             operation_rows.delete_ended_before(transaction, self._now() - _KEPT_FOR)
-            left = operation_rows.unfinished(transaction)
+            others = server_rows.alive(transaction) - {self.owner}
+            left = self._adopted(transaction, others, still_wanted)
+        self._interrupt(left)
+
+    def take_over(self, still_wanted: frozenset[OperationName]) -> bool:
+        """End what servers left whose lease has run out; tell whether some is wanted.
+
+        Args:
+            still_wanted: Operations that this server will carry on with.
+        """
+        with self._database.snapshot() as transaction:
+            alive = server_rows.alive(transaction) | {self.owner}
+            if not operation_rows.unfinished(transaction, alive):
+                return False
+        with self._database.transaction() as transaction:
+            alive = server_rows.alive(transaction) | {self.owner}
+            found = operation_rows.unfinished(transaction, alive)
+            left = self._adopted(transaction, alive, still_wanted)
+        self._interrupt(left)
+        return len(left) < len(found)
+
+    def _adopted(
+        self,
+        transaction: Transaction,
+        others: frozenset[str],
+        still_wanted: frozenset[OperationName],
+    ) -> list[Operation]:
+        """Make this server the owner of what nobody has; return what is not wanted."""
+        found = operation_rows.unfinished(transaction, others)
+        for operation in found:
+            operation_rows.set_owner(transaction, operation.name, self.owner)
+        return [one for one in found if one.name not in still_wanted]
+
+    def _interrupt(self, left: list[Operation]) -> None:
         for operation in left:
-            if operation.name not in still_wanted:
-                interrupted = FailedPreconditionError(
-                    "the server stopped before this ended and nothing was changed: "
-                    "send the request again"
-                )
-                self.fail(operation.name, interrupted)
+            interrupted = FailedPreconditionError(
+                "the server stopped before this ended and nothing was changed: "
+                "send the request again"
+            )
+            self.fail(operation.name, interrupted)
 
     def close(self) -> None:
         """Wait for the work in progress; what has not begun is for `recover`."""

@@ -256,12 +256,14 @@ class UploadSession:
         new: What it will become.
         generation: Of the object it became, 0 while unfinished.
         create_time: UTC.
+        owner: The server that has its bytes until it is finished, "" for any.
     """
 
     id: str
     new: NewObject
     generation: int
     create_time: dt.datetime
+    owner: str = ""
 
 
 def check_object_name(name: str) -> None:

@@ -7,7 +7,7 @@ the event loop's thread; what blocks goes to a thread.
 import asyncio
 import concurrent.futures
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import orjson
@@ -66,6 +66,8 @@ class Reconciler:
         self._timing = timing
         self._running: dict[str, Running] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        # How each endpoint's rows were when they were last followed.
+        self._followed: dict[EndpointName, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
         # Its own: the verbs that wait in `changed` may hold every thread of the loop's.
@@ -121,6 +123,25 @@ class Reconciler:
         done = asyncio.run_coroutine_threadsafe(self._apply(name), self._loop)
         done.result(_CHANGE_TIMEOUT_S)
 
+    async def follow(self) -> None:
+        """Make what runs what the rows want now, where other servers changed them."""
+        states = await self._on_thread(self._wanted.states)
+        changed = [
+            name
+            for name in states.keys() | self._followed.keys()
+            if states.get(name) != self._followed.get(name)
+        ]
+        for name in changed:
+            await self._apply(name)
+        self._followed = states
+
+    async def take_over(self) -> None:
+        """Carry on with what servers left whose lease has run out."""
+        deployments = await self._on_thread(self._wanted.all_deployments)
+        wanted = frozenset(one.operation for one in deployments)
+        if await self._on_thread(self._stores.operations.take_over, wanted):
+            self._followed = {}
+
     def missing_replicas(self) -> dict[str, str]:
         """Return the deployed models that lack replicas, each with the reason."""
         missing = {}
@@ -158,9 +179,20 @@ class Reconciler:
     async def _apply(self, name: EndpointName) -> None:
         """Read one endpoint's rows; start, end and route accordingly."""
         async with self._applying:
-            endpoint, deployments = await self._on_thread(self._wanted.read, name)
+            endpoint, deployments, foreign = await self._on_thread(
+                self._wanted.read, name
+            )
             for deployment in deployments:
-                self._take_up(deployment)
+                if deployment.deployed_model.id not in foreign:
+                    self._take_up(deployment)
+            serving = {
+                one.deployed_model.id
+                for one in deployments
+                if one.deployed_model.id not in foreign
+            }
+            for running in list(self._running.values()):
+                if running.deployed.endpoint == name:
+                    self._let_go(running, serving)
             self._route(name, endpoint)
 
     def _take_up(self, deployment: Deployment) -> None:
@@ -193,6 +225,31 @@ class Reconciler:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
             task.add_done_callback(_log_bug)
+
+    def _let_go(self, running: Running, serving: Collection[str]) -> None:
+        """End what another server has undeployed, or is about to; it writes so."""
+        if running.deployed.id in serving or running.ends:
+            return
+        running.ends = True
+        task = asyncio.create_task(
+            self._leave(running), name=f"leave {running.deployed.id}"
+        )
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(_log_bug)
+
+    async def _leave(self, running: Running) -> None:
+        deployed = running.deployed
+        if running.task is not None:
+            running.task.cancel()
+            await asyncio.gather(running.task, return_exceptions=True)
+        await self._end(running, self._timing.drain_s)
+        running.log.remove()
+        async with self._applying:
+            self._running.pop(deployed.id, None)
+        self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
+        # It may be wanted again by now.
+        await self._apply(deployed.endpoint)
 
     def _route(self, name: EndpointName, endpoint: Endpoint | None) -> None:
         if endpoint is None:
@@ -258,7 +315,7 @@ class Reconciler:
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
         async with self._applying:
-            await self._record(self._wanted.record_gone, running.deployed.id)
+            await self._record(self._wanted.record_gone, running.deployed.id, operation)
             self._running.pop(running.deployed.id, None)
         await self._record(self._stores.operations.fail, operation, error)
 

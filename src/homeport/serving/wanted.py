@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 from homeport.errors import InvalidArgumentError, NotFoundError
-from homeport.metadata import endpoint_rows, model_rows
+from homeport.metadata import endpoint_rows, model_rows, operation_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration
@@ -61,13 +61,28 @@ class Wanted:
         with self._stores.database.snapshot() as transaction:
             return endpoint_rows.all_names(transaction)
 
-    def read(self, name: EndpointName) -> tuple[Endpoint | None, list[Deployment]]:
-        """Return an endpoint, None if it is gone, and what is deployed to it."""
+    def states(self) -> dict[EndpointName, str]:
+        """Return what tells for each endpoint whether its rows have changed."""
         with self._stores.database.snapshot() as transaction:
-            return (
-                endpoint_rows.get(transaction, name),
-                endpoint_rows.deployments(transaction, name),
+            return endpoint_rows.states(transaction)
+
+    def read(
+        self, name: EndpointName
+    ) -> tuple[Endpoint | None, list[Deployment], frozenset[str]]:
+        """Return an endpoint, None if it is gone, and what is deployed to it.
+
+        The last are the ids of those that another server deploys or undeploys.
+        """
+        own = self._stores.operations.owner
+        with self._stores.database.snapshot() as transaction:
+            deployments = endpoint_rows.deployments(transaction, name)
+            foreign = frozenset(
+                one.deployed_model.id
+                for one in deployments
+                if one.deployed_model.state is not DeployState.DEPLOYED
+                and operation_rows.owner(transaction, one.operation) != own
             )
+            return endpoint_rows.get(transaction, name), deployments, foreign
 
     def lay_out(self, deployed: DeployedModel, load_timeout_s: float) -> Launch:
         """Return what replicas of a deployed model are started from, laid out.
@@ -141,9 +156,15 @@ class Wanted:
             endpoint_rows.delete_deployment(transaction, deployed_id)
             self._stores.operations.fulfil(transaction, promised, {})
 
-    def record_gone(self, deployed_id: str) -> None:
-        """Write that a deployed model that was never there is not wanted any more."""
+    def record_gone(self, deployed_id: str, operation: OperationName) -> None:
+        """Write that a deployed model that was never there is not wanted any more.
+
+        Nothing is written if another server has taken the deployment over.
+        """
         with self._stores.database.transaction() as transaction:
+            owner = operation_rows.owner(transaction, operation)
+            if owner != self._stores.operations.owner:
+                return
             found = endpoint_rows.get_deployment(transaction, deployed_id)
             if found is not None:
                 journal = Journal(transaction, SERVER, self._stores.now())

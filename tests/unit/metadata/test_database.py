@@ -322,6 +322,30 @@ def test_a_database_that_a_server_holds_is_refused_to_others(postgresql: str) ->
         second.hold()
 
 
+def test_a_server_that_is_alone_keeps_others_waiting_until_it_shares(
+    postgresql: str,
+) -> None:
+    first = Database(postgresql)
+    assert first.enter()
+    entered: list[bool] = []
+
+    with _another_process(postgresql) as second:
+        thread = threading.Thread(target=lambda: entered.append(second.enter()))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        first.share()
+        thread.join()
+
+        assert entered == [False]
+        with _another_process(postgresql) as third:
+            with pytest.raises(FailedPreconditionError, match="every server"):
+                third.hold()
+            first.close()
+            second.close()
+            assert third.enter()
+
+
 def test_a_text_that_postgresql_cannot_hold_is_refused(postgresql: str) -> None:
     database = Database(postgresql)
 

@@ -1,0 +1,74 @@
+"""Following what other servers on the same database change, and those that died.
+
+Each server serves every endpoint. It looks at the rows once a second, renews its lease,
+and takes over what servers have left whose lease has run out.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final, final
+
+from homeport.metadata.database import DatabaseUnavailableError
+from homeport.registry.leases import LEASE, RENEW_S, Lease
+from homeport.serving.reconciler import Reconciler
+
+_log: Final = logging.getLogger(__name__)
+_LOOK_S: Final = 1.0
+# After the database was away nobody's lease is renewed: others get the time to do so.
+_STEADY: Final = LEASE.total_seconds() / RENEW_S
+
+
+@final
+class Following:
+    """Keeps one server in step with the others.
+
+    Args:
+        reconciler: Makes it so; it was started.
+        lease: This server's, renewed once already.
+    """
+
+    def __init__(self, reconciler: Reconciler, lease: Lease) -> None:
+        self._reconciler = reconciler
+        self._lease = lease
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renewals = 0
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._tasks = [
+            asyncio.create_task(self._renew(), name="renew the lease"),
+            asyncio.create_task(self._look(), name="follow other servers"),
+        ]
+
+    async def stop(self) -> None:
+        """End it, and the lease, which others see at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(DatabaseUnavailableError):
+            await asyncio.to_thread(self._lease.end)
+
+    async def _renew(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._lease.renew)
+                self._renewals += 1
+                if self._renewals > _STEADY:
+                    await self._reconciler.take_over()
+            except DatabaseUnavailableError as error:
+                self._renewals = 0
+                _log.warning("the lease was not renewed: %s", error)
+            except Exception:  # noqa: BLE001  # the edge of a reconciler tick
+                _log.exception("nothing was taken over")
+            await asyncio.sleep(RENEW_S)
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                await self._reconciler.follow()
+            except DatabaseUnavailableError as error:
+                _log.warning("other servers are not followed: %s", error)
+            except Exception:  # noqa: BLE001  # the edge of a reconciler tick
+                _log.exception("other servers are not followed")
+            await asyncio.sleep(_LOOK_S)
