@@ -7,6 +7,7 @@ ones.
 
 import dataclasses
 import struct
+import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -60,6 +61,12 @@ class Entry:
     size_bytes: int
     header_offset: int
     extra: bytes
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its bytes lie in the archive as they are."""
+        stored = self.method == zipfile.ZIP_STORED
+        return stored and self.compressed_bytes == self.size_bytes
 
 
 def check(file: BinaryIO, end: End) -> None:
