@@ -33,7 +33,9 @@ from homeport.registry.intake import Intake
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
+from homeport.registry.splitting import Splitting
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
@@ -79,6 +81,11 @@ def archive(
         ):
             file.writestr(zipfile.ZipInfo(path), content)
     return buffer.getvalue()
+
+
+def _real_now() -> dt.datetime:
+    """Return the time that the files of blobs are written at."""
+    return dt.datetime.now(dt.UTC)
 
 
 @dataclasses.dataclass
@@ -131,8 +138,11 @@ class Rooms:
         self.clock = clock or Clock()
         now, new_id = self.clock.now, self.clock.new_id
         self.database = Database(rows_url)
-        self.blobs = FileBlobs(directory / "blobs")
-        self.blobs.start()
+        self.stored = FileBlobs(directory / "blobs")
+        self.stored.start()
+        self.blobs = PiecedBlobs(self.database, self.stored)
+        # Tests call it; its thread is not started.
+        self.splitting = Splitting(self.database, self.stored, _real_now)
         self.buckets = Buckets(self.database, self.blobs, now)
         self.objects = ObjectUploads(self.database, self.blobs, now)
         self.artifacts = Artifacts(self.buckets, self.blobs, directory / "artifacts")

@@ -34,7 +34,7 @@ from homeport.identity.tokens import Tokens
 from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
-from homeport.objects.blobs import FileBlobs
+from homeport.objects.blobs import Blobs, FileBlobs
 from homeport.objects.parts import FileParts
 from homeport.registry import blob_sweep, holding, possession, verification
 from homeport.registry.artifacts import Artifacts
@@ -49,7 +49,9 @@ from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
+from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
+from homeport.registry.splitting import Splitting
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
@@ -169,7 +171,10 @@ async def _serve(
 ) -> None:
     with contextlib.ExitStack() as signals:
         stop = Stop(settings.drain_s, signals)
-        async with _application(settings, stop) as (application, reconciler):
+        async with (
+            _kept(settings) as (database, blobs),
+            _application(settings, stop, database, blobs) as (application, reconciler),
+        ):
             server = HttpServer(
                 application,
                 listeners,
@@ -182,12 +187,24 @@ async def _serve(
 
 
 @contextlib.asynccontextmanager
+async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, Blobs]]:
+    """Yield rows and bytes, in which archives are divided meanwhile."""
+    database, stored = await asyncio.to_thread(_opened, settings)
+    splitting = Splitting(database, stored, _now)
+    splitting.start()
+    try:
+        yield database, PiecedBlobs(database, stored)
+    finally:
+        await asyncio.to_thread(splitting.stop)
+        database.close()
+
+
+@contextlib.asynccontextmanager
 async def _application(
-    settings: Settings, stop: Stop
+    settings: Settings, stop: Stop, database: Database, blobs: Blobs
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
-    database, blobs = await asyncio.to_thread(_opened, settings)
     pager = Pager(PageTokens(_secret(data_dir / "secret")))
     operations = Operations(database, pager, _now, _new_id)
     buckets = Buckets(database, blobs, _now)
@@ -257,7 +274,6 @@ async def _application(
         )
         runtime.close()
         operations.close()
-        database.close()
         access_log.flush()
 
 
@@ -278,7 +294,7 @@ def _tokens(data_dir: pathlib.Path) -> Tokens:
 
 
 def _storage_verbs(
-    settings: Settings, database: Database, blobs: FileBlobs
+    settings: Settings, database: Database, blobs: Blobs
 ) -> StorageVerbs:
     parts = FileParts(
         settings.data_dir / "blobs" / "parts", keep_free_bytes=settings.keep_free_bytes

@@ -1,20 +1,13 @@
-"""Buckets and their objects as rows, and which blobs any row needs."""
+"""Buckets and their objects as rows."""
 
 import datetime as dt
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from homeport.metadata.database import Transaction
 from homeport.metadata.prefixes import after_prefix
-from homeport.metadata.tables import (
-    artifact_files,
-    buckets,
-    model_versions,
-    objects,
-    upload_sessions,
-)
+from homeport.metadata.tables import buckets, objects, upload_sessions
 from homeport.resources.bucket import Bucket, Content, StoredObject
 
 
@@ -158,68 +151,6 @@ def used_bytes(transaction: Transaction, bucket: str) -> int:
         )
     ).one()
     return int(total)
-
-
-def referenced_blobs(transaction: Transaction, blobs: Iterable[str]) -> set[str]:
-    """Return those of the blobs (by sha256) that an object or an artifact needs."""
-    wanted = list(blobs)
-    return set(
-        transaction.scalars(
-            sa.union(
-                sa.select(objects.c.sha256).where(objects.c.sha256.in_(wanted)),
-                sa.select(artifact_files.c.sha256).where(
-                    artifact_files.c.sha256.in_(wanted)
-                ),
-            )
-        )
-    )
-
-
-def needed_of(transaction: Transaction, blobs: Iterable[str]) -> set[str]:
-    """Return those of the blobs (by sha256) that an object or a version needs."""
-    wanted = list(blobs)
-    of_versions = (
-        sa.select(artifact_files.c.sha256)
-        .join(
-            model_versions,
-            model_versions.c.artifact_digest == artifact_files.c.artifact_digest,
-        )
-        .where(artifact_files.c.sha256.in_(wanted))
-    )
-    of_objects = sa.select(objects.c.sha256).where(objects.c.sha256.in_(wanted))
-    return set(transaction.scalars(sa.union(of_objects, of_versions)))
-
-
-def needed_blobs(transaction: Transaction) -> list[str]:
-    """Return every blob (by sha256) that an object or an artifact needs, in order."""
-    needed = sa.union(
-        sa.select(objects.c.sha256), sa.select(artifact_files.c.sha256)
-    ).subquery()
-    return list(
-        transaction.scalars(sa.select(needed.c.sha256).order_by(needed.c.sha256))
-    )
-
-
-def blob_users(transaction: Transaction, sha256: str) -> list[str]:
-    """Return what needs a blob: objects, and files of versions, by name."""
-    named = transaction.execute(
-        sa.select(objects.c.bucket, objects.c.name).where(objects.c.sha256 == sha256)
-    )
-    users = [f"gs://{row.bucket}/{row.name}" for row in named]
-    filed = transaction.execute(
-        sa.select(
-            model_versions.c.model_id,
-            model_versions.c.version_id,
-            artifact_files.c.path,
-        )
-        .join(
-            artifact_files,
-            artifact_files.c.artifact_digest == model_versions.c.artifact_digest,
-        )
-        .where(artifact_files.c.sha256 == sha256)
-    )
-    users += [f"{row.path} of {row.model_id}@{row.version_id}" for row in filed]
-    return sorted(users)
 
 
 def _names(

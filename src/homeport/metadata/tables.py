@@ -102,6 +102,25 @@ artifact_files: Final = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
 )
 
+# How the bytes of a file are kept, by its sha256, once somebody has looked into it.
+skeletons: Final = sa.Table(
+    "skeletons",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    # The blob that says how its pieces are put together, NULL for a file that is best
+    # kept whole.
+    sa.Column("skeleton", sa.String(64), index=True),
+    # Of one that is kept as pieces: it was sent again, and may be there whole as well.
+    sa.Column("rewritten", sa.Boolean, nullable=False),
+)
+
+skeleton_pieces: Final = sa.Table(
+    "skeleton_pieces",
+    metadata,
+    sa.Column("whole", sa.ForeignKey("skeletons.sha256"), primary_key=True),
+    sa.Column("piece", sa.String(64), primary_key=True, index=True),
+)
+
 models: Final = sa.Table(
     "models",
     metadata,

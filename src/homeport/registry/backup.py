@@ -1,7 +1,8 @@
 """Backups of a registry: taken beside a server that runs, and restored elsewhere.
 
 Rows first, bytes second: a blob is there before a row names it, and stays until the
-next start. So whatever the rows of a backup name is found after they were read.
+next start. So whatever the rows of a backup name is found after they were read; but for
+an archive that was divided in between, of which they are read again.
 """
 
 import dataclasses
@@ -11,11 +12,11 @@ import hmac
 import io
 import pathlib
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
 from homeport.errors import DataLossError, FailedPreconditionError
-from homeport.metadata import bucket_rows, portable
+from homeport.metadata import blob_rows, portable
 from homeport.metadata.database import (
     Database,
     Transaction,
@@ -93,19 +94,24 @@ def take(source: Source, directory: pathlib.Path, now: dt.datetime) -> Summary:
                 "its own for this one"
             )
         state = uuid.uuid4().hex
-        revision, files, rows, needed = _keep_rows(source.database, folder, state)
-        files |= _keep_private(source.data_dir, folder, state)
-        if source.blobs_beside:
-            new_bytes, sizes = _keep_blobs(source.blobs, folder)
-        else:
-            new_bytes, sizes = 0, dict.fromkeys(needed, 0)
-        _check_needed(needed, sizes)
+        taken = _keep(source, folder, state)
+        if taken.lost:
+            # The server has divided archives meanwhile: newer rows name their pieces.
+            taken = _keep(source, folder, state)
+        _check_lost(taken.lost)
+        files = taken.files | _keep_private(source.data_dir, folder, state)
         moment = now.isoformat(timespec="seconds")
         contents = Contents(
-            state, revision, moment, origin, files, sizes, source.blobs_beside
+            state,
+            taken.revision,
+            moment,
+            origin,
+            files,
+            taken.sizes,
+            source.blobs_beside,
         )
         folder.publish(contents)
-        return _summary(contents, rows, new_bytes)
+        return _summary(contents, taken.rows, taken.new_bytes)
 
 
 def check(directory: pathlib.Path) -> Summary:
@@ -163,6 +169,28 @@ def restore(directory: pathlib.Path, into: Source, transaction: Transaction) -> 
     return _summary(contents, rows, 0)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Taken:
+    """Rows and bytes that were kept, and which bytes of the rows were not found."""
+
+    revision: str
+    files: dict[str, Kept]
+    rows: int
+    sizes: dict[str, int]
+    new_bytes: int
+    lost: tuple[str, ...]
+
+
+def _keep(source: Source, folder: BackupFolder, state: str) -> _Taken:
+    revision, files, rows, needed = _keep_rows(source.database, folder, state)
+    if source.blobs_beside:
+        new_bytes, sizes = _keep_blobs(source.blobs, folder)
+    else:
+        new_bytes, sizes = 0, dict.fromkeys(needed, 0)
+    lost = tuple(sha256 for sha256 in needed if sha256 not in sizes)
+    return _Taken(revision, files, rows, sizes, new_bytes, lost)
+
+
 def _keep_rows(
     database: Database, folder: BackupFolder, state: str
 ) -> tuple[str, dict[str, Kept], int, list[str]]:
@@ -176,12 +204,11 @@ def _keep_rows(
             rows += counted.lines - 1
         # What older rows need is found by the code that knows their shape.
         newest = revision == revisions()[-1]
-        needed = bucket_rows.needed_blobs(transaction) if newest else []
+        needed = blob_rows.all_needed(transaction) if newest else []
     return revision, files, rows, needed
 
 
-def _check_needed(needed: Iterable[str], sizes: Collection[str]) -> None:
-    lost = [sha256 for sha256 in needed if sha256 not in sizes]
+def _check_lost(lost: Sequence[str]) -> None:
     if lost:
         raise DataLossError(
             f"the bytes of sha256 {lost[0]} are gone ({len(lost)} blobs in all): "

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from homeport.metadata import bucket_rows, upload_rows
+from homeport.metadata import blob_rows, skeleton_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs
 from homeport.objects.parts import Parts
@@ -35,6 +35,7 @@ def sweep(
     with database.transaction() as transaction:
         upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
         sessions = upload_rows.unfinished(transaction)
+        skeleton_rows.delete_unneeded(transaction)
     for upload in list(blobs.uploads()):
         if upload not in sessions:
             blobs.resume(upload).abort()
@@ -42,7 +43,7 @@ def sweep(
     for batch in _batches(blobs.iterate()):
         # The write lock is held while files go: no row for them can appear meanwhile.
         with database.transaction() as transaction:
-            unused = set(batch) - bucket_rows.referenced_blobs(transaction, batch)
+            unused = set(batch) - blob_rows.referenced(transaction, batch)
             swept += sum(
                 blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
             )
@@ -72,7 +73,7 @@ def unused(database: Database, blobs: Blobs) -> tuple[Unused, ...]:
     found = []
     for batch in _batches(blobs.iterate()):
         with database.snapshot() as transaction:
-            needed = bucket_rows.needed_of(transaction, batch)
+            needed = blob_rows.needed_of(transaction, batch)
         found += sorted(set(batch) - needed)
     return tuple(Unused(sha256, _size_bytes(blobs, sha256)) for sha256 in sorted(found))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final, final
 
 from homeport.errors import InvalidArgumentError, NotFoundError
-from homeport.metadata import bucket_rows, upload_rows
+from homeport.metadata import bucket_rows, skeleton_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.objects.parts import Parts
@@ -164,6 +164,7 @@ class Compositions:
             target, properties={**target.properties, "componentCount": count}
         )
         with self._database.transaction() as transaction:
+            skeleton_rows.note_written(transaction, content.sha256)
             return buckets.write_row(
                 transaction, target, content, self._now(), self._quota_bytes
             )
@@ -220,6 +221,7 @@ class Compositions:
                 stored = buckets.write_row(
                     transaction, session.new, content, self._now(), self._quota_bytes
                 )
+                skeleton_rows.note_written(transaction, content.sha256)
                 upload_rows.finish(transaction, session_id, stored.generation)
             self._parts.discard(session_id)
         return stored

@@ -18,7 +18,7 @@ from homeport.errors import (
     NotFoundError,
     UnavailableError,
 )
-from homeport.metadata import bucket_rows, upload_rows
+from homeport.metadata import bucket_rows, skeleton_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.registry import buckets
@@ -258,6 +258,7 @@ class ObjectUploads:
             stored = buckets.write_row(
                 transaction, new, content, self._now(), self._quota_bytes
             )
+            skeleton_rows.note_written(transaction, content.sha256)
             upload_rows.finish(transaction, session_id, stored.generation)
         return stored
 

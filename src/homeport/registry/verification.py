@@ -4,14 +4,15 @@ import dataclasses
 from collections.abc import Iterator
 
 from homeport.errors import DataLossError
-from homeport.metadata import bucket_rows
+from homeport.metadata import blob_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs
+from homeport.registry.pieces import PiecedBlobs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verified:
-    """One blob that was read through.
+    """One blob, or one file that is kept as pieces, that was read through.
 
     Attributes:
         sha256: Its digest.
@@ -27,18 +28,28 @@ class Verified:
 
 
 def verify(database: Database, blobs: Blobs) -> Iterator[Verified]:
-    """Yield every blob that an object or a version needs, in the order of digests.
+    """Yield every blob that an object or a version needs, and every file of pieces.
+
+    First the blobs in the order of their digests, then the files that are kept as
+    pieces, each put together.
 
     Args:
         database: The rows.
-        blobs: The bytes; all of them are read.
+        blobs: The bytes as they lie there; all of them are read.
     """
     with database.snapshot() as transaction:
-        needed = bucket_rows.needed_blobs(transaction)
-    for sha256 in needed:
-        try:
-            yield Verified(sha256, blobs.measure(sha256).size_bytes)
-        except DataLossError as error:
-            with database.snapshot() as transaction:
-                users = bucket_rows.blob_users(transaction, sha256)
-            yield Verified(sha256, 0, error.message, tuple(users))
+        needed = blob_rows.all_needed(transaction)
+        divided = blob_rows.all_divided(transaction)
+    pieced = PiecedBlobs(database, blobs)
+    for kept, digests in ((blobs, needed), (pieced, divided)):
+        for sha256 in digests:
+            yield _verified(database, kept, sha256)
+
+
+def _verified(database: Database, blobs: Blobs, sha256: str) -> Verified:
+    try:
+        return Verified(sha256, blobs.measure(sha256).size_bytes)
+    except DataLossError as error:
+        with database.snapshot() as transaction:
+            users = blob_rows.users(transaction, sha256)
+        return Verified(sha256, 0, error.message, tuple(users))

@@ -1,0 +1,260 @@
+"""Stored archives become pieces, so that versions share what they have in common.
+
+An archive is taken in and registered whole. Later its stored members are kept as blobs
+of their own beside a skeleton that puts them together again, once that has been seen
+to give the same bytes; then the whole goes. Each step leaves the archive readable: the
+pieces are whole before the row that names them, and that row before the whole goes.
+"""
+
+import datetime as dt
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, Final, final
+
+from homeport.archive import extents, rebuilding
+from homeport.archive.extents import Extent
+from homeport.archive.skeleton import Piece, SkeletonWriter
+from homeport.errors import CancelledError, DataLossError, HomeportError
+from homeport.metadata import blob_rows, skeleton_rows
+from homeport.metadata.database import Database
+from homeport.objects.blobs import Blobs
+
+_log: Final = logging.getLogger(__name__)
+_BLOCK_BYTES: Final = 1 << 20
+_PERIOD_S: Final = 5.0
+_NICENESS: Final = 10
+
+
+@final
+class Splitting:
+    """Divides archives of versions on a thread of its own, one after the other.
+
+    Args:
+        database: The rows.
+        blobs: The bytes as they lie there.
+        now: The time, aware.
+        min_part_bytes: Shorter members of an archive stay in its skeleton.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        now: Callable[[], dt.datetime],
+        min_part_bytes: int = extents.MIN_PART_BYTES,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._now = now
+        self._min_part_bytes = min_part_bytes
+        self._stopped = threading.Event()
+        # Files that could not be divided, which this server does not try again.
+        self._failed: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="splitting")
+
+    def start(self) -> None:
+        """Begin with what is there already; look for more every few seconds."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a moment; what is half divided stays whole."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def divide_all(self) -> None:
+        """Divide every archive of an artifact that is there whole."""
+        after = ""
+        while not self._stopped.is_set():
+            with self._database.snapshot() as transaction:
+                found = skeleton_rows.next_to_divide(
+                    transaction, after=after, min_bytes=self._min_part_bytes
+                )
+            if found is None:
+                return
+            after = found[0]
+            if after not in self._failed:
+                self._try(Piece(*found))
+
+    def _run(self) -> None:
+        # On Linux this is of the thread alone: what people wait for goes first.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while not self._stopped.is_set():
+            try:
+                self.divide_all()
+            except Exception:  # noqa: BLE001  # the edge of a thread, which looks again
+                _log.exception("archives could not be divided")
+            self._stopped.wait(_PERIOD_S)
+
+    def _try(self, whole: Piece) -> None:
+        try:
+            self._divide(whole)
+        except CancelledError:
+            return
+        except HomeportError as error:
+            self._failed.add(whole.sha256)
+            _log.warning("%s stays whole: %s", whole.sha256, error.message)
+
+    def _divide(self, whole: Piece) -> None:
+        """Divide a file, or note that it is best kept whole.
+
+        Raises:
+            CancelledError: The server stops.
+            DataLossError: Its bytes are not those that were kept.
+            ResourceExhaustedError: The disk is full.
+        """
+        began = self._now()
+        try:
+            file = self._blobs.open(whole.sha256)
+        except DataLossError:
+            self._settle_missing(whole)
+            return
+        with file:
+            parts = extents.find(file, self._min_part_bytes)
+            if not parts:
+                with self._database.transaction() as transaction:
+                    skeleton_rows.put(transaction, whole.sha256, None)
+                return
+            # A piece that was there and is damaged is written anew, the second time.
+            for anew in (False, True):
+                division = _Division(self._blobs, self._blocks, anew=anew)
+                skeleton = division.carry_out(file, whole, parts)
+                if self._rebuilds(skeleton, whole):
+                    self._record(whole, skeleton, division, began)
+                    return
+        raise DataLossError(
+            f"the bytes kept as {whole.sha256} have changed: send them again"
+        )
+
+    def _settle_missing(self, whole: Piece) -> None:
+        """Note that a file that was sent again is there as its pieces alone."""
+        with self._database.transaction() as transaction:
+            kept = skeleton_rows.find(transaction, whole.sha256)
+            if kept is not None and kept.skeleton is not None:
+                skeleton_rows.forget_written(transaction, whole.sha256)
+                return
+        raise DataLossError(f"the bytes of sha256 {whole.sha256} are gone")
+
+    def _rebuilds(self, skeleton: str, whole: Piece) -> bool:
+        digest = hashlib.sha256()
+        try:
+            text = self._blobs.open(skeleton)
+            with rebuilding.rebuilt(text, self._blobs.open) as file:
+                for block in self._blocks(file, 0, whole.size_bytes):
+                    digest.update(block)
+        except DataLossError:
+            return False
+        return digest.hexdigest() == whole.sha256
+
+    def _record(
+        self, whole: Piece, skeleton: str, division: "_Division", began: dt.datetime
+    ) -> None:
+        with self._database.transaction() as transaction:
+            # Nothing is swept meanwhile. What some row needs is there; what none
+            # needed may have gone since it was found.
+            found = {skeleton, *division.found}
+            for sha256 in found - blob_rows.referenced(transaction, list(found)):
+                self._blobs.open(sha256).close()
+            skeleton_rows.put(transaction, whole.sha256, skeleton, division.pieces)
+        with self._database.transaction() as transaction:
+            kept = skeleton_rows.find(transaction, whole.sha256)
+            if kept is not None and kept.skeleton == skeleton and not kept.rewritten:
+                self._blobs.delete(whole.sha256, unused_since=began)
+
+    def _blocks(self, file: BinaryIO, begin: int, size_bytes: int) -> Iterator[bytes]:
+        """Yield a part of a file.
+
+        Raises:
+            CancelledError: The server stops.
+            DataLossError: The file is shorter.
+        """
+        file.seek(begin)
+        left_bytes = size_bytes
+        while left_bytes:
+            if self._stopped.is_set():
+                raise CancelledError("the server stops")
+            block = file.read(min(left_bytes, _BLOCK_BYTES))
+            if not block:
+                raise DataLossError("the stored bytes are fewer than were kept")
+            left_bytes -= len(block)
+            yield block
+
+
+class _Division:
+    """One file being divided.
+
+    Args:
+        blobs: Where the pieces go.
+        blocks: Yields a part of a file, given its begin and size.
+        anew: Write also the pieces that are there.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        blocks: Callable[[BinaryIO, int, int], Iterator[bytes]],
+        *,
+        anew: bool,
+    ) -> None:
+        self._blobs = blobs
+        self._blocks = blocks
+        self._anew = anew
+        # Every piece, and those of them that were there before.
+        self.pieces: set[str] = set()
+        self.found: set[str] = set()
+
+    def carry_out(self, file: BinaryIO, whole: Piece, parts: Iterable[Extent]) -> str:
+        """Return the sha256 of the skeleton, which is a blob, as the pieces are."""
+        writer = self._blobs.begin()
+        try:
+            text = SkeletonWriter(writer.write, whole)
+            at = 0
+            for part in parts:
+                self._write_here(text, file, at, part.begin)
+                text.piece(Piece(self._piece(file, part), part.size_bytes))
+                at = part.end
+            self._write_here(text, file, at, whole.size_bytes)
+            text.end()
+            return writer.commit().sha256
+        finally:
+            writer.abort()
+
+    def _write_here(
+        self, text: SkeletonWriter, file: BinaryIO, begin: int, end: int
+    ) -> None:
+        if begin < end:
+            text.here(self._blocks(file, begin, end - begin), end - begin)
+
+    def _piece(self, file: BinaryIO, part: Extent) -> str:
+        """Return the sha256 of a part, which is a blob now."""
+        digest = hashlib.sha256()
+        for block in self._blocks(file, part.begin, part.size_bytes):
+            digest.update(block)
+        sha256 = digest.hexdigest()
+        if sha256 in self.pieces:
+            return sha256
+        if not self._anew and self._is_there(sha256):
+            self.found.add(sha256)
+        else:
+            self._write(file, part)
+        self.pieces.add(sha256)
+        return sha256
+
+    def _write(self, file: BinaryIO, part: Extent) -> None:
+        writer = self._blobs.begin()
+        try:
+            for block in self._blocks(file, part.begin, part.size_bytes):
+                writer.write(block)
+            writer.commit()
+        finally:
+            writer.abort()
+
+    def _is_there(self, sha256: str) -> bool:
+        try:
+            self._blobs.open(sha256).close()
+        except DataLossError:
+            return False
+        return True
