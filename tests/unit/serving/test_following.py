@@ -19,6 +19,7 @@ from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation, OperationKind
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.following import Following
+from homeport.serving.machines import Host
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
 from homeport.serving.specs import DeploySpec, EndpointSpec
@@ -28,6 +29,7 @@ from homeport.telemetry import Metrics
 from rooms import PARENT, URI, Rooms, archive
 from wishes import open_endpoints
 
+HOST = Host(cores=2, gpus=())
 MODEL = ModelName(PARENT, "m")
 NAME = EndpointName(PARENT, "e")
 TIMING = Timing(
@@ -90,7 +92,7 @@ async def serving(
         own.directory / f"logs-{owner}",
         own.clock.now,
     )
-    reconciler = Reconciler(stores, runtime, router, Metrics(), TIMING)
+    reconciler = Reconciler(stores, runtime, router, Metrics(), TIMING, HOST)
     endpoints = open_endpoints(own, reconciler.changed)
     await reconciler.start()
     try:
