@@ -156,7 +156,7 @@ class Database:
     def close(self) -> None:
         """Close every connection, those in use when they are given back."""
         self._closed = True
-        self._let_go()
+        self.let_go()
         self._writing.dispose()
         self._reading.dispose()
 
@@ -167,7 +167,8 @@ class Database:
             self._held = postgresql.hold(self._url)
         return self._held is not None
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Leave the database to other servers, though it stays open."""
         if self._held is not None:
             self._held.close()
             self._held = None

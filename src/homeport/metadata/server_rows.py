@@ -28,7 +28,12 @@ def end(transaction: Transaction, server: str) -> None:
 
 
 def alive(transaction: Transaction) -> frozenset[str]:
-    """Return the ids of the servers whose lease has not run out."""
+    """Return the ids of the servers whose lease has not run out.
+
+    Rows of before there were several have none.
+    """
+    if not sa.inspect(transaction).has_table(servers.name):
+        return frozenset()
     rows = transaction.execute(sa.select(servers)).all()
     if not rows:
         return frozenset()
@@ -45,6 +50,14 @@ def share_secret(transaction: Transaction, name: str, value: str) -> str:
         return str(known)
     transaction.execute(shared_secrets.insert().values(name=name, value=value))
     return value
+
+
+def secret(transaction: Transaction, name: str) -> str:
+    """Return the secret of this name, "" if there is none."""
+    if not sa.inspect(transaction).has_table(shared_secrets.name):
+        return ""
+    query = sa.select(shared_secrets.c.value).where(shared_secrets.c.name == name)
+    return transaction.scalar(query) or ""
 
 
 def _now(transaction: Transaction) -> dt.datetime:

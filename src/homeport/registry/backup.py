@@ -24,6 +24,7 @@ from homeport.metadata.database import (
     revisions,
 )
 from homeport.objects.blobs import Blobs
+from homeport.registry import tenancy
 from homeport.registry.backup_folder import BackupFolder, Contents, Kept, opened
 
 _ROWS: Final = "rows/"
@@ -86,7 +87,7 @@ def take(source: Source, directory: pathlib.Path, now: dt.datetime) -> Summary:
         ResourceExhaustedError: The disk of the backup is full.
     """
     with BackupFolder.written(directory) as folder:
-        origin = _origin(source.data_dir)
+        origin = _origin(source)
         before = folder.contents()
         if before is not None and before.origin != origin:
             raise FailedPreconditionError(
@@ -295,10 +296,9 @@ def _check_revision(contents: Contents) -> None:
         )
 
 
-def _origin(data_dir: pathlib.Path) -> str:
+def _origin(source: Source) -> str:
     """Return what tells this registry from others, and says nothing of its secret."""
-    path = data_dir / "secret"
-    secret = path.read_bytes() if path.exists() else b""
+    secret = tenancy.known_secret(source.database, source.data_dir)
     return hmac.digest(secret, b"homeport backup", hashlib.sha256).hex()
 
 
