@@ -19,7 +19,7 @@ from homeport.api import storage_downloads, storage_json
 from homeport.api.storage_batches import Batches
 from homeport.api.storage_buckets import BucketMethods
 from homeport.api.storage_compositions import CompositionMethods
-from homeport.api.storage_requests import Call, StorageVerbs, decoded
+from homeport.api.storage_requests import Call, StorageVerbs, decoded, query_of
 from homeport.api.storage_uploads import UploadMethods
 from homeport.api.storage_xml import XmlApi
 from homeport.errors import ConditionNotMetError, NotFoundError
@@ -114,8 +114,10 @@ class _Surface:
             match = route.pattern.fullmatch(path)
             if match is not None:
                 names = tuple(decoded(segment) for segment in match.groups())
-                query = dict(request.query_params)
+                query = query_of(request)
                 call = Call(request, path, names, query, self._threads)
+                # Fields that make no sense are refused before anything is done.
+                call.selected({})
                 return await self._chosen(route, call)
         raise NotFoundError(
             f"{request.method} {path} is not a method of this object store: "
@@ -174,7 +176,7 @@ def _speaking_json(method: _Method) -> _Handler:
         document = await call.run(method, call, await call.json())
         if document is None:
             return Response(status_code=204)
-        return JSONResponse(document)
+        return JSONResponse(call.selected(document))
 
     return handler
 

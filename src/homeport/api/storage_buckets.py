@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from homeport.api import storage_json
 from homeport.api.storage_requests import Call, page_start, page_token
-from homeport.errors import InvalidArgumentError, UnimplementedError
+from homeport.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from homeport.registry.buckets import Buckets
 from homeport.resources.bucket import NewObject, ObjectQuery, ObjectRef
 
@@ -114,6 +114,9 @@ class BucketMethods:
         page = self._buckets.list_objects(query, limit=_page_size(call))
         base_url = call.base_url
         answer: Json = {"kind": "storage#objects"}
+        if call.flag("softDeleted"):
+            # What was deleted is gone; these are not to be taken for it.
+            return answer
         if page.objects:
             answer["items"] = [
                 storage_json.stored_object(each, base_url) for each in page.objects
@@ -127,6 +130,11 @@ class BucketMethods:
     def get_object(self, call: Call, body: Json) -> Json:
         """Objects: get, without alt=media."""
         del body
+        if call.flag("softDeleted"):
+            raise NotFoundError(
+                f"gs://{'/'.join(call.names)} is not there as a deleted object: what "
+                "is deleted is not kept"
+            )
         found = self._buckets.get_object(call.object_ref())
         return storage_json.stored_object(found, call.base_url)
 

@@ -4,14 +4,14 @@ import datetime as dt
 import email.utils
 import re
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import BinaryIO, Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from homeport.api import storage_json
+from homeport.api import storage_json, storage_unpacking
 from homeport.api.storage_requests import Call
 from homeport.errors import ConditionNotMetError
 from homeport.registry.buckets import Buckets
@@ -45,7 +45,10 @@ async def download(buckets: Buckets, call: Call) -> Response:
         if is_unchanged(call.request.headers, stored):
             file.close()
             return unchanged(stored)
-        return _answer(call, stored, file)
+        unpack = await call.run(
+            storage_unpacking.is_wanted, call.request.headers, stored, file
+        )
+        return _unpacked(call, stored, file) if unpack else _answer(call, stored, file)
     except BaseException:
         file.close()
         raise
@@ -121,6 +124,24 @@ def _answer(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
     return StreamingResponse(
         _blocks(call, file, end - first), status_code=status, headers=headers
     )
+
+
+def _unpacked(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
+    """Return all of an object unpacked; as with Google's, a range is passed over."""
+    headers = storage_unpacking.headers(object_headers(stored))
+    return StreamingResponse(
+        _all_blocks(call, file, storage_unpacking.reader(file)), headers=headers
+    )
+
+
+async def _all_blocks(
+    call: Call, file: BinaryIO, read: Callable[[], bytes]
+) -> AsyncIterator[bytes]:
+    try:
+        while block := await call.run(read):
+            yield block
+    finally:
+        file.close()
 
 
 def _bounds(wanted: re.Match[str], size: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Bodies of any length on their way to the disk, in blocks, never held whole."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Final, Protocol, Self
 
@@ -15,6 +16,7 @@ from homeport.resources.bucket import Checksums
 # clients expect of it.
 _BLOCK_BYTES: Final = 1 << 20
 _IDLE_S: Final = 60.0
+_LENGTH_RE: Final = re.compile(r"[0-9]{1,18}")
 
 
 class Receiver(Protocol):
@@ -128,3 +130,9 @@ def header_checksums(call: Call) -> Checksums:
     values = call.request.headers.getlist("x-goog-hash")
     md5 = call.request.headers.get("content-md5")
     return storage_json.header_checksums([*values, *([f"md5={md5}"] if md5 else [])])
+
+
+def announced(call: Call, header: str) -> int | None:
+    """Return the length that a header announces, None if it says none."""
+    text = call.request.headers.get(header, "")
+    return int(text) if _LENGTH_RE.fullmatch(text) else None

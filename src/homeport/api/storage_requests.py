@@ -12,6 +12,7 @@ import anyio.to_thread
 import orjson
 from starlette.requests import Request
 
+from homeport.api import storage_fields
 from homeport.errors import InvalidArgumentError
 from homeport.registry.buckets import Buckets
 from homeport.registry.compositions import Compositions
@@ -81,6 +82,14 @@ class Call:
                     f"the JSON body is over {_MAX_JSON_BYTES} bytes: send less metadata"
                 )
         return parse_json(bytes(body))
+
+    def selected(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return what the caller wants to know of a document.
+
+        Raises:
+            InvalidArgumentError: The parameter `fields` is not of its grammar.
+        """
+        return storage_fields.selected(document, self.query.get("fields", ""))
 
     def number(self, name: str) -> int | None:
         """Return a parameter that is a whole number, None if absent.
@@ -161,6 +170,22 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidArgumentError("the body must be a JSON object")
     return document
+
+
+def query_of(request: Request) -> dict[str, str]:
+    """Return the parameters of a request, of one that is repeated the last.
+
+    Raises:
+        InvalidArgumentError: One is not UTF-8.
+    """
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"the parameters {text!r:.200} are not percent-encoded UTF-8"
+        ) from error
+    return dict(pairs)
 
 
 def decoded(segment: str) -> str:

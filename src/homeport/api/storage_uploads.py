@@ -16,7 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 from homeport.api import storage_json
 from homeport.api.storage_multipart import RelatedParser, boundary
-from homeport.api.storage_receiving import header_checksums, leave, receive, timely
+from homeport.api.storage_receiving import (
+    announced,
+    header_checksums,
+    leave,
+    receive,
+    timely,
+)
 from homeport.api.storage_requests import Call, parse_json
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.registry.object_uploads import ObjectUploads, Progress
@@ -38,11 +44,13 @@ class _Span:
             how far the session is.
         end: Index behind the last byte, None when unknown.
         last: Whether the object ends there.
+        total: The length of the whole object, None when unknown.
     """
 
     first: int | None
     end: int | None
     last: bool
+    total: int | None = None
 
 
 class UploadMethods:
@@ -73,18 +81,20 @@ class UploadMethods:
 
     async def put(self, call: Call) -> Response:
         """Go on with a resumable upload, or tell how far it is."""
-        session_id = call.query.get("upload_id", "")
+        session_id, bucket = call.query.get("upload_id", ""), call.names[0]
         checksums = header_checksums(call)
         span = _span(call.request.headers)
         if span.first is None:
-            progress = await call.run(self._uploads.progress, session_id)
+            progress = await call.run(self._uploads.progress, session_id, bucket)
             if progress.stored or progress.size_bytes != span.end:
                 return _progress(call, progress)
         try:
-            upload = await call.run(self._uploads.resume, session_id)
+            upload = await call.run(
+                self._uploads.resume, session_id, bucket, span.total
+            )
         except FailedPreconditionError:
             # Finished, and the answer was lost: the client repeats its last request.
-            progress = await call.run(self._uploads.progress, session_id)
+            progress = await call.run(self._uploads.progress, session_id, bucket)
             return _progress(call, progress)
         try:
             body = _unseen(call.request.stream(), upload.size_bytes, span)
@@ -100,13 +110,14 @@ class UploadMethods:
 
     async def delete(self, call: Call) -> Response:
         """Cancel a resumable upload."""
-        await call.run(self._uploads.cancel, call.query.get("upload_id", ""))
+        session_id = call.query.get("upload_id", "")
+        await call.run(self._uploads.cancel, session_id, call.names[0])
         return Response(status_code=_CANCELLED)
 
     async def _media(self, call: Call) -> Response:
         checksums = header_checksums(call)
         content_type = call.request.headers.get("content-type", "")
-        new = _new_object(call, {}, content_type)
+        new = _new_object(call, {}, content_type, "content-length")
         upload = await call.run(self._uploads.begin, new)
         try:
             await receive(call, upload, call.request.stream())
@@ -134,7 +145,8 @@ class UploadMethods:
     async def _open_session(self, call: Call) -> Response:
         resource = await call.json()
         content_type = call.request.headers.get("x-upload-content-type", "")
-        new = _new_object(call, resource, content_type)
+        length = "x-upload-content-length"
+        new = _new_object(call, resource, content_type, length)
         session = await call.run(self._uploads.open_session, new)
         query = urllib.parse.urlencode(
             {"uploadType": "resumable", "name": new.name, "upload_id": session.id}
@@ -163,7 +175,9 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield chunk
 
 
-def _new_object(call: Call, resource: dict[str, Any], content_type: str) -> NewObject:
+def _new_object(
+    call: Call, resource: dict[str, Any], content_type: str, length_header: str = ""
+) -> NewObject:
     name = call.query.get("name") or resource.get("name")
     if not isinstance(name, str):
         raise InvalidArgumentError(
@@ -180,12 +194,16 @@ def _new_object(call: Call, resource: dict[str, Any], content_type: str) -> NewO
         name=name,
         properties=storage_json.object_properties(properties),
         conditions=call.conditions(),
-        checksums=storage_json.resource_checksums(resource),
+        checksums=dataclasses.replace(
+            storage_json.resource_checksums(resource),
+            size_bytes=announced(call, length_header),
+        ),
     )
 
 
 def _stored(call: Call, stored: StoredObject) -> Response:
-    return JSONResponse(storage_json.stored_object(stored, call.base_url))
+    document = storage_json.stored_object(stored, call.base_url)
+    return JSONResponse(call.selected(document))
 
 
 def _progress(call: Call, progress: Progress) -> Response:
@@ -215,13 +233,13 @@ def _span(headers: Headers) -> _Span:
         )
     total = None if match["total"] == "*" else int(match["total"])
     if match["first"] is None:
-        return _Span(None, total, last=True)
+        return _Span(None, total, last=True, total=total)
     first, end = int(match["first"]), int(match["last"]) + 1
     if first >= end or (total is not None and end > total):
         raise InvalidArgumentError(
             f"Content-Range {text!r}: expected FIRST <= LAST < TOTAL"
         )
-    return _Span(first, end, last=end == total)
+    return _Span(first, end, last=end == total, total=total)
 
 
 async def _unseen(

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from homeport.api import storage_json, storage_xml_text
-from homeport.api.storage_requests import Call, StorageVerbs, decoded
+from homeport.api.storage_requests import Call, StorageVerbs, decoded, query_of
 from homeport.api.storage_xml_objects import ObjectMethods
 from homeport.api.storage_xml_parts import PartMethods
 from homeport.errors import UnimplementedError
@@ -153,7 +153,7 @@ def _segments(scope: Scope) -> tuple[str, str]:
 
 def _query(request: Request) -> dict[str, str]:
     """Return the parameters, and those that the XML API has as headers."""
-    query = dict(request.query_params)
+    query = query_of(request)
     for header, name in _PARAMETERS.items():
         if header in request.headers:
             query[name] = request.headers[header]

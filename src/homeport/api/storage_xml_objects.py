@@ -1,5 +1,6 @@
 """Objects over the XML API: read, written in one request, copied, deleted, listed."""
 
+import dataclasses
 import urllib.parse
 from http import HTTPStatus
 from typing import Any, Final
@@ -7,10 +8,21 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from homeport.api import storage_downloads, storage_json, storage_xml_text
-from homeport.api.storage_receiving import header_checksums, leave, receive
+from homeport.api.storage_receiving import (
+    announced,
+    header_checksums,
+    leave,
+    receive,
+)
 from homeport.api.storage_requests import Call, StorageVerbs, page_start, page_token
 from homeport.errors import InvalidArgumentError
-from homeport.resources.bucket import NewObject, ObjectQuery, ObjectRef, StoredObject
+from homeport.resources.bucket import (
+    Checksums,
+    NewObject,
+    ObjectQuery,
+    ObjectRef,
+    StoredObject,
+)
 
 _MAX_PAGE: Final = 1000
 _METADATA: Final = "x-goog-meta-"
@@ -46,7 +58,9 @@ class ObjectMethods:
         if "x-goog-copy-source" in call.request.headers:
             return await self._copy(call)
         checksums = header_checksums(call)
-        upload = await call.run(self._uploads.begin, new_object(call))
+        said = Checksums(size_bytes=announced(call, "content-length"))
+        new = dataclasses.replace(new_object(call), checksums=said)
+        upload = await call.run(self._uploads.begin, new)
         try:
             await receive(call, upload, call.request.stream())
         except BaseException:

@@ -40,7 +40,10 @@ class PartMethods:
             raise InvalidArgumentError("a part needs the parameter partNumber")
         checksums = header_checksums(call)
         upload = await call.run(
-            self._compositions.begin_part, call.query["uploadId"], number
+            self._compositions.begin_part,
+            call.object_ref(),
+            call.query["uploadId"],
+            number,
         )
         try:
             await receive(call, upload, call.request.stream())
@@ -66,7 +69,10 @@ class PartMethods:
                 )
         parts = storage_xml_text.parts_of(bytes(body))
         stored = await call.run(
-            self._compositions.complete, call.query["uploadId"], parts
+            self._compositions.complete,
+            call.object_ref(),
+            call.query["uploadId"],
+            parts,
         )
         return Response(
             storage_xml_text.completed(stored, call.base_url),
@@ -76,5 +82,6 @@ class PartMethods:
 
     async def abort(self, call: Call) -> Response:
         """Abort a multipart upload."""
-        await call.run(self._compositions.abort, call.query["uploadId"])
+        session_id = call.query["uploadId"]
+        await call.run(self._compositions.abort, call.object_ref(), session_id)
         return Response(status_code=_CANCELLED)

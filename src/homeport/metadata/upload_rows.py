@@ -42,6 +42,17 @@ def get(transaction: Transaction, session_id: str) -> UploadSession | None:
     return None if row is None else _session(row)
 
 
+def put_checksums(
+    transaction: Transaction, session_id: str, checksums: Checksums
+) -> None:
+    """Note what is said of the bytes of a session."""
+    transaction.execute(
+        upload_sessions.update()
+        .where(upload_sessions.c.id == session_id)
+        .values(checksums=dataclasses.asdict(checksums))
+    )
+
+
 def finish(transaction: Transaction, session_id: str, generation: int) -> None:
     """Note which generation a session became."""
     transaction.execute(

@@ -182,8 +182,8 @@ class Compositions:
             upload_rows.insert(transaction, session)
         return session
 
-    def begin_part(self, session_id: str, number: int) -> PartUpload:
-        """Return the upload of a part.
+    def begin_part(self, at: ObjectRef, session_id: str, number: int) -> PartUpload:
+        """Return the upload of a part of what will be the object `at`.
 
         Raises:
             InvalidArgumentError: The number is none of a part.
@@ -194,11 +194,13 @@ class Compositions:
             raise InvalidArgumentError(
                 f"part {number}: parts are numbered from 1 to {MAX_PARTS}"
             )
-        session = self._session(session_id)
+        session = self._session(at, session_id)
         writer = self._parts.begin(session_id, number)
         return PartUpload(writer, f"part {number} of {session.new}")
 
-    def complete(self, session_id: str, parts: Sequence[PartRef]) -> StoredObject:
+    def complete(
+        self, at: ObjectRef, session_id: str, parts: Sequence[PartRef]
+    ) -> StoredObject:
         """Return the object made of the parts named; the others are forgotten.
 
         Repeated, as by a client that lost the answer, it returns the same object.
@@ -212,7 +214,7 @@ class Compositions:
             ResourceExhaustedError: The disk is full.
         """
         with self._claims.hold(session_id):
-            session = self._session(session_id, finished=True)
+            session = self._session(at, session_id, finished=True)
             if session.generation:
                 return self._finished(session)
             _check_order(parts)
@@ -226,7 +228,7 @@ class Compositions:
             self._parts.discard(session_id)
         return stored
 
-    def abort(self, session_id: str) -> None:
+    def abort(self, at: ObjectRef, session_id: str) -> None:
         """End a session without an object.
 
         Raises:
@@ -234,14 +236,18 @@ class Compositions:
             UnavailableError: Another request is completing it.
         """
         with self._claims.hold(session_id):
-            self._session(session_id)
+            self._session(at, session_id)
             with self._database.transaction() as transaction:
                 upload_rows.delete_unfinished(transaction, session_id)
             self._parts.discard(session_id)
 
-    def _session(self, session_id: str, *, finished: bool = False) -> UploadSession:
+    def _session(
+        self, at: ObjectRef, session_id: str, *, finished: bool = False
+    ) -> UploadSession:
         with self._database.snapshot() as transaction:
             session = upload_rows.get(transaction, session_id)
+        if session is not None and str(session.new) != str(at):
+            raise NotFoundError(f"no such upload of {at}: start a new one")
         over = session is None or session.create_time + SESSION_LIFETIME < self._now()
         if session is None or over or (session.generation and not finished):
             raise NotFoundError(

@@ -15,11 +15,12 @@ from typing import Final, final
 
 from homeport.errors import (
     FailedPreconditionError,
+    InvalidArgumentError,
     NotFoundError,
     UnavailableError,
 )
 from homeport.metadata import bucket_rows, skeleton_rows, upload_rows
-from homeport.metadata.database import Database
+from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.registry import buckets
 from homeport.registry.claims import Claims
@@ -169,10 +170,10 @@ class ObjectUploads:
         Raises:
             NotFoundError: No such bucket.
             ConditionNotMetError: A condition on the object it replaces fails already.
-            ResourceExhaustedError: The disk is full.
+            ResourceExhaustedError: The disk is full, or the bucket would be.
         """
         with self._database.snapshot() as transaction:
-            buckets.check_writable(transaction, new)
+            self._check_announced(transaction, new)
         writer = self._blobs.begin()
         return ObjectUpload(writer, new, self._keep, writer.abort, writer.abort)
 
@@ -182,24 +183,25 @@ class ObjectUploads:
         Raises:
             NotFoundError: No such bucket.
             ConditionNotMetError: A condition on the object it replaces fails already.
+            ResourceExhaustedError: The bucket would have more than its quota.
         """
         session = UploadSession(
             secrets.token_urlsafe(32), new, 0, self._now(), self._owner
         )
         with self._database.transaction() as transaction:
-            buckets.check_writable(transaction, new)
+            self._check_announced(transaction, new)
             upload_rows.insert(transaction, session)
         return session
 
-    def progress(self, session_id: str) -> Progress:
-        """Return how far a session is.
+    def progress(self, session_id: str, bucket: str) -> Progress:
+        """Return how far a session of a bucket is.
 
         Raises:
             NotFoundError: No such session, or its object was replaced or deleted.
             UnavailableError: Another request is writing to it, or another server.
         """
         with self._claims.hold(session_id):
-            session = self._session(session_id)
+            session = self._session(session_id, bucket)
             if session.generation:
                 stored = self._finished(session)
                 return Progress(stored.size_bytes, stored)
@@ -207,22 +209,31 @@ class ObjectUploads:
             writer.suspend()
         return Progress(writer.size_bytes, None)
 
-    def resume(self, session_id: str) -> ObjectUpload:
+    def resume(
+        self, session_id: str, bucket: str, size_bytes: int | None = None
+    ) -> ObjectUpload:
         """Return the upload of a session, at the byte where the last request ended.
+
+        Args:
+            session_id: The session's.
+            bucket: The one it was opened for.
+            size_bytes: How long the whole object is; None if this request says nothing.
 
         Raises:
             NotFoundError: No such session.
             FailedPreconditionError: It is finished.
+            InvalidArgumentError: Another length was said before.
             UnavailableError: Another request is writing to it, or another server.
-            ResourceExhaustedError: The disk is full.
+            ResourceExhaustedError: The disk is full, or the bucket would be.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._claims.hold(session_id))
-            session = self._session(session_id)
+            session = self._session(session_id, bucket)
             if session.generation:
                 raise FailedPreconditionError(
                     f"the upload of {session.new} is finished: start a new one"
                 )
+            session = self._with_size(session, size_bytes)
             writer = self._blobs.resume(session_id)
             claim = stack.pop_all()
 
@@ -237,7 +248,7 @@ class ObjectUploads:
         keep = functools.partial(self._keep, session_id=session_id)
         return ObjectUpload(writer, session.new, keep, leave, abort)
 
-    def cancel(self, session_id: str) -> None:
+    def cancel(self, session_id: str, bucket: str) -> None:
         """End a session without an object.
 
         Raises:
@@ -245,7 +256,7 @@ class ObjectUploads:
             FailedPreconditionError: It is finished.
             UnavailableError: Another request is writing to it.
         """
-        self.resume(session_id).abort()
+        self.resume(session_id, bucket).abort()
 
     def _keep(
         self, writer: BlobWriter, new: NewObject, content: Content, session_id: str = ""
@@ -262,13 +273,18 @@ class ObjectUploads:
             upload_rows.finish(transaction, session_id, stored.generation)
         return stored
 
-    def _session(self, session_id: str) -> UploadSession:
+    def _session(self, session_id: str, bucket: str) -> UploadSession:
         with self._database.snapshot() as transaction:
             session = upload_rows.get(transaction, session_id)
-        if session is None or session.create_time + SESSION_LIFETIME < self._now():
+        if (
+            session is None
+            or session.new.bucket != bucket
+            or session.create_time + SESSION_LIFETIME < self._now()
+        ):
             raise NotFoundError(
-                "no such upload session: it was refused, cancelled, or older than "
-                f"{SESSION_LIFETIME.days} days; start a new upload"
+                f"no such upload session of the bucket {bucket!r}: it was refused, "
+                f"cancelled, or older than {SESSION_LIFETIME.days} days; start a new "
+                "upload"
             )
         if not session.generation and session.owner not in {"", self._owner}:
             # UNAVAILABLE: clients try again, and may come to the right one.
@@ -277,6 +293,29 @@ class ObjectUploads:
                 "start a new upload"
             )
         return session
+
+    def _with_size(
+        self, session: UploadSession, size_bytes: int | None
+    ) -> UploadSession:
+        """Return the session with the length that is said of its object, kept now."""
+        known = session.new.checksums
+        if size_bytes is None or size_bytes == known.size_bytes:
+            return session
+        if known.size_bytes is not None:
+            raise InvalidArgumentError(
+                f"{session.new} has {known.size_bytes} bytes, as was said before, and "
+                f"this request says {size_bytes}: go on as you began, or start anew"
+            )
+        checksums = dataclasses.replace(known, size_bytes=size_bytes)
+        new = dataclasses.replace(session.new, checksums=checksums)
+        with self._database.transaction() as transaction:
+            self._check_announced(transaction, new)
+            upload_rows.put_checksums(transaction, session.id, checksums)
+        return dataclasses.replace(session, new=new)
+
+    def _check_announced(self, transaction: Transaction, new: NewObject) -> None:
+        announced_bytes = new.checksums.size_bytes or 0
+        buckets.check_fits(transaction, new, announced_bytes, self._quota_bytes)
 
     def _finished(self, session: UploadSession) -> StoredObject:
         new = session.new

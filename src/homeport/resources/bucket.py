@@ -150,22 +150,29 @@ class ObjectRef:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checksums:
-    """What the sender says the bytes hash to; None says nothing.
+    """What the sender says of the bytes; None says nothing.
 
     Attributes:
         crc32c: As an unsigned integer.
         md5: Lower-case hex.
+        size_bytes: How many there are.
     """
 
     crc32c: int | None = None
     md5: str | None = None
+    size_bytes: int | None = None
 
     def check(self, content: Content, *, of: str) -> None:
         """Refuse bytes that are not those that were sent.
 
         Raises:
-            InvalidArgumentError: A checksum differs.
+            InvalidArgumentError: The length or a checksum differs.
         """
+        if self.size_bytes is not None and self.size_bytes != content.size_bytes:
+            raise InvalidArgumentError(
+                f"{of}: {content.size_bytes} bytes were received, and "
+                f"{self.size_bytes} announced: send again"
+            )
         if self.crc32c is not None and self.crc32c != content.crc32c:
             raise InvalidArgumentError(
                 f"{of}: crc32c of the {content.size_bytes} bytes received is "

@@ -391,35 +391,35 @@ def test_after_prefix_is_the_end_of_a_prefix(
 
 def test_a_session_collects_an_object_over_requests(store: Store) -> None:
     session = store.uploads.open_session(NewObject("models", "a"))
-    first = store.uploads.resume(session.id)
+    first = store.uploads.resume(session.id, "models")
     first.write(b"he")
     first.leave()
-    between = store.uploads.progress(session.id)
-    second = store.uploads.resume(session.id)
+    between = store.uploads.progress(session.id, "models")
+    second = store.uploads.resume(session.id, "models")
     second.write(b"llo")
     stored = second.finish()
 
     assert (between.size_bytes, between.stored) == (2, None)
     assert store.read("a") == b"hello"
-    assert store.uploads.progress(session.id).stored == stored
+    assert store.uploads.progress(session.id, "models").stored == stored
 
 
 def test_two_requests_cannot_write_to_one_session(store: Store) -> None:
     session = store.uploads.open_session(NewObject("models", "a"))
-    upload = store.uploads.resume(session.id)
+    upload = store.uploads.resume(session.id, "models")
 
     with pytest.raises(UnavailableError):
-        store.uploads.resume(session.id)
+        store.uploads.resume(session.id, "models")
     upload.leave()
-    store.uploads.resume(session.id).leave()
+    store.uploads.resume(session.id, "models").leave()
 
 
 def test_a_finished_session_takes_no_more(store: Store) -> None:
     session = store.uploads.open_session(NewObject("models", "a"))
-    store.uploads.resume(session.id).finish()
+    store.uploads.resume(session.id, "models").finish()
 
     with pytest.raises(FailedPreconditionError, match="finished"):
-        store.uploads.resume(session.id)
+        store.uploads.resume(session.id, "models")
 
 
 def test_a_session_ends_with_a_refusal_a_cancel_its_bucket_or_its_week(
@@ -429,20 +429,20 @@ def test_a_session_ends_with_a_refusal_a_cancel_its_bucket_or_its_week(
     refused, cancelled, old, homeless = (
         store.uploads.open_session(new).id for _ in range(4)
     )
-    store.uploads.cancel(cancelled)
+    store.uploads.cancel(cancelled, "models")
     with pytest.raises(InvalidArgumentError):
-        store.uploads.resume(refused).finish(Checksums(crc32c=1))
+        store.uploads.resume(refused, "models").finish(Checksums(crc32c=1))
 
     for gone in (cancelled, refused, "never-was"):
         with pytest.raises(NotFoundError):
-            store.uploads.progress(gone)
+            store.uploads.progress(gone, "models")
     store.now += 8 * DAY
     with pytest.raises(NotFoundError, match="7 days"):
-        store.uploads.progress(old)
+        store.uploads.progress(old, "models")
     store.now = T0
     store.buckets.delete_bucket("models")
     with pytest.raises(NotFoundError):
-        store.uploads.progress(homeless)
+        store.uploads.progress(homeless, "models")
 
 
 # --- sweep
@@ -479,7 +479,7 @@ def test_a_sweep_removes_the_bytes_of_dead_sessions_alone(store: Store) -> None:
     for age in (8, 1):
         store.now = T0 - age * DAY
         session = store.uploads.open_session(NewObject("models", "a"))
-        upload = store.uploads.resume(session.id)
+        upload = store.uploads.resume(session.id, "models")
         upload.write(b"half")
         upload.leave()
         sessions.append(session.id)
