@@ -8,7 +8,7 @@ import pathlib
 import time
 import types
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from homeport.checking.apart import Subject
 from homeport.checking.ending import Ending
@@ -23,11 +23,14 @@ from homeport.checking.report import (
 from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
+from homeport.objects.file_roots import FileRoots
+from homeport.objects.outside import Outside
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.exports import Exports
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
 from homeport.registry.object_uploads import ObjectUploads
@@ -35,6 +38,7 @@ from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
+from homeport.registry.sources import Sources
 from homeport.registry.splitting import Splitting
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
@@ -145,7 +149,7 @@ class Rooms:
         self.splitting = Splitting(self.database, self.stored, _real_now)
         self.buckets = Buckets(self.database, self.blobs, now)
         self.objects = ObjectUploads(self.database, self.blobs, now)
-        self.artifacts = Artifacts(self.buckets, self.blobs, directory / "artifacts")
+        self.artifacts = self.artifacts_at(directory / "artifacts")
         self.pager = Pager(PageTokens(b"secret"))
         self.operations = Operations(self.database, self.pager, now, new_id)
         self.catalog = Catalog(self.database, self.operations, self.pager, now, new_id)
@@ -153,11 +157,32 @@ class Rooms:
         self.provenances = Provenances(self.database, now, new_id)
         self.comparisons = Comparisons(self.database, self.artifacts)
         self.history = History(self.database, self.pager, now)
-        self.transfers = Transfers(
-            self.database, self.blobs, self.operations, now, new_id
-        )
+        self.transfers = Transfers(self.database, self.operations, now, new_id)
+        self.exports = self.exports_to(Outside({}))
         self.checker = FakeChecker()
         self.uploads = self.uploads_with(CheckPolicy.NONE)
+
+    def artifacts_at(
+        self,
+        directory: pathlib.Path,
+        outside: Outside | None = None,
+        roots: Sequence[pathlib.Path] = (),
+    ) -> Artifacts:
+        """Return artifacts laid out there, of these stores and roots too."""
+        found = Sources(
+            self.database,
+            self.buckets,
+            self.blobs,
+            outside or Outside({}),
+            FileRoots(roots, self.directory),
+        )
+        return Artifacts(found, self.blobs, directory)
+
+    def exports_to(self, outside: Outside) -> Exports:
+        """Return exports that reach these stores too."""
+        return Exports(
+            self.database, self.blobs, outside, self.operations, self.clock.now
+        )
 
     def uploads_with(self, policy: CheckPolicy) -> Uploads:
         """Return uploads that demand this of archives."""

@@ -182,7 +182,7 @@ VERTEX_ROUTES = [
     *routes_of(models.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(endpoints.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
-    *routes_of(transfers.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(transfers.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(evaluations.router(typing.cast("typing.Any", None))),
     *routes_of(locations.router(typing.cast("typing.Any", None))),
 ]

@@ -124,7 +124,7 @@ def answering() -> list[APIRouter]:
     return [
         operations.router(NOTHING, NOTHING),
         locations.router(NOTHING),
-        transfers.router(NOTHING, NOTHING),
+        transfers.router(NOTHING, NOTHING, NOTHING),
         evaluations.router(NOTHING),
         models.router(NOTHING, NOTHING, NOTHING),
         endpoints.router(NOTHING, NOTHING),

@@ -67,6 +67,7 @@ def upgrade_database(settings: Settings) -> Shape:
 
 def take_backup(settings: Settings, directory: pathlib.Path) -> backup.Summary:
     """Write a backup of a registry whose server may run; see `registry.backup`."""
+    possession.refuse_bytes_elsewhere(settings.data_dir)
     with _rows(settings) as database:
         blobs = FileBlobs(settings.data_dir / "blobs")
         source = backup.Source(database, blobs, settings.data_dir)

@@ -13,6 +13,13 @@ class Settings:
         data_dir: Everything the server remembers; one server at a time.
         database_url: Where the rows are, None for SQLite in the data directory; may
             hold a password.
+        blob_store: The bucket that the bytes are in, `s3://bucket/prefix/` or gs://,
+            None for the data directory.
+        outside_prefixes: Folders in buckets of others that artifacts may be read from
+            and exported to, none by default.
+        file_roots: Directories that `file://` artifacts may be read from.
+        private_endpoints: `HOST:PORT` of endpoints of stores that may be on this
+            machine or its network.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
         tls_port: TCP port for HTTPS beside HTTP, 0 for a free one, None for none.
@@ -41,6 +48,10 @@ class Settings:
 
     data_dir: pathlib.Path
     database_url: str | None = dataclasses.field(default=None, repr=False)
+    blob_store: str | None = None
+    outside_prefixes: tuple[str, ...] = ()
+    file_roots: tuple[pathlib.Path, ...] = ()
+    private_endpoints: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8080
     tls_port: int | None = None

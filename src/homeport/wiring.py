@@ -5,6 +5,7 @@ The only module that knows every room. Nothing here decides anything.
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import logging
 import os
@@ -34,15 +35,25 @@ from homeport.identity.tokens import Tokens
 from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database
-from homeport.objects.blobs import Blobs, FileBlobs
-from homeport.objects.parts import FileParts
-from homeport.registry import blob_sweep, holding, possession, verification
+from homeport.objects.addresses import StoreAddress
+from homeport.objects.blobs import Blobs
+from homeport.objects.file_roots import FileRoots
+from homeport.objects.outside import Outside
+from homeport.registry import (
+    blob_sweep,
+    byte_stores,
+    holding,
+    possession,
+    verification,
+)
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
+from homeport.registry.byte_stores import ByteStores, Reach
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.compositions import Compositions
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.exports import Exports
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
 from homeport.registry.locations import Locations
@@ -51,6 +62,7 @@ from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
 from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
+from homeport.registry.sources import Sources
 from homeport.registry.splitting import Splitting
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
@@ -68,6 +80,7 @@ from homeport.settings import Settings
 _log: Final = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
+_SHARED_GRACE: Final = dt.timedelta(days=1)
 
 
 def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> None:
@@ -101,10 +114,10 @@ def collect_garbage(
     Raises:
         FailedPreconditionError: A server uses the data directory.
     """
-    with _stored(settings) as (database, blobs):
-        unused = blob_sweep.unused(database, blobs)
+    with _stored(settings) as (database, stored):
+        unused = blob_sweep.unused(database, stored.blobs)
         if not dry_run:
-            _sweep(database, blobs)
+            _sweep(database, stored)
     return unused
 
 
@@ -114,19 +127,17 @@ def verify(settings: Settings) -> Iterator[verification.Verified]:
     Raises:
         FailedPreconditionError: A server uses the data directory.
     """
-    with _stored(settings) as (database, blobs):
-        yield from verification.verify(database, blobs)
+    with _stored(settings) as (database, stored):
+        yield from verification.verify(database, stored.blobs)
 
 
 @contextlib.contextmanager
-def _stored(settings: Settings) -> Iterator[tuple[Database, FileBlobs]]:
+def _stored(settings: Settings) -> Iterator[tuple[Database, ByteStores]]:
     """Yield rows and bytes of a server that is stopped, as they are."""
     with holding.held(settings.data_dir):
         database = _database(settings)
         try:
-            blobs = FileBlobs(settings.data_dir / "blobs")
-            blobs.start()
-            yield database, blobs
+            yield database, _bytes(settings, database)
         finally:
             database.close()
 
@@ -172,8 +183,8 @@ async def _serve(
     with contextlib.ExitStack() as signals:
         stop = Stop(settings.drain_s, signals)
         async with (
-            _kept(settings) as (database, blobs),
-            _application(settings, stop, database, blobs) as (application, reconciler),
+            _kept(settings) as (database, stored),
+            _application(settings, stop, database, stored) as (application, reconciler),
         ):
             server = HttpServer(
                 application,
@@ -187,13 +198,14 @@ async def _serve(
 
 
 @contextlib.asynccontextmanager
-async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, Blobs]]:
+async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, ByteStores]]:
     """Yield rows and bytes, in which archives are divided meanwhile."""
     database, stored = await asyncio.to_thread(_opened, settings)
-    splitting = Splitting(database, stored, _now)
+    splitting = Splitting(database, stored.blobs, _now)
     splitting.start()
     try:
-        yield database, PiecedBlobs(database, stored)
+        pieced = PiecedBlobs(database, stored.blobs)
+        yield database, dataclasses.replace(stored, blobs=pieced)
     finally:
         await asyncio.to_thread(splitting.stop)
         database.close()
@@ -201,14 +213,14 @@ async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, Blobs]]:
 
 @contextlib.asynccontextmanager
 async def _application(
-    settings: Settings, stop: Stop, database: Database, blobs: Blobs
+    settings: Settings, stop: Stop, database: Database, stored: ByteStores
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir = settings.data_dir
     pager = Pager(PageTokens(_secret(data_dir / "secret")))
     operations = Operations(database, pager, _now, _new_id)
-    buckets = Buckets(database, blobs, _now)
-    artifacts = Artifacts(buckets, blobs, data_dir / "artifacts")
+    outside = _outside(settings)
+    artifacts = _artifacts(settings, database, stored.blobs, outside)
     await asyncio.to_thread(artifacts.start)
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
@@ -245,7 +257,8 @@ async def _application(
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
         uploads=Uploads(database, intake, operations, _now, _new_id),
-        transfers=Transfers(database, blobs, operations, _now, _new_id),
+        transfers=Transfers(database, operations, _now, _new_id),
+        exports=Exports(database, stored.blobs, outside, operations, _now),
         evaluations=Evaluations(database, pager, _now, _new_id),
         history=History(database, pager, _now),
         provenances=Provenances(database, _now, _new_id),
@@ -260,7 +273,7 @@ async def _application(
     )
     application: ASGIApp = api.build(
         verbs,
-        storage.build(_storage_verbs(settings, database, blobs)),
+        storage.build(_storage_verbs(settings, database, stored, outside)),
         access_log,
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
@@ -277,15 +290,32 @@ async def _application(
         access_log.flush()
 
 
-def _opened(settings: Settings) -> tuple[Database, FileBlobs]:
+def _opened(settings: Settings) -> tuple[Database, ByteStores]:
     """Return rows and bytes, without the bytes that nothing refers to."""
     database = _database(settings)
-    blobs = FileBlobs(
-        settings.data_dir / "blobs", keep_free_bytes=settings.keep_free_bytes
+    stored = _bytes(settings, database)
+    _sweep(database, stored)
+    blob_sweep.sweep_parts(database, stored.parts)
+    return database, stored
+
+
+def _bytes(settings: Settings, database: Database) -> ByteStores:
+    """Return the bytes that belong to these rows, wherever they are."""
+    bucket = None
+    if settings.blob_store is None:
+        possession.refuse_bytes_elsewhere(settings.data_dir)
+    else:
+        bucket = _reach(settings).store(StoreAddress.parse(settings.blob_store))
+    stored = byte_stores.opened(
+        settings.data_dir, bucket, keep_free_bytes=settings.keep_free_bytes
     )
-    blobs.start()
-    _sweep(database, blobs)
-    return database, blobs
+    if stored.bucket is not None:
+        possession.claim_bucket(database, settings.data_dir, stored.bucket)
+    return stored
+
+
+def _reach(settings: Settings) -> Reach:
+    return Reach(os.environ, settings.private_endpoints)
 
 
 def _tokens(data_dir: pathlib.Path) -> Tokens:
@@ -293,19 +323,29 @@ def _tokens(data_dir: pathlib.Path) -> Tokens:
     return Tokens(keys, _secret(data_dir / "secret"), _now)
 
 
+def _outside(settings: Settings) -> Outside:
+    reach = _reach(settings)
+    addresses = map(StoreAddress.parse, settings.outside_prefixes)
+    return Outside({address: reach.store(address) for address in addresses})
+
+
+def _artifacts(
+    settings: Settings, database: Database, blobs: Blobs, outside: Outside
+) -> Artifacts:
+    roots = FileRoots(settings.file_roots, settings.data_dir)
+    sources = Sources(database, Buckets(database, blobs, _now), blobs, outside, roots)
+    sources.start()
+    return Artifacts(sources, blobs, settings.data_dir / "artifacts")
+
+
 def _storage_verbs(
-    settings: Settings, database: Database, blobs: Blobs
+    settings: Settings, database: Database, stored: ByteStores, outside: Outside
 ) -> StorageVerbs:
-    parts = FileParts(
-        settings.data_dir / "blobs" / "parts", keep_free_bytes=settings.keep_free_bytes
-    )
-    parts.start()
-    blob_sweep.sweep_parts(database, parts)
-    quota_bytes = settings.bucket_quota_bytes
+    blobs, quota_bytes = stored.blobs, settings.bucket_quota_bytes
     return StorageVerbs(
-        Buckets(database, blobs, _now, quota_bytes),
+        Buckets(database, blobs, _now, quota_bytes, reserved=outside.gs_buckets),
         ObjectUploads(database, blobs, _now, quota_bytes),
-        Compositions(database, blobs, parts, _now, quota_bytes),
+        Compositions(database, blobs, stored.parts, _now, quota_bytes),
     )
 
 
@@ -338,11 +378,16 @@ def _database(settings: Settings) -> Database:
     return database
 
 
-def _sweep(database: Database, blobs: FileBlobs) -> None:
-    """Remove the bytes that nothing refers to; nobody else uses them yet."""
+def _sweep(database: Database, stored: ByteStores) -> None:
+    """Remove the bytes that nothing refers to.
+
+    Nobody else uses those in the data directory yet. Another server may be writing to
+    a bucket, by another clock.
+    """
+    grace = _SHARED_GRACE if stored.bucket else dt.timedelta()
     with database.transaction() as transaction:
         artifact_rows.delete_unreferenced(transaction)
-    blob_sweep.sweep(database, blobs, _now(), grace=dt.timedelta())
+    blob_sweep.sweep(database, stored.blobs, _now(), grace=grace)
 
 
 def _emptied(directory: pathlib.Path) -> pathlib.Path:

@@ -39,6 +39,7 @@ from homeport.identity.tokens import Tokens
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
+from homeport.registry.exports import Exports
 from homeport.registry.history import History
 from homeport.registry.locations import Locations
 from homeport.registry.operations import Operations
@@ -62,6 +63,7 @@ class Verbs:
     catalog: Catalog
     uploads: Uploads
     transfers: Transfers
+    exports: Exports
     evaluations: Evaluations
     history: History
     provenances: Provenances
@@ -161,7 +163,8 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(places, prefix=version)
     for version in ("/v1", "/v1beta1"):
         app.include_router(
-            transfers.router(verbs.transfers, verbs.operations), prefix=version
+            transfers.router(verbs.transfers, verbs.exports, verbs.operations),
+            prefix=version,
         )
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(

@@ -8,6 +8,7 @@ from homeport.api import requests
 from homeport.edge import translate
 from homeport.edge.messages_transfers import CopyModelRequest, ExportModelRequest
 from homeport.errors import InvalidArgumentError
+from homeport.registry.exports import Exports
 from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
@@ -16,7 +17,7 @@ from homeport.resources.names import ModelName, Parent
 _PARENT = "/projects/{project}/locations/{location}"
 
 
-def router(transfers: Transfers, operations: Operations) -> APIRouter:
+def router(transfers: Transfers, exports: Exports, operations: Operations) -> APIRouter:
     """Return the routes of copy and export, without the version prefix."""
     routes = APIRouter()
 
@@ -52,7 +53,7 @@ def router(transfers: Transfers, operations: Operations) -> APIRouter:
     ) -> Response:
         message = await requests.read(request, ExportModelRequest)
         operation = await asyncio.to_thread(
-            transfers.export,
+            exports.export,
             ModelName.parse(f"{Parent(project, location)}/models/{model}"),
             _prefix(message),
             message.output_config.export_format_id if message.output_config else "",

@@ -43,3 +43,23 @@ def with_rows(*, exists: bool) -> Callable[[_F], _F]:
         return option(exists=exists)(url(command))
 
     return add
+
+
+def with_bytes(command: _F) -> _F:
+    """Add the options that name the bucket a server's bytes may be in."""
+    for option_of_it in (
+        click.option(
+            "--private-endpoint",
+            "private_endpoints",
+            multiple=True,
+            envvar="HOMEPORT_SERVE_PRIVATE_ENDPOINTS",
+            help="HOST:PORT of its endpoint, if on this machine or its network.",
+        ),
+        click.option(
+            "--blob-store",
+            envvar="HOMEPORT_SERVE_BLOB_STORE",
+            help="Where its bytes are, if not in the data directory.",
+        ),
+    ):
+        command = option_of_it(command)
+    return command

@@ -39,6 +39,33 @@ the next start.
     help="Keep the rows in PostgreSQL: postgresql+psycopg://USER@HOST/NAME. A password "
     "is better said in the variable: every account can read options.",
 )
+@click.option(
+    "--blob-store",
+    help="Keep the bytes in a bucket: s3://BUCKET/PREFIX/ or gs://BUCKET/PREFIX/, with "
+    "?endpoint=URL&region=NAME where needed. Credentials come from the variables that "
+    "the store's own tools read.",
+)
+@click.option(
+    "--outside-prefix",
+    "outside_prefixes",
+    multiple=True,
+    help="A folder in a bucket of others, written as --blob-store, that artifacts may "
+    "be read from and exported to; may be repeated.",
+)
+@click.option(
+    "--file-root",
+    "file_roots",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="A directory that file:// artifacts may be read from; may be repeated.",
+)
+@click.option(
+    "--private-endpoint",
+    "private_endpoints",
+    multiple=True,
+    help="HOST:PORT of a store's endpoint that may be on this machine or its network, "
+    "or without HTTPS; may be repeated.",
+)
 @click.option("--host", default=_DEFAULTS.host, show_default=True)
 @click.option(
     "--port",

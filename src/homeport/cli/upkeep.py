@@ -1,7 +1,5 @@
 """`homeport gc` and `homeport verify`: the bytes of a server that is stopped."""
 
-from pathlib import Path
-
 import click
 
 from homeport import wiring
@@ -12,13 +10,14 @@ from homeport.settings import Settings
 
 @click.command()
 @datadir.with_rows(exists=True)
+@datadir.with_bytes
 @click.option("--dry-run", is_flag=True, help="Show what would go, remove nothing.")
-def gc(data_dir: Path, database_url: str | None, *, dry_run: bool) -> None:
+def gc(*, dry_run: bool, **values: object) -> None:
     """Remove the bytes that no object and no version needs.
 
     The server does so itself when it starts; here it must be stopped.
     """
-    settings = Settings(data_dir=data_dir, database_url=database_url)
+    settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
     unused = wiring.collect_garbage(settings, dry_run=dry_run)
     for blob in unused:
         click.echo(f"{blob.sha256}  {blob.size_bytes}")
@@ -29,12 +28,13 @@ def gc(data_dir: Path, database_url: str | None, *, dry_run: bool) -> None:
 
 @click.command()
 @datadir.with_rows(exists=True)
-def verify(data_dir: Path, database_url: str | None) -> None:
+@datadir.with_bytes
+def verify(**values: object) -> None:
     """Read every byte that an object or a version needs, and compare its digest.
 
     Ends with 1 if something is lost or changed. The server must be stopped.
     """
-    settings = Settings(data_dir=data_dir, database_url=database_url)
+    settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
     read = faults = total_bytes = 0
     for blob in wiring.verify(settings):
         read += 1

@@ -14,7 +14,6 @@ _ADDRESS: Final = re.compile(
     r"(gs|s3)://([a-z0-9][a-z0-9._-]+)(?:/([^?#]*))?(?:\?(.*))?"
 )
 _OPTIONS: Final = frozenset({"endpoint", "region", "anonymous"})
-_PUBLIC_GCS: Final = "https://storage.googleapis.com"
 # As obstore reads them, the first that is set.
 _ENDPOINT_VARIABLES: Final = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -82,10 +81,9 @@ class StoreAddress:
         return uri[len(folder) :].rstrip("/") if uri.startswith(folder) else None
 
     def reached(self, variables: Mapping[str, str]) -> str:
-        """Return the URL that requests go to, "" for the public one of S3's region."""
+        """Return the URL that requests go to, "" for the public one of the store."""
         named = (variables.get(name) for name in _ENDPOINT_VARIABLES[self.scheme])
-        found = self.endpoint or next(filter(None, named), "").rstrip("/")
-        return found or (_PUBLIC_GCS if self.scheme == "gs" else "")
+        return self.endpoint or next(filter(None, named), "").rstrip("/")
 
 
 def check_key(key: str, *, of: str) -> None:

@@ -7,6 +7,8 @@ The layout of the bucket's folder is a format, read by every later version:
                             When the witness was written is when the blob was last
                             written, also again
     doomed/abcdef...        a delete of this blob is under way
+    owner                   the id of the registry whose rows name the blobs
+    started                 empty, written whenever a server starts
 
 A blob is received in files of this machine (`objects.spool`, in its own data
 directory: an upload over several requests goes on at the server where it began), and
@@ -40,6 +42,8 @@ from homeport.resources.bucket import Content
 _BLOBS: Final = "sha256/"
 _WITNESSES: Final = "written/"
 _DOOMED: Final = "doomed/"
+_OWNER: Final = "owner"
+_STARTED: Final = "started"
 _DOOM_LIFETIME: Final = dt.timedelta(minutes=10)
 _DELETE_S: Final = 60.0
 _WAIT_S: Final = 30.0
@@ -73,11 +77,21 @@ class BucketBlobs:
         """
         self._spool.start()
         # By the store's clock, which dates what is there.
-        self._store.put("started", b"")
-        now = self._store.head("started")
+        self._store.put(_STARTED, b"")
+        now = self._store.head(_STARTED)
         for doom in self._store.iterate(_DOOMED):
             if now and now.written - doom.written > _DOOM_LIFETIME:
                 self._store.delete(doom.key)
+
+    def claim(self, owner: str) -> str:
+        """Return whose the blobs are: now the claimant's if they were nobody's.
+
+        Raises:
+            UnavailableError: The store does not answer.
+        """
+        if self._store.create(_OWNER, owner.encode()):
+            return owner
+        return self._store.read_all(_OWNER).decode("utf-8", "replace")
 
     def begin(self) -> FileBlobWriter:
         """Return a writer of a new blob; a restart forgets it."""

@@ -22,6 +22,7 @@ from obstore.store import GCSStore, ObjectStore, S3Store
 
 from homeport.errors import (
     AbortedError,
+    AlreadyExistsError,
     FailedPreconditionError,
     HomeportError,
     InvalidArgumentError,
@@ -32,6 +33,7 @@ from homeport.errors import (
 from homeport.objects.addresses import StoreAddress, check_endpoint
 
 _log: Final = logging.getLogger(__name__)
+_PUBLIC_GCS: Final = "https://storage.googleapis.com"
 _PART_BYTES: Final = 8 << 20
 _MAX_PARTS: Final = 9_000  # S3 and GCS take 10,000
 _PARALLEL_PARTS: Final = 4
@@ -155,6 +157,25 @@ class Store:
                 return False
             return True
 
+    def put_blocks(self, key: str, blocks: Iterator[bytes], size_bytes: int) -> None:
+        """Write a new object, visible when it is whole; what blocks raise leaves none.
+
+        Raises:
+            AlreadyExistsError: There is one.
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        if self.head(key) is not None:
+            raise AlreadyExistsError(f"{self}{key} exists already: delete it first")
+        with self._told(key):
+            obstore.put(
+                self._raw,
+                self._prefix + key,
+                blocks,
+                chunk_size=_part_bytes(size_bytes),
+                max_concurrency=_PARALLEL_PARTS,
+            )
+
     def put_file(self, key: str, path: pathlib.Path) -> None:
         """Write a file as an object, visible when it is whole.
 
@@ -170,7 +191,7 @@ class Store:
                     self._prefix + key,
                     file,
                     use_multipart=size_bytes > _PART_BYTES,
-                    chunk_size=max(_PART_BYTES, size_bytes // _MAX_PARTS + 1),
+                    chunk_size=_part_bytes(size_bytes),
                     max_concurrency=_PARALLEL_PARTS,
                 )
 
@@ -305,9 +326,9 @@ def _raw(address: StoreAddress, endpoint: str) -> ObjectStore:
         "retry_timeout": _RETRY_TIMEOUT,
     }
     if address.scheme == "gs":
-        gs: obstore.store.GCSConfig = {"base_url": endpoint}
+        gs: obstore.store.GCSConfig = {"base_url": endpoint or _PUBLIC_GCS}
         if address.anonymous:
-            gs["service_account_key"] = _nobody(endpoint)
+            gs["service_account_key"] = _nobody(endpoint or _PUBLIC_GCS)
         return GCSStore(
             address.bucket, config=gs, client_options=client, retry_config=retry
         )
@@ -332,6 +353,10 @@ def _nobody(endpoint: str) -> str:
             "private_key_id": "",
         }
     )
+
+
+def _part_bytes(size_bytes: int) -> int:
+    return max(_PART_BYTES, size_bytes // _MAX_PARTS + 1)
 
 
 def _loggable(error: Exception) -> str:

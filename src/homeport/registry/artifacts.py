@@ -8,7 +8,6 @@ This is a format.
 import hashlib
 import logging
 import pathlib
-import re
 import threading
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -19,14 +18,12 @@ from homeport.errors import (
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
-    NotFoundError,
 )
 from homeport.objects.blobs import Blobs
-from homeport.registry.buckets import Buckets
+from homeport.registry.sources import Sources
 from homeport.resources.model import Artifact, ArtifactFile
 
 _log: Final = logging.getLogger(__name__)
-_GS_URI: Final = re.compile(r"gs://([^/]+)/?(.*)", re.DOTALL)
 _CHUNK_BYTES: Final = 1 << 20
 _MAX_NAMED: Final = 5
 _MAX_READ_BYTES: Final = 1 << 20
@@ -36,14 +33,14 @@ class Artifacts:
     """Takes artifacts in and lays their archives out.
 
     Args:
-        buckets: Where uploads come from.
+        sources: Where uploads come from.
         blobs: Where bytes are kept by digest.
         directory: Where archives are laid out, one folder a digest; a cache, safe to
             delete while the server is stopped.
     """
 
-    def __init__(self, buckets: Buckets, blobs: Blobs, directory: pathlib.Path) -> None:
-        self._buckets = buckets
+    def __init__(self, sources: Sources, blobs: Blobs, directory: pathlib.Path) -> None:
+        self._sources = sources
         self._blobs = blobs
         self._directory = directory
         # What this server has found whole, or laid out itself.
@@ -55,43 +52,24 @@ class Artifacts:
         extraction.clear_staging(self._directory)
 
     def stage(self, uri: str) -> Artifact:
-        """Return the artifact at a `gs://` address as it is at this moment.
+        """Return the artifact at an address as it is at this moment.
 
-        The address names a folder (every object under `uri/`) or one object. The bytes
-        are kept by their digests already; what later happens in the bucket changes
-        nothing.
+        The address names a folder (every file under `uri/`) or one file. The bytes
+        are kept by their digests then; what later happens there changes nothing.
 
         Raises:
-            InvalidArgumentError: Not a `gs://bucket/path` address.
+            InvalidArgumentError: It is no address that this server reads.
+            PermissionDeniedError: It is none that the server's owner has named.
             NotFoundError: There is no such bucket, or nothing at that path.
+            AbortedError: It changed while it was read.
+            UnavailableError: An outside store does not answer.
+            ResourceExhaustedError: The disk is full.
         """
-        match = _GS_URI.fullmatch(uri)
-        if match is None:
-            raise InvalidArgumentError(
-                f"artifact_uri {uri!r}: expected gs://bucket/path; copy the files into "
-                "a bucket of this server and name them there"
-            )
-        bucket, path = match[1], match[2].rstrip("/")
-        prefix = f"{path}/" if path else ""
-        files = [
-            ArtifactFile(
-                found.name.removeprefix(prefix), found.sha256, found.size_bytes
-            )
-            for found in self._buckets.iter_prefix(bucket, prefix)
-            # Folder placeholders that storage browsers make.
-            if not found.name.endswith("/")
-        ]
-        if not files and path:
-            files = [
-                ArtifactFile(path.rpartition("/")[2], found.sha256, found.size_bytes)
-                for found in self._buckets.iter_prefix(bucket, path)
-                if found.name == path
-            ]
-        if not files:
-            raise NotFoundError(
-                f"nothing is stored at {uri}: upload the archive there first"
-            )
-        return _artifact(files)
+        return _artifact(self._sources.files(uri))
+
+    def comes_from_elsewhere(self, uri: str) -> bool:
+        """Tell whether `stage` has to copy bytes, which takes long."""
+        return self._sources.is_elsewhere(uri)
 
     def archive_of(self, artifact: Artifact) -> ArtifactFile:
         """Return the one `.mar` of an artifact, checked but not yet laid out.

@@ -7,7 +7,7 @@ crash leaves behind is a blob that nothing refers to (`blob_sweep`).
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from homeport.errors import (
@@ -46,6 +46,7 @@ class Buckets:
         now: The time, aware.
         quota_bytes: What the objects of one bucket may have together, None for no
             limit.
+        reserved: Names of buckets that are elsewhere, and not to be had here too.
     """
 
     def __init__(
@@ -54,8 +55,11 @@ class Buckets:
         blobs: Blobs,
         now: Callable[[], dt.datetime],
         quota_bytes: int | None = None,
+        *,
+        reserved: Collection[str] = (),
     ) -> None:
         self._quota_bytes = quota_bytes
+        self._reserved = reserved
         self._database = database
         self._blobs = blobs
         self._now = now
@@ -75,6 +79,11 @@ class Buckets:
             AlreadyExistsError: It is taken, by whichever project.
         """
         check_bucket(name)
+        if name in self._reserved:
+            raise AlreadyExistsError(
+                f"bucket {name!r} is an outside one for this server "
+                "(--outside-prefix): choose another name"
+            )
         now = self._now()
         bucket = Bucket(name, project, location.upper(), 1, properties or {}, now, now)
         with self._database.transaction() as transaction:

@@ -88,8 +88,13 @@ class Intake:
         self._now = now
 
     def runs(self, spec: VersionSpec) -> bool:
-        """Tell whether `take_in` will run what the upload brings, which takes long."""
+        """Tell whether `take_in` will run what the upload brings."""
         return self._policy is not CheckPolicy.NONE and _is_ours(spec)
+
+    def takes_long(self, spec: VersionSpec) -> bool:
+        """Tell whether `take_in` will run what the upload brings, or fetch it."""
+        fetches = self._artifacts.comes_from_elsewhere(spec.artifact_uri)
+        return self.runs(spec) or (bool(spec.artifact_uri) and fetches)
 
     def take_in(self, spec: VersionSpec, ending: Ending) -> Found:
         """Return what lies at the upload's address, read and, by policy, run.

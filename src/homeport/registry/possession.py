@@ -10,6 +10,7 @@ import uuid
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import possession_rows
 from homeport.metadata.database import Database, Transaction
+from homeport.objects.bucket_blobs import BucketBlobs
 
 
 def refuse_foreign_rows(data_dir: pathlib.Path) -> None:
@@ -53,6 +54,48 @@ def claim(database: Database, data_dir: pathlib.Path) -> None:
         possession_rows.put(transaction, own)
 
 
+def claim_bucket(
+    database: Database, data_dir: pathlib.Path, bytes_in: BucketBlobs
+) -> None:
+    """Note that rows and the bytes in a bucket belong together, or see that they do.
+
+    Raises:
+        FailedPreconditionError: The bucket's folder has the bytes of other rows, or
+            the data directory has bytes of its own.
+        UnavailableError: The bucket does not answer.
+    """
+    if _has_bytes(data_dir):
+        raise FailedPreconditionError(
+            f"the data directory {data_dir} has its bytes in itself: start without "
+            "--blob-store, or name an empty one and restore a backup into it"
+        )
+    with database.transaction() as transaction:
+        own = possession_rows.get(transaction)
+        if not own:
+            own = uuid.uuid4().hex
+            possession_rows.put(transaction, own)
+    # The row first: a bucket that names rows which are not there is nobody's for ever.
+    if bytes_in.claim(own) != own:
+        raise FailedPreconditionError(
+            "the folder of --blob-store has the bytes of another registry: name "
+            "another folder, or the database that belongs to it"
+        )
+    _bucket_file(data_dir).touch()
+
+
+def refuse_bytes_elsewhere(data_dir: pathlib.Path) -> None:
+    """Refuse a data directory whose bytes are in a bucket.
+
+    Raises:
+        FailedPreconditionError: They are.
+    """
+    if _bucket_file(data_dir).exists():
+        raise FailedPreconditionError(
+            f"the bytes of the data directory {data_dir} are in a bucket: give its "
+            "--blob-store"
+        )
+
+
 def begin(transaction: Transaction, data_dir: pathlib.Path) -> None:
     """Note that rows just written and the bytes of a new directory belong together."""
     own = uuid.uuid4().hex
@@ -62,6 +105,10 @@ def begin(transaction: Transaction, data_dir: pathlib.Path) -> None:
 
 def _file(data_dir: pathlib.Path) -> pathlib.Path:
     return data_dir / "database"
+
+
+def _bucket_file(data_dir: pathlib.Path) -> pathlib.Path:
+    return data_dir / "bucket"
 
 
 def _has_bytes(data_dir: pathlib.Path) -> bool:

@@ -1,39 +1,25 @@
-"""A version taken elsewhere: copied to another model, exported to a bucket."""
+"""A version copied: as a new model, or as the next version of another."""
 
 import datetime as dt
-import re
 from collections.abc import Callable
-from typing import Final
 
-from homeport.errors import (
-    FailedPreconditionError,
-    InvalidArgumentError,
-)
 from homeport.metadata import check_rows, lineage_rows, model_rows
 from homeport.metadata.database import Database, Transaction
-from homeport.objects.blobs import Blobs
-from homeport.registry import buckets
 from homeport.registry.catalog import resolve
 from homeport.registry.journal import Journal
-from homeport.registry.operations import Operations, Result
+from homeport.registry.operations import Operations
 from homeport.registry.targets import Target, check_target
-from homeport.resources.bucket import Conditions, Content, NewObject
 from homeport.resources.change import ANONYMOUS
-from homeport.resources.model import EXPORT_FORMAT, Artifact, ModelVersion, VersionSpec
+from homeport.resources.model import ModelVersion, VersionSpec
 from homeport.resources.names import DEFAULT_ALIAS, ModelName, check_model_id
 from homeport.resources.operation import Operation, OperationKind
 
-_GS_PREFIX: Final = re.compile(r"gs://([^/]+)/?(.*)", re.DOTALL)
-_NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
-_IF_NEW: Final = Conditions(generation_match=0)
-
 
 class Transfers:
-    """Takes versions elsewhere.
+    """Copies versions.
 
     Args:
         database: Where rows are read and written.
-        blobs: The bytes of artifacts.
         operations: The ledger of promises.
         now: The time, aware.
         new_id: Makes an id that was never used.
@@ -42,13 +28,11 @@ class Transfers:
     def __init__(
         self,
         database: Database,
-        blobs: Blobs,
         operations: Operations,
         now: Callable[[], dt.datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._database = database
-        self._blobs = blobs
         self._operations = operations
         self._now = now
         self._new_id = new_id
@@ -138,87 +122,3 @@ class Transfers:
         lineage_rows.put_readme(transaction, copied, readme, now)
         model_rows.touch(transaction, name, self._new_id(), now)
         return copied
-
-    def export(
-        self, name: ModelName, prefix: str, export_format: str = ""
-    ) -> Operation:
-        """Promise the files of a version's artifact in a bucket, byte for byte.
-
-        They come to lie in a folder of their own below `prefix`.
-
-        Args:
-            name: A version by id or alias; without either, the default version.
-            prefix: `gs://bucket` or `gs://bucket/path`, ending in "/" or not.
-            export_format: "" for the one there is.
-
-        Raises:
-            InvalidArgumentError: Another format, or not such a prefix.
-            NotFoundError: The version or the bucket is not there.
-            FailedPreconditionError: The version has no artifact.
-        """
-        match = _GS_PREFIX.fullmatch(prefix)
-        if match is None:
-            raise InvalidArgumentError(
-                f"output_uri_prefix {prefix!r}: expected gs://bucket/path"
-            )
-        if export_format not in {"", EXPORT_FORMAT}:
-            raise InvalidArgumentError(
-                f"export_format_id {export_format!r}: a version is exported as "
-                f"{EXPORT_FORMAT!r}, the files that were uploaded"
-            )
-        path = match[2].rstrip("/")
-        with self._database.transaction() as transaction:
-            found = resolve(transaction, name)
-            artifact = _exportable(found)
-            folder = _folder(path, found.display_name, self._now())
-            for file in artifact.files:
-                buckets.check_writable(
-                    transaction, NewObject(match[1], f"{folder}/{file.path}")
-                )
-            operation = self._operations.promise(
-                transaction,
-                OperationKind.EXPORT_MODEL,
-                name.parent,
-                f"models/{name.model}",
-            )
-
-        def work() -> Callable[[Transaction], Result]:
-            contents = {
-                file.path: self._blobs.measure(file.sha256) for file in artifact.files
-            }
-            return lambda transaction: self._write(
-                transaction, match[1], folder, contents
-            )
-
-        self._operations.carry_out(operation, work)
-        return operation
-
-    def _write(
-        self,
-        transaction: Transaction,
-        bucket: str,
-        folder: str,
-        contents: dict[str, Content],
-    ) -> Result:
-        now = self._now()
-        for path, content in contents.items():
-            new = NewObject(bucket, f"{folder}/{path}", conditions=_IF_NEW)
-            buckets.write_row(transaction, new, content, now)
-        return {"uri": f"gs://{bucket}/{folder}"}
-
-
-def _exportable(version: ModelVersion) -> Artifact:
-    if version.artifact is None:
-        raise FailedPreconditionError(
-            f"{version.name} has no artifact to export: it is an image alone",
-            resource=str(version.name),
-        )
-    return version.artifact
-
-
-def _folder(path: str, display_name: str, now: dt.datetime) -> str:
-    """Return the folder of one export, as OutputConfig of v1 names it."""
-    time = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
-    shown = _NOT_IN_NAMES.sub("-", display_name)
-    folder = f"model-export-{shown}-{time}"
-    return f"{path}/{folder}" if path else folder

@@ -130,7 +130,7 @@ class Uploads:
             return write
 
         self._operations.carry_out(
-            operation, work, long=self._intake.runs(spec), end=ending.end
+            operation, work, long=self._intake.takes_long(spec), end=ending.end
         )
         return operation
 

@@ -17,6 +17,7 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
     ResourceExhaustedError,
 )
 from homeport.registry.artifacts import Artifacts
@@ -76,7 +77,7 @@ def test_what_lies_at_an_address_is_taken_in(
         pytest.param("gs://other/m.mar", NotFoundError, "'other'", id="no bucket"),
         pytest.param("gs://", InvalidArgumentError, "expected gs://", id="no name"),
         pytest.param("/home/m.mar", InvalidArgumentError, "expected gs://", id="path"),
-        pytest.param("s3://models/m", InvalidArgumentError, "expected gs://", id="s3"),
+        pytest.param("s3://models/m", PermissionDeniedError, "outside-prefix", id="s3"),
     ],
 )
 def test_an_address_without_anything_is_refused(
@@ -239,7 +240,7 @@ def test_lost_bytes_are_data_loss(rooms: Rooms) -> None:
 
 def _restarted(rooms: Rooms) -> Artifacts:
     directory = rooms.directory / "artifacts"
-    artifacts = Artifacts(rooms.buckets, rooms.blobs, directory)
+    artifacts = rooms.artifacts_at(directory)
     artifacts.start()
     return artifacts
 
