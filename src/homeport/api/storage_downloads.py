@@ -2,21 +2,24 @@
 
 import datetime as dt
 import email.utils
+import logging
 import re
 import urllib.parse
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import BinaryIO, Final
 
+import crc32c
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
 from homeport.api import storage_json, storage_unpacking
 from homeport.api.storage_requests import Call
-from homeport.errors import ConditionNotMetError
+from homeport.errors import ConditionNotMetError, DataLossError
 from homeport.registry.buckets import Buckets
 from homeport.resources.bucket import StoredObject
 
+_log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
 # Longer numbers are no offsets into anything; such a header is not understood, and
 # RFC 9110 has those ignored.
@@ -121,9 +124,10 @@ def _answer(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
         headers["content-range"] = f"bytes {first}-{end - 1}/{size}"
     headers["content-length"] = str(end - first)
     file.seek(first)
-    return StreamingResponse(
-        _blocks(call, file, end - first), status_code=status, headers=headers
-    )
+    blocks = _blocks(call, file, end - first)
+    if end - first == size:
+        blocks = _checked(blocks, stored)
+    return StreamingResponse(blocks, status_code=status, headers=headers)
 
 
 def _unpacked(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
@@ -196,5 +200,22 @@ async def _blocks(call: Call, file: BinaryIO, length: int) -> AsyncIterator[byte
                 return
             length -= len(block)
             yield block
+    except DataLossError as error:
+        _log.error("%s", error.message)
     finally:
         file.close()
+
+
+async def _checked(
+    blocks: AsyncIterator[bytes], stored: StoredObject
+) -> AsyncIterator[bytes]:
+    """Keep the last block of a whole object back if its bytes have changed."""
+    sum_, last = 0, b""
+    async for block in blocks:
+        if last:
+            yield last
+        sum_, last = crc32c.crc32c(block, sum_), block
+    if sum_ == stored.content.crc32c:
+        yield last
+    else:
+        _log.error("the stored bytes of object %s have changed", stored)

@@ -19,7 +19,7 @@ from homeport.archive.central import End
 from homeport.archive.inventory import Inventory
 from homeport.archive.manifest import Manifest
 from homeport.archive.members import DEFAULT_LIMITS, Limits, Member
-from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.errors import DataLossError, InvalidArgumentError, NotFoundError
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -27,6 +27,7 @@ __all__ = [
     "Limits",
     "Member",
     "check",
+    "damaged_member",
     "extract",
     "inspect",
     "is_extracted",
@@ -108,6 +109,21 @@ def is_extracted(source: Path | BinaryIO, directory: Path) -> bool:
         InvalidArgumentError: As `inspect`.
     """
     return extraction.verify(inspect(source).members, directory)
+
+
+def damaged_member(source: Path | BinaryIO) -> str:
+    """Return the first member that cannot be read as it was packed.
+
+    "" where all can, or not even the archive's directory.
+    """
+    try:
+        with _opened(source, DEFAULT_LIMITS) as opened:
+            for entry in opened.archive.infolist():
+                if not _is_intact(opened.file, entry):
+                    return entry.filename
+    except (InvalidArgumentError, DataLossError):
+        return ""
+    return ""
 
 
 def read(
@@ -215,6 +231,15 @@ def _read_manifest(file: BinaryIO, archive: zipfile.ZipFile) -> Manifest:
             "make it with 'homeport pack' or torch-model-archiver"
         ) from error
     return manifest.parse(_read_member(file, entry, manifest.MAX_BYTES))
+
+
+def _is_intact(file: BinaryIO, entry: zipfile.ZipInfo) -> bool:
+    try:
+        for _ in content.chunks(file, entry, layout.data_offset(file, entry)):
+            pass
+    except (InvalidArgumentError, DataLossError):
+        return False
+    return True
 
 
 def _read_member(file: BinaryIO, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:

@@ -5,6 +5,7 @@ each file, ordered by path, UTF-8. The sha256 of that text is the artifact's dig
 This is a format.
 """
 
+import contextlib
 import hashlib
 import logging
 import pathlib
@@ -20,11 +21,11 @@ from homeport.errors import (
     InvalidArgumentError,
 )
 from homeport.objects.blobs import Blobs
+from homeport.registry import damage
 from homeport.registry.sources import Sources
 from homeport.resources.model import Artifact, ArtifactFile
 
 _log: Final = logging.getLogger(__name__)
-_CHUNK_BYTES: Final = 1 << 20
 _MAX_NAMED: Final = 5
 _MAX_READ_BYTES: Final = 1 << 20
 
@@ -43,8 +44,6 @@ class Artifacts:
         self._sources = sources
         self._blobs = blobs
         self._directory = directory
-        # What this server has found whole, or laid out itself.
-        self._verified: set[str] = set()
         self._laying_out: dict[str, threading.Lock] = {}
 
     def start(self) -> None:
@@ -134,9 +133,8 @@ class Artifacts:
     def lay_out(self, artifact: Artifact) -> pathlib.Path:
         """Return the read-only folder with the content of the artifact's archive.
 
-        Blocks while it reads the archive through, the first time, or what an earlier
-        server has laid out of it: that is laid out anew if a byte of it is wrong. Later
-        calls cost nothing.
+        Blocks while it reads the archive through, the first time, or later what was
+        laid out of it: that is laid out anew if a byte of it is wrong.
 
         Raises:
             ResourceExhaustedError: The disk is full.
@@ -148,17 +146,19 @@ class Artifacts:
         directory = self._directory / archive.sha256
         # `setdefault` is one step, whichever threads come.
         with self._laying_out.setdefault(archive.sha256, threading.Lock()):
-            if archive.sha256 not in self._verified:
-                if not self._is_whole(archive, directory):
-                    self._extract(archive, directory)
-                self._verified.add(archive.sha256)
+            if not self._is_whole(archive, directory):
+                self._extract(archive, directory)
         return directory
 
     def _is_whole(self, archive: ArtifactFile, directory: pathlib.Path) -> bool:
-        """Tell whether an earlier server laid it out, and no byte was lost since."""
+        """Tell whether it was laid out before, and no byte was lost since."""
         if not directory.exists():
             return False
-        with self._blobs.open(archive.sha256) as file:
+        # Of a damaged archive it cannot be told: what follows says so.
+        with (
+            contextlib.suppress(InvalidArgumentError, DataLossError),
+            self._blobs.open(archive.sha256) as file,
+        ):
             if mar.is_extracted(file, directory):
                 return True
         _log.warning("artifact %s was damaged: laying it out anew", archive.sha256)
@@ -167,7 +167,7 @@ class Artifacts:
 
     def _extract(self, archive: ArtifactFile, directory: pathlib.Path) -> None:
         # First: damage of ours is not to be taken for a mistake in the archive.
-        self._verify(archive)
+        damage.check(self._blobs, archive)
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._blobs.open(archive.sha256) as file:
             mar.extract(file, directory)
@@ -195,17 +195,6 @@ class Artifacts:
     def _is_zip(self, file: ArtifactFile) -> bool:
         with self._blobs.open(file.sha256) as stream:
             return mar.looks_like_archive(stream.read(4))
-
-    def _verify(self, archive: ArtifactFile) -> None:
-        digest = hashlib.sha256()
-        with self._blobs.open(archive.sha256) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        if digest.hexdigest() != archive.sha256:
-            raise DataLossError(
-                f"the stored bytes of {archive.path} are not those that were "
-                "registered: upload the version again"
-            )
 
 
 def _artifact(files: Iterable[ArtifactFile]) -> Artifact:

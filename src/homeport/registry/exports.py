@@ -16,7 +16,7 @@ from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.objects.offers import Offer
 from homeport.objects.outside import Outside, OutsidePlace
-from homeport.registry import buckets
+from homeport.registry import buckets, damage
 from homeport.registry.catalog import resolve
 from homeport.registry.operations import Operations, Result
 from homeport.resources.bucket import Conditions, Content, NewObject
@@ -96,7 +96,12 @@ class Exports:
                 name.parent,
                 f"models/{name.model}",
             )
-        self._operations.carry_out(operation, work, long=place is not None)
+
+        def named_work() -> Callable[[Transaction], Result]:
+            with damage.named(str(found.name)):
+                return work()
+
+        self._operations.carry_out(operation, named_work, long=place is not None)
         return operation
 
     def _here(
@@ -116,7 +121,7 @@ class Exports:
 
         def work() -> Callable[[Transaction], Result]:
             contents = {
-                file.path: self._blobs.measure(file.sha256) for file in artifact.files
+                file.path: damage.measure(self._blobs, file) for file in artifact.files
             }
             return lambda transaction: self._write(transaction, target, contents)
 

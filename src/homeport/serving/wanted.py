@@ -12,7 +12,7 @@ from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.metadata import endpoint_rows, model_rows, operation_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
-from homeport.registry import catalog, configuration
+from homeport.registry import catalog, configuration, damage
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
@@ -96,13 +96,14 @@ class Wanted:
         if version.artifact is None:
             raise RuntimeError(f"{deployed.version} was deployed without an artifact")
         artifacts = self._stores.artifacts
-        return Launch(
-            artifacts.lay_out(version.artifact),
-            configuration.environment(version.container),
-            load_timeout_s,
-            lock=lock,
-            server_config=configuration.beside(artifacts, version.artifact),
-        )
+        with damage.named(str(version.name)):
+            return Launch(
+                artifacts.lay_out(version.artifact),
+                configuration.environment(version.container),
+                load_timeout_s,
+                lock=lock,
+                server_config=configuration.beside(artifacts, version.artifact),
+            )
 
     def words(self, deployed: DeployedModel) -> TorchServeWords:
         """Return what TorchServe's configuration says of a deployed model's version.

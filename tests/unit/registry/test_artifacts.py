@@ -280,6 +280,46 @@ def test_what_an_earlier_server_laid_out_wrong_is_laid_out_anew(
     assert _laid_out(rooms) == [directory.name]
 
 
+def test_what_was_laid_out_is_read_through_before_each_load(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+    _flip(rooms.artifacts.lay_out(staged) / "handler.py")
+
+    directory = rooms.artifacts.lay_out(staged)
+
+    content = (directory / "handler.py").read_bytes()
+    assert content == b"def handle(data, context): ...\n"
+
+
+def test_an_archive_damaged_after_it_was_laid_out_is_data_loss_or_served_as_it_was(
+    rooms: Rooms,
+) -> None:
+    staged = _staged(rooms)
+    directory = rooms.artifacts.lay_out(staged)
+    content = archive()
+    _flip_at(_blob(rooms, content), content.index(b"handle(data"))
+
+    assert rooms.artifacts.lay_out(staged) == directory
+    _flip_at(_blob(rooms, content), -1)
+    with pytest.raises(DataLossError, match=r"^model\.mar: .* upload the version"):
+        rooms.artifacts.lay_out(staged)
+
+
+def test_damage_names_the_member(rooms: Rooms) -> None:
+    staged = _staged(rooms)
+    content = archive()
+    _flip_at(_blob(rooms, content), content.index(b"handle(data"))
+
+    with pytest.raises(DataLossError, match=r"^handler\.py in model\.mar: "):
+        rooms.artifacts.lay_out(staged)
+
+
+def _flip_at(path: pathlib.Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
 def test_what_an_earlier_server_laid_out_whole_is_kept(rooms: Rooms) -> None:
     staged = _staged(rooms)
     made = (rooms.artifacts.lay_out(staged) / "handler.py").stat().st_ino
