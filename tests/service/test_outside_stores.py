@@ -3,6 +3,7 @@
 import json
 import pathlib
 import signal
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,18 +109,21 @@ def test_artifacts_come_from_outside_and_go_there(
 def test_a_store_that_is_away_is_told_at_once_and_without_secrets(
     s3: str, tmp_path: pathlib.Path
 ) -> None:
-    away = "s3://models/away/?endpoint=http://127.0.0.1:9"
+    taken = socket.socket()  # and not listening
+    taken.bind(("127.0.0.1", 0))
+    host = f"127.0.0.1:{taken.getsockname()[1]}"
+    away = f"s3://models/away/?endpoint=http://{host}"
     lost = f"s3://nowhere/?endpoint={s3}"
     server = Server(
         tmp_path / "data",
         options(
             s3,
-            *("--private-endpoint", "127.0.0.1:9"),
+            *("--private-endpoint", host),
             *("--outside-prefix", away, "--outside-prefix", lost),
         ),
     )
 
-    with running(server):
+    with taken, running(server):
         unreached = server.register_at("s3://models/away/m")
         unmade = server.register_at("s3://nowhere/m")
         log = server.log()

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 
 _ADDRESS: Final = re.compile(
-    r"(gs|s3)://([a-z0-9][a-z0-9._-]+)(?:/([^?#]*))?(?:\?(.*))?"
+    r"(gs|s3)://([a-z0-9][a-z0-9._-]*)(?:/([^?#]*))?(?:\?(.*))?"
 )
 _OPTIONS: Final = frozenset({"endpoint", "region", "anonymous"})
 # As obstore reads them, the first that is set.
