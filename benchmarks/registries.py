@@ -6,6 +6,7 @@ and alias are shared by `SHARED` models each, so that a page is full at every si
 
 import dataclasses
 import datetime as dt
+import json
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -190,6 +191,9 @@ def _homeport_rows(
                 "display_name": f"model-{number:06}",
                 "description": "A model of many.",
                 "next_version": len(VERSIONS) + 1,
+                "default_version": VERSIONS[-1],
+                "shown_aliases": json.dumps([[0, "default"]]),
+                "shown_labels": json.dumps([["team", teams[number]]]),
                 "etag": "e",
             }
             for number in batch

@@ -25,6 +25,7 @@ from homeport.api import (
     unimplemented,
 )
 from homeport.api.model_calls import ModelCalls
+from homeport.api.model_reads import ModelReads
 from homeport.api.predictions import Predictions
 
 with warnings.catch_warnings():
@@ -134,7 +135,8 @@ def answering() -> list[APIRouter]:
 def is_answered(rule: Rule) -> bool:
     """Tell whether a route takes the rule's requests and does something."""
     scope = {"type": "http", "method": rule.verb, "path": rule.sample}
-    if Predictions.match(scope) or ModelCalls.match(scope) is not None:
+    matches = (Predictions.match, ModelCalls.match, ModelReads.match)
+    if any(match(scope) for match in matches):
         return True
     return any(takes(router, rule) for router in answering())
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -29,6 +30,7 @@ from homeport.api import endpoints as endpoint_routes
 from homeport.api import operations as operation_routes
 from homeport.api.access import AccessLog, Logged
 from homeport.api.model_calls import ModelCalls
+from homeport.api.model_reads import ModelReads
 from homeport.api.predictions import Predictions
 from homeport.api.storage import Storage
 from homeport.api.storage_xml import OWN_ROOTS
@@ -85,7 +87,7 @@ def build(
     hosts: Iterable[str],
     max_request_bytes: int,
 ) -> ASGIApp:
-    """Return the application: predictions by the short way, the rest by the framework.
+    """Return the application: predictions and what reads models by the short way.
 
     Both are guarded by the same rules and noted in the same log.
 
@@ -98,6 +100,7 @@ def build(
     """
     turns = Turns(verbs.router, verbs.endpoints)
     predictions, model_calls = Predictions(turns), ModelCalls(turns)
+    reads = ModelReads(verbs.catalog)
     control = _control_plane(verbs, storage.routes)
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,6 +109,9 @@ def build(
             await predictions(endpoint, scope, receive, send)
         elif (call := model_calls.match(scope)) is not None:
             await model_calls(call, scope, receive, send)
+        elif (asked := reads.match(scope)) is not None:
+            answer = await _read(reads, asked, Request(scope))
+            await answer(scope, receive, send)
         elif storage.xml.takes(scope):
             await storage.xml(scope, receive, send)
         else:
@@ -184,6 +190,13 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_no_route)
     app.add_exception_handler(Exception, _on_error)
     return app
+
+
+async def _read(reads: ModelReads, asked: re.Match[str], request: Request) -> Response:
+    try:
+        return await reads.answer(asked, request)
+    except Exception as error:  # noqa: BLE001  # the edge of a request
+        return await _on_error(request, error)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -1,17 +1,16 @@
-"""ModelService over REST: upload, get, list, update, aliases, delete."""
+"""ModelService over REST: upload, update, aliases, delete; `model_reads` reads."""
 
 import asyncio
 
 from fastapi import APIRouter, Request, Response
 
 from homeport.api import requests
-from homeport.edge import masks, messages, translate
+from homeport.edge import messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.catalog import Catalog
 from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.upload import Uploads
-from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName, Parent
 
 _PARENT = "/projects/{project}/locations/{location}"
@@ -28,36 +27,12 @@ def router(catalog: Catalog, uploads: Uploads, operations: Operations) -> APIRou
 
 
 def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
-    @routes.get(_PARENT + "/models")
-    async def list_models(request: Request, project: str, location: str) -> Response:
-        parent = _parent(project, location)
-        page = requests.page_request(request, "ListModels", str(parent))
-        found = await asyncio.to_thread(catalog.list_models, parent, page)
-        return _page(found, requests.query_value(request, "read_mask"), versioned=False)
-
-    @routes.get(_MODEL + ":listVersions")
-    async def list_versions(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        name = _name(project, location, model)
-        page = requests.page_request(request, "ListModelVersions", str(name))
-        found = await asyncio.to_thread(catalog.list_versions, name, page)
-        return _page(found, requests.query_value(request, "read_mask"), versioned=True)
-
     @routes.get(_MODEL + ":listCheckpoints")
     async def list_checkpoints(project: str, location: str, model: str) -> Response:
         name = _name(project, location, model)
         # Only tuning makes checkpoints, and nothing is tuned here.
         await asyncio.to_thread(catalog.get, name)
         return requests.answer({})
-
-    @routes.get(_MODEL)
-    async def get_model(project: str, location: str, model: str) -> Response:
-        name = _name(project, location, model)
-        version = await asyncio.to_thread(catalog.get, name)
-        # ModelRegistry.update_version patches whatever name it read here.
-        versioned = bool(name.version)
-        return requests.answer(translate.model_message(version, versioned=versioned))
 
 
 def _add_upload(routes: APIRouter, uploads: Uploads, operations: Operations) -> None:
@@ -137,17 +112,6 @@ def _upsert(request: Request) -> bool:
     if told not in {"", "true", "false"}:
         raise InvalidArgumentError(f"upsert is {told!r:.40}: expected true or false")
     return told == "true"
-
-
-def _page(
-    found: tuple[list[ModelVersion], str], read_mask: str, *, versioned: bool
-) -> Response:
-    versions, token = found
-    whole = (translate.model_message(one, versioned=versioned) for one in versions)
-    shown = masks.shown(messages.ModelMessage, whole, read_mask)
-    return requests.answer(
-        messages.ListModelsResponse(models=shown, next_page_token=token)
-    )
 
 
 def _name(project: str, location: str, model: str) -> ModelName:

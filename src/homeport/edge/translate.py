@@ -1,6 +1,7 @@
 """Between the messages of the wire and the values of `resources`."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -41,6 +42,7 @@ _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
 _METADATA: Final = "model.metadata"
 # Kept as they came, and not without effect: they say where a version comes from.
 _OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
+_CONTAINERS: Final = 1024
 _EXPORT_FORMAT: Final = ExportFormat(
     id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
@@ -292,6 +294,8 @@ def _container(message: ModelContainerSpec) -> ContainerSpec:
     )
 
 
+# Many versions are served alike, and a message never changes.
+@functools.lru_cache(maxsize=_CONTAINERS)
 def _container_message(spec: ContainerSpec) -> ModelContainerSpec:
     return ModelContainerSpec.made(
         image_uri=spec.image_uri,

@@ -1,19 +1,12 @@
 """Artifacts, the manifests of immutable files, as rows."""
 
 import datetime as dt
-from collections.abc import Collection
-from typing import Final
 
 import sqlalchemy as sa
 
-from homeport.metadata.among import among
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import artifact_files, artifacts, model_versions
-from homeport.resources.model import Artifact, ArtifactFile
-
-_FILES: Final = sa.select(artifact_files).where(
-    among(artifact_files.c.artifact_digest, "digests")
-)
+from homeport.resources.model import Artifact
 
 
 def put(transaction: Transaction, artifact: Artifact, now: dt.datetime) -> None:
@@ -38,22 +31,6 @@ def put(transaction: Transaction, artifact: Artifact, now: dt.datetime) -> None:
             for file in artifact.files
         ],
     )
-
-
-def get_all(transaction: Transaction, digests: Collection[str]) -> dict[str, Artifact]:
-    """Return the artifacts of these digests, each by its own; all must be there."""
-    if not digests:
-        return {}
-    rows = transaction.execute(_FILES, {"digests": list(digests)})
-    files: dict[str, list[ArtifactFile]] = {digest: [] for digest in digests}
-    for row in rows:
-        files[row.artifact_digest].append(
-            ArtifactFile(row.path, row.sha256, row.size_bytes)
-        )
-    return {
-        digest: Artifact(digest, tuple(sorted(found)))
-        for digest, found in files.items()
-    }
 
 
 def delete_unreferenced(transaction: Transaction) -> None:

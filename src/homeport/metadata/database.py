@@ -48,7 +48,9 @@ class Database:
     def __init__(self, url: str, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
         self._url = parse_url(url)
         self._kind = sqlite if is_embedded(url) else postgresql
-        self._writing, self._reading = self._kind.connect(self._url, busy_timeout_s)
+        self._writing, self._reading, self._glancing = self._kind.connect(
+            self._url, busy_timeout_s
+        )
         self._turn = threading.Lock()
         self._held: sa.Connection | None = None
         self._closed = False
@@ -151,6 +153,19 @@ class Database:
             InvalidArgumentError: A text that the database cannot hold.
         """
         with self._translated(), self._begun(self._reading) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def glance(self) -> Iterator[Transaction]:
+        """Yield what reads by one statement: each sees a moment of its own.
+
+        Sooner than a snapshot, which asks the database to begin and to end it.
+
+        Raises:
+            DatabaseUnavailableError: It is locked or cannot be reached.
+            InvalidArgumentError: A text that the database cannot hold.
+        """
+        with self._translated(), self._begun(self._glancing) as connection:
             yield connection
 
     def close(self) -> None:

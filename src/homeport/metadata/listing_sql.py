@@ -25,6 +25,8 @@ from homeport.resources.listing import (
 )
 
 _Condition = sa.ColumnElement[bool]
+# What a list is ordered by, and whether the largest comes first.
+_Key = tuple[sa.ColumnElement[Any], bool]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,12 +90,22 @@ def paged(query: sa.Select[Any], fields: Fields, page: Page) -> sa.Select[Any]:
         check_fields(page.filter, fields.names)
         query, key = _filtered(query, fields, page.filter)
     keys = [(fields.columns[one.field], one.descending) for one in page.order_by]
-    # In the direction of the key before: then one index has the whole order.
-    keys.append((key, keys[-1][1] if keys else False))
+    keys = _with_key(keys, key)
     if page.after:
         query = query.where(_after(keys, page.after))
-    ordered = (column.desc() if down else column.asc() for column, down in keys)
-    return query.order_by(*ordered).limit(page.limit)
+    return query.order_by(*_ordered(keys)).limit(page.limit)
+
+
+def order(found: sa.FromClause, key: str, page: Page) -> list[sa.UnaryExpression[Any]]:
+    """Return the order of a page's rows, for a query around that of the page.
+
+    Args:
+        found: The query of the page.
+        key: The column that is the list's key.
+        page: Which page.
+    """
+    keys: list[_Key] = [(found.c[one.field], one.descending) for one in page.order_by]
+    return _ordered(_with_key(keys, found.c[key]))
 
 
 def position(
@@ -141,9 +153,16 @@ def _is_one_value(one: Restriction) -> bool:
     return one.operator in {Operator.EQUAL, Operator.HAS} and "*" not in one.value
 
 
-def _after(
-    keys: Sequence[tuple[sa.ColumnElement[Any], bool]], after: tuple[str | int, ...]
-) -> _Condition:
+def _with_key(keys: list[_Key], key: sa.ColumnElement[Any]) -> list[_Key]:
+    # In the direction of the key before: then one index has the whole order.
+    return [*keys, (key, keys[-1][1] if keys else False)]
+
+
+def _ordered(keys: Sequence[_Key]) -> list[sa.UnaryExpression[Any]]:
+    return [column.desc() if down else column.asc() for column, down in keys]
+
+
+def _after(keys: Sequence[_Key], after: tuple[str | int, ...]) -> _Condition:
     """Return the condition that a row comes later in the order than `after`."""
     bounds: list[sa.ColumnElement[Any]] = [
         _bound(column, value) for (column, _), value in zip(keys, after, strict=True)

@@ -5,7 +5,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from homeport.metadata import model_keys, shown_label_rows
+from homeport.metadata import model_keys, shown_rows
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     model_versions,
@@ -75,7 +75,7 @@ def insert_version(
         )
     for alias in spec.aliases:
         set_alias(transaction, versioned, alias)
-    shown_label_rows.derive(transaction, name)
+    shown_rows.derive(transaction, name)
     return versioned
 
 
@@ -152,7 +152,7 @@ def touch(
     transaction.execute(
         models.update().where(of_model(models, name)).values(etag=etag, update_time=now)
     )
-    shown_label_rows.derive(transaction, name)
+    shown_rows.derive(transaction, name)
 
 
 def set_alias(transaction: Transaction, name: ModelName, alias: str) -> None:

@@ -18,6 +18,7 @@ _WRITING: Final = int.from_bytes(b"homeport")
 _SERVING: Final = _WRITING + 1
 # How long a server waits for one that is alone: it upgrades, or sweeps unused bytes.
 _START_S: Final = 30
+_GLANCE: Final = "homeport_glance"
 _KEPT_READERS: Final = 16
 _MOST_READERS: Final = 40
 _CONNECT_TIMEOUT_S: Final = 10
@@ -25,10 +26,12 @@ _CONNECT_TIMEOUT_S: Final = 10
 _OF_THE_MOMENT: Final = frozenset({"08", "53", "55", "57", "58"})
 
 
-def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
-    """Return where transactions that write begin, and where snapshots do.
+def connect(
+    url: sa.URL, busy_timeout_s: float
+) -> tuple[sa.Engine, sa.Engine, sa.Engine]:
+    """Return where transactions that write begin, where snapshots do, and glances.
 
-    Each has connections of its own, so that no reader keeps the writer waiting.
+    Writers have connections of their own, so that no reader keeps them waiting.
 
     Args:
         url: `postgresql+psycopg://...`.
@@ -59,7 +62,7 @@ def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
     sa.event.listen(writing, "begin", _lock)
     sa.event.listen(reading, "connect", prepare_reader)
     sa.event.listen(reading, "begin", _begin_snapshot)
-    return writing, reading
+    return writing, reading, reading.execution_options(**{_GLANCE: True})
 
 
 def is_our_fault(error: sa.exc.DBAPIError) -> bool:
@@ -165,6 +168,8 @@ def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQL
 
 
 def _begin_snapshot(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(_GLANCE, False):
+        return
     connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 

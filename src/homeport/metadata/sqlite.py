@@ -15,8 +15,10 @@ _KEPT_CONNECTIONS: Final = 64
 _CACHED_KIB: Final = 16 * 1024
 
 
-def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
-    """Return where transactions that write begin, and where snapshots do.
+def connect(
+    url: sa.URL, busy_timeout_s: float
+) -> tuple[sa.Engine, sa.Engine, sa.Engine]:
+    """Return where transactions that write begin, where snapshots do, and glances.
 
     Args:
         url: `sqlite:///path`.
@@ -32,7 +34,8 @@ def connect(url: sa.URL, busy_timeout_s: float) -> tuple[sa.Engine, sa.Engine]:
     )
     sa.event.listen(writing, "connect", _prepare)
     sa.event.listen(writing, "begin", _begin)
-    return writing, writing.execution_options(**{_READ_ONLY: True})
+    reading = writing.execution_options(**{_READ_ONLY: True})
+    return writing, reading, reading
 
 
 def is_our_fault(error: sa.exc.DBAPIError) -> bool:

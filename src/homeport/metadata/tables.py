@@ -134,6 +134,11 @@ models: Final = sa.Table(
     sa.Column("etag", sa.String, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
     sa.Column("update_time", UtcTime, nullable=False),
+    # What a list shows of it, derived by `shown_rows`: the version that carries
+    # "default", 0 before there is one, its aliases and the labels, each a `gathering`.
+    sa.Column("default_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("shown_aliases", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("shown_labels", sa.Text, nullable=False, server_default="[]"),
     # Each ends in what makes a place in a list unique.
     sa.Index(None, "project", "location", "display_name", "model_id"),
     sa.Index(None, "project", "location", "create_time", "model_id"),
@@ -178,6 +183,8 @@ model_versions: Final = sa.Table(
     sa.Column("copied_from", sa.String, nullable=False, server_default=""),
     # Model.predict_schemata in wire JSON, NULL for none.
     sa.Column("schemata", sa.JSON(none_as_null=True)),
+    # `archive.framework`, "" where that cannot be told, or was not yet.
+    sa.Column("framework", sa.String, nullable=False, server_default=""),
     sa.ForeignKeyConstraint(_MODEL_KEY, _MODEL_REFERENCE, ondelete="CASCADE"),
 )
 
@@ -203,7 +210,7 @@ version_labels: Final = sa.Table(
 )
 
 # The labels of each model as a list shows it, those of its default version over its
-# own: `shown_label_rows` derives them, so that one index finds them in order.
+# own: `shown_rows` derives them, so that one index finds them in order.
 shown_labels: Final = sa.Table(
     "shown_labels",
     metadata,

@@ -22,7 +22,7 @@ from homeport.metadata.tables import (
     version_lineage,
 )
 from homeport.resources.listing import Operator, Restriction, restrictions
-from homeport.resources.names import DEFAULT_ALIAS, ModelName, Parent
+from homeport.resources.names import ModelName, Parent
 
 _UNCHECKED: Final = "unchecked"
 # Where Model.base_model_source has a name.
@@ -35,6 +35,13 @@ def same(
     """Return the condition that two rows are of one model, and equal in `columns`."""
     names = ("project", "location", "model_id", *columns)
     return sa.and_(*(one.c[name] == other.c[name] for name in names))
+
+
+def is_default(model: sa.FromClause, version: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of versions is the default one of a model's."""
+    return sa.and_(
+        same(model, version), model.c.default_version == version.c.version_id
+    )
 
 
 def _state() -> sa.ColumnElement[str]:
@@ -209,21 +216,16 @@ VERSION_FIELDS: Final = listing_sql.Fields(
 
 
 def models_page(parent: Parent, page: Page) -> sa.Select[Any]:
-    """Return the query for the ids of one page of models.
+    """Return the query for the rows of `models` that one page shows.
 
     Raises:
         InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
     """
-    query = sa.select(models.c.model_id)
+    query = sa.select(models)
     if page.filter is not None and any(
         one.field and one.field[0] in _VERSIONED for one in restrictions(page.filter)
     ):
-        default = sa.and_(
-            same(version_aliases, models), version_aliases.c.alias == DEFAULT_ALIAS
-        )
-        query = query.join(version_aliases, default).join(
-            model_versions, same(model_versions, version_aliases, "version_id")
-        )
+        query = query.join(model_versions, is_default(models, model_versions))
     query = query.where(
         models.c.project == parent.project, models.c.location == parent.location
     )
@@ -231,13 +233,17 @@ def models_page(parent: Parent, page: Page) -> sa.Select[Any]:
 
 
 def versions_page(name: ModelName, page: Page) -> sa.Select[Any]:
-    """Return the query for the ids of one page of a model's versions.
+    """Return the query for the ids and times of the versions that one page shows.
 
     Raises:
         InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
     """
     query = (
-        sa.select(model_versions.c.version_id)
+        sa.select(
+            model_versions.c.version_id,
+            model_versions.c.create_time,
+            model_versions.c.update_time,
+        )
         .join(models, same(models, model_versions))
         .where(
             models.c.project == name.parent.project,

@@ -72,7 +72,7 @@ class Catalog:
         Raises:
             NotFoundError: No such model, version or alias.
         """
-        with self._database.snapshot() as transaction:
+        with self._database.glance() as transaction:
             return resolve(transaction, name)
 
     def check(self, name: ModelName) -> tuple[ModelName, Check]:
@@ -94,7 +94,7 @@ class Catalog:
         Raises:
             InvalidArgumentError: A bad filter, order, page size or token.
         """
-        with self._database.snapshot() as transaction:
+        with self._database.glance() as transaction:
             return self._pager.page(
                 request,
                 _MODEL_ORDER,
@@ -111,14 +111,16 @@ class Catalog:
             NotFoundError: No such model.
             InvalidArgumentError: A bad filter, order, page size or token.
         """
-        with self._database.snapshot() as transaction:
-            _require_model(transaction, name)
-            return self._pager.page(
+        with self._database.glance() as transaction:
+            versions, token = self._pager.page(
                 request,
                 _VERSION_ORDER,
                 lambda page: version_rows.list_versions(transaction, name, page),
                 version_rows.version_position,
             )
+            if not versions:
+                _require_model(transaction, name)
+        return versions, token
 
     def merge_aliases(
         self, name: ModelName, changes: tuple[str, ...], *, caller: str = ANONYMOUS

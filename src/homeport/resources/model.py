@@ -50,7 +50,7 @@ class ContainerSpec:
     grpc_ports: tuple[int, ...] = ()
     predict_route: str = ""
     health_route: str = ""
-    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

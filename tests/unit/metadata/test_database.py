@@ -23,6 +23,7 @@ from homeport.metadata import (
     change_rows,
     check_rows,
     endpoint_rows,
+    listing_sql,
     model_rows,
     tables,
     version_rows,
@@ -136,6 +137,28 @@ def test_schemata_of_an_older_homeport_have_their_own_column(
         assert version is not None
         assert version.schemata == PredictSchemata(uri)
         assert version.kept == {"metadata": 1}
+    database.close()
+
+
+def test_models_of_an_older_homeport_are_listed_as_their_default_versions(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "rows.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD_ROWS.read_text())
+    database = Database(f"sqlite:///{path}")
+
+    database.upgrade()
+
+    everything = listing_sql.Page(None, (), (), limit=10)
+    parent = Parent("p", "us-central1")
+    with database.snapshot() as transaction:
+        (listed,) = version_rows.list_models(transaction, parent, everything)
+        found = version_rows.get_aliased(transaction, listed.name, "default")
+    assert listed.name.version == "1"
+    assert listed.aliases == ("default",)
+    assert listed.labels == {"team": "a"}
+    assert listed == found
     database.close()
 
 

@@ -49,6 +49,7 @@ def _fill(rooms: Rooms) -> None:
                     "display_name": f"name {at % 500}",
                     "description": "",
                     "next_version": 2,
+                    "default_version": 1,
                     "etag": "",
                     "create_time": times[at],
                     "update_time": times[-at],
