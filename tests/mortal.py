@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy.engine.default
 
-from homeport import wiring
+from homeport import maintenance, wiring
 from homeport.settings import Settings
 
 STEPS = (
@@ -61,7 +61,7 @@ def collect_garbage(settings: Settings, folder: pathlib.Path, told: Connection) 
     """Run `homeport gc`."""
     _follow(folder)
     with contextlib.closing(told):
-        wiring.collect_garbage(settings, dry_run=False)
+        maintenance.collect_garbage(settings, dry_run=False)
 
 
 def _follow(folder: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 import mortal
-from homeport import wiring
+from homeport import maintenance
 from homeport.settings import Settings
 from servers import PARENT, wait_until
 
@@ -255,9 +255,9 @@ class Storm:
 
     def check_disk(self) -> None:
         """See that a stopped server has all it needs, and nothing else."""
-        faults = [one for one in wiring.verify(self.settings) if one.fault]
+        faults = [one for one in maintenance.verify(self.settings) if one.fault]
         assert not faults
-        assert wiring.collect_garbage(self.settings, dry_run=True) == ()
+        assert maintenance.collect_garbage(self.settings, dry_run=True) == ()
 
     def check_leftovers(self) -> None:
         """See that nothing half-written outlived the start."""

@@ -12,10 +12,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from homeport import opening
 from homeport.errors import FailedPreconditionError
 from homeport.metadata.database import Database, is_empty, revision_of, revisions
 from homeport.objects.blobs import FileBlobs
-from homeport.registry import backup, holding, possession
+from homeport.registry import (
+    backup,
+    blob_sweep,
+    holding,
+    possession,
+    tenancy,
+    verification,
+)
 from homeport.settings import Settings
 
 
@@ -59,10 +67,35 @@ def upgrade_database(settings: Settings) -> Shape:
         UnavailableError: It cannot be reached.
     """
     with holding.held(settings.data_dir), _rows(settings) as database:
-        database.hold()
+        tenancy.hold(database)
         before = _shape(database)
         database.upgrade()
     return before
+
+
+def collect_garbage(
+    settings: Settings, *, dry_run: bool
+) -> tuple[blob_sweep.Unused, ...]:
+    """Return the bytes that nothing needs, and remove them unless it is a dry run.
+
+    Raises:
+        FailedPreconditionError: A server uses the data directory.
+    """
+    with opening.apart(settings) as (database, stored):
+        unused = blob_sweep.unused(database, stored.blobs)
+        if not dry_run:
+            opening.sweep(database, stored)
+    return unused
+
+
+def verify(settings: Settings) -> Iterator[verification.Verified]:
+    """Yield every blob that is needed, read through.
+
+    Raises:
+        FailedPreconditionError: A server uses the data directory.
+    """
+    with opening.apart(settings) as (database, stored):
+        yield from verification.verify(database, stored.blobs)
 
 
 def take_backup(settings: Settings, directory: pathlib.Path) -> backup.Summary:
@@ -103,7 +136,7 @@ def restore_backup(directory: pathlib.Path, settings: Settings) -> backup.Summar
         try:
             blobs = FileBlobs(staging / "blobs")
             blobs.start()
-            database.hold()
+            tenancy.hold(database)
             with database.transaction() as transaction:
                 if not is_empty(transaction):
                     raise FailedPreconditionError(

@@ -8,19 +8,18 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
-import os
 import pathlib
 import secrets
 import shutil
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import uvloop
 from starlette.types import ASGIApp
 
-from homeport import telemetry
+from homeport import opening, telemetry
 from homeport.api import app as api
 from homeport.api import storage
 from homeport.api.access import AccessLog
@@ -33,22 +32,15 @@ from homeport.identity import certificates
 from homeport.identity.accounts import AccountKeys
 from homeport.identity.tokens import Tokens
 from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
-from homeport.metadata import artifact_rows
-from homeport.metadata.database import Database
 from homeport.objects.addresses import StoreAddress
-from homeport.objects.blobs import Blobs
 from homeport.objects.file_roots import FileRoots
 from homeport.objects.outside import Outside
+from homeport.opening import Opened
 from homeport.registry import (
-    blob_sweep,
-    byte_stores,
     holding,
-    possession,
-    verification,
 )
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.buckets import Buckets
-from homeport.registry.byte_stores import ByteStores, Reach
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.compositions import Compositions
@@ -70,6 +62,7 @@ from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
 from homeport.serving.endpoints import Endpoints
+from homeport.serving.following import Following
 from homeport.serving.local import LocalRuntime
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
@@ -104,42 +97,6 @@ def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> No
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, listeners, _tls(settings), on_ready))
-
-
-def collect_garbage(
-    settings: Settings, *, dry_run: bool
-) -> tuple[blob_sweep.Unused, ...]:
-    """Return the bytes that nothing needs, and remove them unless it is a dry run.
-
-    Raises:
-        FailedPreconditionError: A server uses the data directory.
-    """
-    with _stored(settings) as (database, stored):
-        unused = blob_sweep.unused(database, stored.blobs)
-        if not dry_run:
-            _sweep(database, stored)
-    return unused
-
-
-def verify(settings: Settings) -> Iterator[verification.Verified]:
-    """Yield every blob that is needed, read through.
-
-    Raises:
-        FailedPreconditionError: A server uses the data directory.
-    """
-    with _stored(settings) as (database, stored):
-        yield from verification.verify(database, stored.blobs)
-
-
-@contextlib.contextmanager
-def _stored(settings: Settings) -> Iterator[tuple[Database, ByteStores]]:
-    """Yield rows and bytes of a server that is stopped, as they are."""
-    with holding.held(settings.data_dir):
-        database = _database(settings)
-        try:
-            yield database, _bytes(settings, database)
-        finally:
-            database.close()
 
 
 def check_address(settings: Settings) -> None:
@@ -183,8 +140,8 @@ async def _serve(
     with contextlib.ExitStack() as signals:
         stop = Stop(settings.drain_s, signals)
         async with (
-            _kept(settings) as (database, stored),
-            _application(settings, stop, database, stored) as (application, reconciler),
+            _kept(settings) as opened,
+            _application(settings, stop, opened) as (application, reconciler),
         ):
             server = HttpServer(
                 application,
@@ -198,14 +155,17 @@ async def _serve(
 
 
 @contextlib.asynccontextmanager
-async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, ByteStores]]:
+async def _kept(settings: Settings) -> AsyncIterator[Opened]:
     """Yield rows and bytes, in which archives are divided meanwhile."""
-    database, stored = await asyncio.to_thread(_opened, settings)
+    opened = await asyncio.to_thread(opening.for_server, settings)
+    database, stored = opened.database, opened.stored
     splitting = Splitting(database, stored.blobs, _now)
     splitting.start()
     try:
         pieced = PiecedBlobs(database, stored.blobs)
-        yield database, dataclasses.replace(stored, blobs=pieced)
+        yield dataclasses.replace(
+            opened, stored=dataclasses.replace(stored, blobs=pieced)
+        )
     finally:
         await asyncio.to_thread(splitting.stop)
         database.close()
@@ -213,23 +173,19 @@ async def _kept(settings: Settings) -> AsyncIterator[tuple[Database, ByteStores]
 
 @contextlib.asynccontextmanager
 async def _application(
-    settings: Settings, stop: Stop, database: Database, stored: ByteStores
+    settings: Settings, stop: Stop, opened: Opened
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
-    data_dir = settings.data_dir
-    pager = Pager(PageTokens(_secret(data_dir / "secret")))
-    operations = Operations(database, pager, _now, _new_id)
+    data_dir, database, stored = settings.data_dir, opened.database, opened.stored
+    pager = Pager(PageTokens(opened.secret))
+    operations = Operations(database, pager, _now, _new_id, opened.server)
     outside = _outside(settings)
-    artifacts = _artifacts(settings, database, stored.blobs, outside)
-    await asyncio.to_thread(artifacts.start)
+    artifacts = await asyncio.to_thread(_artifacts, settings, opened, outside)
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
-    environments = Environments(
-        data_dir / "environments", allow_build=settings.allow_build
-    )
     scratch_dir = _emptied(data_dir / "scratch")
-    runtime = LocalRuntime(scratch_dir, environments)
+    runtime = LocalRuntime(scratch_dir, _environments(settings))
     checker = _checker(settings, scratch_dir)
     intake = Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now)
     reconciler = Reconciler(
@@ -269,82 +225,60 @@ async def _application(
         reconciler=reconciler,
         router=router,
         metrics=metrics,
-        tokens=_tokens(data_dir),
+        tokens=Tokens(AccountKeys(data_dir / "keys"), opened.secret, _now),
     )
     application: ASGIApp = api.build(
         verbs,
-        storage.build(_storage_verbs(settings, database, stored, outside)),
+        storage.build(_storage_verbs(settings, opened, outside)),
         access_log,
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
     )
     await reconciler.start()
+    following = Following(reconciler, opened.lease)
+    following.start()
     try:
         yield application, reconciler
     finally:
+        await following.rest()
         await asyncio.gather(
             reconciler.stop(stop.left_s, stop.at_once), asyncio.to_thread(checker.stop)
         )
         runtime.close()
         operations.close()
+        await following.stop()
         access_log.flush()
 
 
-def _opened(settings: Settings) -> tuple[Database, ByteStores]:
-    """Return rows and bytes, without the bytes that nothing refers to."""
-    database = _database(settings)
-    stored = _bytes(settings, database)
-    _sweep(database, stored)
-    blob_sweep.sweep_parts(database, stored.parts)
-    return database, stored
-
-
-def _bytes(settings: Settings, database: Database) -> ByteStores:
-    """Return the bytes that belong to these rows, wherever they are."""
-    bucket = None
-    if settings.blob_store is None:
-        possession.refuse_bytes_elsewhere(settings.data_dir)
-    else:
-        bucket = _reach(settings).store(StoreAddress.parse(settings.blob_store))
-    stored = byte_stores.opened(
-        settings.data_dir, bucket, keep_free_bytes=settings.keep_free_bytes
-    )
-    if stored.bucket is not None:
-        possession.claim_bucket(database, settings.data_dir, stored.bucket)
-    return stored
-
-
-def _reach(settings: Settings) -> Reach:
-    return Reach(os.environ, settings.private_endpoints)
-
-
-def _tokens(data_dir: pathlib.Path) -> Tokens:
-    keys = AccountKeys(data_dir / "keys")
-    return Tokens(keys, _secret(data_dir / "secret"), _now)
+def _environments(settings: Settings) -> Environments:
+    directory = settings.data_dir / "environments"
+    return Environments(directory, allow_build=settings.allow_build)
 
 
 def _outside(settings: Settings) -> Outside:
-    reach = _reach(settings)
+    reach = opening.reach(settings)
     addresses = map(StoreAddress.parse, settings.outside_prefixes)
     return Outside({address: reach.store(address) for address in addresses})
 
 
-def _artifacts(
-    settings: Settings, database: Database, blobs: Blobs, outside: Outside
-) -> Artifacts:
+def _artifacts(settings: Settings, opened: Opened, outside: Outside) -> Artifacts:
+    database, blobs = opened.database, opened.stored.blobs
     roots = FileRoots(settings.file_roots, settings.data_dir)
     sources = Sources(database, Buckets(database, blobs, _now), blobs, outside, roots)
     sources.start()
-    return Artifacts(sources, blobs, settings.data_dir / "artifacts")
+    artifacts = Artifacts(sources, blobs, settings.data_dir / "artifacts")
+    artifacts.start()
+    return artifacts
 
 
 def _storage_verbs(
-    settings: Settings, database: Database, stored: ByteStores, outside: Outside
+    settings: Settings, opened: Opened, outside: Outside
 ) -> StorageVerbs:
+    database, stored = opened.database, opened.stored
     blobs, quota_bytes = stored.blobs, settings.bucket_quota_bytes
     return StorageVerbs(
         Buckets(database, blobs, _now, quota_bytes, reserved=outside.gs_buckets),
-        ObjectUploads(database, blobs, _now, quota_bytes),
+        ObjectUploads(database, blobs, _now, quota_bytes, opened.server),
         Compositions(database, blobs, stored.parts, _now, quota_bytes),
     )
 
@@ -365,48 +299,11 @@ def _hosts(settings: Settings) -> tuple[str, ...]:
     return (*guard.LOOPBACK_HOSTS, *own, *settings.allowed_hosts)
 
 
-def _database(settings: Settings) -> Database:
-    """Return the rows, in their newest shape, for this server alone."""
-    data_dir, url = settings.data_dir, settings.database_url
-    if url is None:
-        possession.refuse_foreign_rows(data_dir)
-    database = Database(url or f"sqlite:///{data_dir / 'homeport.db'}")
-    database.hold()
-    database.upgrade()
-    if url is not None:
-        possession.claim(database, data_dir)
-    return database
-
-
-def _sweep(database: Database, stored: ByteStores) -> None:
-    """Remove the bytes that nothing refers to.
-
-    Nobody else uses those in the data directory yet. Another server may be writing to
-    a bucket, by another clock.
-    """
-    grace = _SHARED_GRACE if stored.bucket else dt.timedelta()
-    with database.transaction() as transaction:
-        artifact_rows.delete_unreferenced(transaction)
-    blob_sweep.sweep(database, stored.blobs, _now(), grace=grace)
-
-
 def _emptied(directory: pathlib.Path) -> pathlib.Path:
     """Return an empty directory, without what a killed server left there."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory
-
-
-def _secret(path: pathlib.Path) -> bytes:
-    """Return the data directory's own secret, made the first time."""
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-        partial.replace(path)
-    return path.read_bytes()
 
 
 def _now() -> dt.datetime:

@@ -2,7 +2,7 @@
 
 import click
 
-from homeport import wiring
+from homeport import maintenance
 from homeport.cli import datadir
 from homeport.errors import DataLossError
 from homeport.settings import Settings
@@ -18,7 +18,7 @@ def gc(*, dry_run: bool, **values: object) -> None:
     The server does so itself when it starts; here it must be stopped.
     """
     settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
-    unused = wiring.collect_garbage(settings, dry_run=dry_run)
+    unused = maintenance.collect_garbage(settings, dry_run=dry_run)
     for blob in unused:
         click.echo(f"{blob.sha256}  {blob.size_bytes}")
     said = "would go" if dry_run else "are gone"
@@ -36,7 +36,7 @@ def verify(**values: object) -> None:
     """
     settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
     read = faults = total_bytes = 0
-    for blob in wiring.verify(settings):
+    for blob in maintenance.verify(settings):
         read += 1
         total_bytes += blob.size_bytes
         if blob.fault:

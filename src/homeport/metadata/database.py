@@ -182,6 +182,23 @@ class Database:
             self._held = postgresql.hold(self._url)
         return self._held is not None
 
+    def stay(self) -> None:
+        """Take the place among other servers again if the connection to it was cut.
+
+        Raises:
+            FailedPreconditionError: Another has the database for itself by now.
+            DatabaseUnavailableError: It cannot be reached.
+        """
+        if self._held is None:
+            return
+        try:
+            self._held.execute(sa.select(1))
+        except sa.exc.DBAPIError:
+            self._held.invalidate()
+            self._held.close()
+            with self._translated():
+                self._held = postgresql.join(self._url)
+
     def let_go(self) -> None:
         """Leave the database to other servers, though it stays open."""
         if self._held is not None:

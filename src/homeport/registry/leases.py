@@ -40,7 +40,8 @@ class Lease:
         self._server = server
 
     def renew(self) -> None:
-        """Be alive for `LEASE` from now."""
+        """Be alive for `LEASE` from now, and keep those away who must be alone."""
+        self._database.stay()
         with self._database.transaction() as transaction:
             server_rows.renew(transaction, self._server, LEASE)
 

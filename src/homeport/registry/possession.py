@@ -83,6 +83,23 @@ def claim_bucket(
     _bucket_file(data_dir).touch()
 
 
+def join(database: Database, data_dir: pathlib.Path) -> None:
+    """Note which database has the rows of a data directory without bytes.
+
+    Raises:
+        FailedPreconditionError: Another has.
+    """
+    with database.snapshot() as transaction:
+        known = possession_rows.get(transaction)
+    file = _file(data_dir)
+    if file.exists() and file.read_text("ascii") != known:
+        raise FailedPreconditionError(
+            f"the rows of the data directory {data_dir} are in another database: name "
+            "that one, or a data directory of its own"
+        )
+    file.write_text(known, "ascii")
+
+
 def refuse_bytes_elsewhere(data_dir: pathlib.Path) -> None:
     """Refuse a data directory whose bytes are in a bucket.
 

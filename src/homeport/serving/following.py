@@ -25,10 +25,10 @@ class Following:
 
     Args:
         reconciler: Makes it so; it was started.
-        lease: This server's, renewed once already.
+        lease: This server's, renewed once already; None where there can be no others.
     """
 
-    def __init__(self, reconciler: Reconciler, lease: Lease) -> None:
+    def __init__(self, reconciler: Reconciler, lease: Lease | None) -> None:
         self._reconciler = reconciler
         self._lease = lease
         self._tasks: list[asyncio.Task[None]] = []
@@ -36,23 +36,27 @@ class Following:
 
     def start(self) -> None:
         """Begin to look."""
-        self._tasks = [
-            asyncio.create_task(self._renew(), name="renew the lease"),
-            asyncio.create_task(self._look(), name="follow other servers"),
-        ]
+        if self._lease is not None:
+            self._tasks = [
+                asyncio.create_task(self._look(), name="follow other servers"),
+                asyncio.create_task(self._renew(self._lease), name="renew the lease"),
+            ]
+
+    async def rest(self) -> None:
+        """Look no more; the lease lasts."""
+        await _ended(self._tasks[:1])
 
     async def stop(self) -> None:
         """End it, and the lease, which others see at once."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(DatabaseUnavailableError):
-            await asyncio.to_thread(self._lease.end)
+        await _ended(self._tasks)
+        if self._lease is not None:
+            with contextlib.suppress(DatabaseUnavailableError):
+                await asyncio.to_thread(self._lease.end)
 
-    async def _renew(self) -> None:
+    async def _renew(self, lease: Lease) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._lease.renew)
+                await asyncio.to_thread(lease.renew)
                 self._renewals += 1
                 if self._renewals > _STEADY:
                     await self._reconciler.take_over()
@@ -72,3 +76,9 @@ class Following:
             except Exception:  # noqa: BLE001  # the edge of a reconciler tick
                 _log.exception("other servers are not followed")
             await asyncio.sleep(_LOOK_S)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -369,6 +369,27 @@ def test_a_server_that_is_alone_keeps_others_waiting_until_it_shares(
             assert third.enter()
 
 
+def test_a_server_whose_connection_was_cut_takes_its_place_again(
+    postgresql: str,
+) -> None:
+    first = Database(postgresql)
+    first.enter()
+    first.share()
+    with _another_process(postgresql) as other, other.transaction() as transaction:
+        transaction.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    first.stay()
+
+    with _another_process(postgresql) as second:
+        with pytest.raises(FailedPreconditionError, match="every server"):
+            second.hold()
+        first.close()
+        second.hold()
+
+
 def test_a_text_that_postgresql_cannot_hold_is_refused(postgresql: str) -> None:
     database = Database(postgresql)
 

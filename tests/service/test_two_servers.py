@@ -1,0 +1,186 @@
+"""Two servers on one PostgreSQL and one bucket are one registry."""
+
+import concurrent.futures
+import contextlib
+import pathlib
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import s3_servers
+from databases import Databases
+from servers import PARENT, Server, running, wait_until
+
+pytestmark = pytest.mark.service
+
+SLOW = "import time\n\n\ndef handle(data, context):\n    time.sleep(100)\n"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The URL of an S3 server with the bucket `blobs`."""
+    with s3_servers.running() as url:
+        s3_servers.create_bucket(url, "blobs")
+        yield url
+
+
+@contextlib.contextmanager
+def _both(
+    s3: str, databases: Databases, folder: pathlib.Path
+) -> Iterator[tuple[Server, Server]]:
+    """Yield two servers that are one registry."""
+    store = f"s3://blobs/{folder.name}?endpoint={s3}"
+    options = ("--private-endpoint", s3.removeprefix("http://"), "--blob-store", store)
+    with pytest.MonkeyPatch.context() as variables, contextlib.ExitStack() as stack:
+        for name, value in s3_servers.CREDENTIALS.items():
+            variables.setenv(name, value)
+        variables.setenv("HOMEPORT_SERVE_DATABASE_URL", databases.create())
+        servers = []
+        for name, policy in (("a", "warn"), ("b", "none")):
+            (folder / name).mkdir()
+            server = Server(folder / name / "data", options, policy)
+            servers.append(stack.enter_context(running(server)))
+        yield servers[0], servers[1]
+
+
+@pytest.fixture(scope="module")
+def both(
+    s3: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Server]]:
+    """Two servers that the tests share; each has models and objects of its own."""
+    with _both(s3, databases, tmp_path_factory.mktemp("both")) as servers:
+        yield servers
+
+
+def _versions(server: Server, model: str) -> list[dict[str, Any]]:
+    return list(server.call("GET", f"/v1/{model}:listVersions")[1]["models"])
+
+
+def test_what_one_server_takes_in_the_other_lists_reads_and_serves(
+    both: tuple[Server, Server], mlp_archive: pathlib.Path
+) -> None:
+    first, second = both
+    endpoint, deployed = first.deploy(mlp_archive, versionAliases=["golden"])
+    row = [0.1, 0.2, 0.3, 0.4]
+    predictions = first.ask(endpoint, row)
+
+    assert "response" in deployed
+    wait_until(
+        lambda: (
+            second.predict(endpoint, {"instances": [row]})
+            == first.predict(endpoint, {"instances": [row]})
+        )
+    )
+    assert second.ask(endpoint, row) == predictions
+    listed = f"/v1/{PARENT}/models"
+    assert second.call("GET", listed) == first.call("GET", listed)
+    first.upload("read%2Fmodel.mar", mlp_archive.read_bytes())
+    path = "/storage/v1/b/models/o/read%2Fmodel.mar?alt=media"
+    with urllib.request.urlopen(second.url + path, timeout=30) as answer:  # noqa: S310
+        assert answer.read() == mlp_archive.read_bytes()
+    first.register(mlp_archive, displayName="another")
+    page = first.call("GET", f"{listed}?pageSize=1")[1]["nextPageToken"]
+    assert second.call("GET", f"{listed}?pageSize=1&pageToken={page}")[0] == 200
+
+
+def test_versions_registered_through_both_at_once_are_counted_once(
+    both: tuple[Server, Server], archived: Callable[..., pathlib.Path]
+) -> None:
+    first, second = both
+    archive = archived("def handle(data, context):\n    return data\n")
+    model = first.register(archive)["response"]["model"].partition("@")[0]
+    uris = {
+        server.url: server.upload_archive(archive, f"folder-{index}")
+        for index, server in enumerate((first, second))
+    }
+
+    def register(server: Server, alias: str) -> dict[str, Any]:
+        return server.register_at(
+            uris[server.url], model, versionAliases=["default", "moving", alias]
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        begun = [
+            threads.submit(register, server, f"v{index}-{place}")
+            for index in range(4)
+            for place, server in enumerate((first, second))
+        ]
+        made = [one.result()["response"]["modelVersionId"] for one in begun]
+
+    assert sorted(made, key=int) == [str(number) for number in range(2, 10)]
+    versions = _versions(second, model)
+    assert versions == _versions(first, model)
+    carried = [alias for one in versions for alias in one.get("versionAliases", ())]
+    assert sorted(carried) == sorted(set(carried))
+    assert len(carried) == 10
+
+
+def test_what_a_killed_server_promised_is_ended_by_the_other(
+    s3: str,
+    databases: Databases,
+    tmp_path: pathlib.Path,
+    archived: Callable[..., pathlib.Path],
+) -> None:
+    with _both(s3, databases, tmp_path) as (first, second):
+        _kill_and_take_over(first, second, archived(SLOW))
+
+
+def _kill_and_take_over(first: Server, second: Server, slow: pathlib.Path) -> None:
+    uri = first.upload_archive(slow, "slow")
+    request = {"model": {"displayName": "slow", "artifactUri": uri}}
+    operation = first.call("POST", f"/v1/{PARENT}/models:upload", request)[1]
+    path = f"/v1/{operation['name']}"
+    assert not second.call("GET", path)[1].get("done")
+
+    first.stop(signal.SIGKILL)
+    wait_until(lambda: bool(second.call("GET", path)[1].get("done")))
+
+    ended = second.call("GET", path)[1]
+    assert "the server stopped before this ended" in ended["error"]["message"]
+    assert second.call("GET", f"/v1/{PARENT}/models")[1] == {}
+    assert "response" in second.register_at(uri)
+    first.start()
+    assert len(first.call("GET", f"/v1/{PARENT}/models")[1]["models"]) == 1
+
+
+def test_a_session_of_one_server_is_sent_back_to_it_by_the_other(
+    both: tuple[Server, Server],
+) -> None:
+    first, second = both
+    first.call("POST", "/storage/v1/b?project=p", {"name": "models"})
+    request = urllib.request.Request(  # noqa: S310
+        f"{first.url}/upload/storage/v1/b/models/o?uploadType=resumable&name=o",
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        session = answer.headers["location"].removeprefix(first.url)
+
+    status, refused = second.call("PUT", session, b"hello")
+    stored = first.call("PUT", session, b"hello")
+
+    assert status == 503
+    assert "where it began" in str(refused)
+    assert stored[0] == 200
+    assert second.call("GET", "/storage/v1/b/models/o/o")[1]["size"] == "5"
+
+
+def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
+    both: tuple[Server, Server], tmp_path: pathlib.Path
+) -> None:
+    assert both
+    refused = subprocess.run(
+        [sys.executable, "-m", "homeport", "serve", "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert "give both a --blob-store" in refused.stderr
