@@ -54,6 +54,8 @@ class BlobWriter(Protocol):
 
         Raises:
             ResourceExhaustedError: The disk is full.
+            UnavailableError: The store they go to does not answer; the writer may be
+                suspended then, or aborted.
         """
 
     def suspend(self) -> None:
@@ -81,7 +83,9 @@ class Blobs(Protocol):
         """
 
     def open(self, sha256: str) -> BinaryIO:
-        """Return a blob's bytes, seekable; it stays readable when deleted meanwhile.
+        """Return a blob's bytes, seekable.
+
+        It stays readable when deleted meanwhile; of one in a bucket, its first MiB.
 
         Raises:
             DataLossError: No such blob.
@@ -189,6 +193,7 @@ class FileBlobs:
             blob.parent.mkdir(exist_ok=True)
             _sync_folder(self._blobs)
         with self._lock:
+            path.chmod(0o444)
             os.utime(path)
             path.replace(blob)
         _sync_folder(blob.parent)

@@ -111,4 +111,5 @@ class FileParts:
     def _adopt(self, upload: str, number: int, path: pathlib.Path, sha256: str) -> None:
         part = self._path(upload, number, sha256)
         part.parent.mkdir(exist_ok=True)
+        path.chmod(0o444)
         path.replace(part)

@@ -178,13 +178,14 @@ class FileBlobWriter:
 
         Raises:
             ResourceExhaustedError: The disk is full.
+            UnavailableError: The store they go to does not answer; they are here still,
+                and the writer may be suspended.
         """
         content = self.content()
         with disk_full_is_said():
-            os.fchmod(self._file.fileno(), 0o444)
             os.fsync(self._file.fileno())
-            self._file.close()
             self._adopt(self._path, content.sha256)
+        self._file.close()
         self._ended = True
         return content
 

@@ -88,6 +88,9 @@ class ObjectUpload:
     def finish(self, checksums: Checksums | None = None) -> StoredObject:
         """Return the object, now visible; on a refusal nothing of it is kept.
 
+        Where the bytes cannot be brought to their store, an upload over several
+        requests keeps them: it goes on at its end.
+
         Args:
             checksums: What the sender said last, beside what it said first.
 
@@ -96,16 +99,21 @@ class ObjectUpload:
             NotFoundError: The bucket is gone.
             ConditionNotMetError: A condition on the object it replaces fails.
             ResourceExhaustedError: The disk is full, or the bucket.
+            UnavailableError: The store of the bytes, or of the rows, does not answer.
         """
         with self._lock:
+            end = self._abort
             try:
                 content = self._writer.content()
                 for said in (self._new.checksums, checksums or Checksums()):
                     said.check(content, of=str(self._new))
                 return self._keep(self._writer, self._new, content)
+            except UnavailableError:
+                end = self._leave
+                raise
             finally:
                 # Removes what a refusal left; after a success there is nothing left.
-                self._abort()
+                end()
 
     def leave(self) -> None:
         """End this request: keep the bytes if more requests may follow, else abort."""

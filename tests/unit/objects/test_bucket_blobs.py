@@ -1,14 +1,17 @@
 import datetime as dt
 import os
 import pathlib
+import socket
 from concurrent import futures
 
 import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
+from homeport.errors import UnavailableError
+from homeport.objects.addresses import StoreAddress
 from homeport.objects.bucket_blobs import BucketBlobs
-from homeport.objects.stores import Store
+from homeport.objects.stores import Store, open_store
 
 SHA256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 KEY = f"sha256/2c/{SHA256_OF_HELLO}"
@@ -88,3 +91,26 @@ def test_bytes_are_of_the_registry_that_came_first(
     assert ours.claim("ours") == "ours"
     assert theirs.claim("theirs") == "ours"
     assert ours.claim("ours") == "ours"
+
+
+def test_an_upload_is_kept_while_the_bucket_is_away(
+    raw: MemoryStore, tmp_path: pathlib.Path
+) -> None:
+    server(raw, tmp_path)
+    with socket.socket() as taken:  # and not listening
+        taken.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{taken.getsockname()[1]}"
+        address = StoreAddress.parse(
+            f"s3://lab?endpoint=http://{host}&region=us-east-1&anonymous=true"
+        )
+        away = BucketBlobs(open_store(address, {}, [host]), tmp_path)
+        writer = away.resume("session-1")
+        writer.write(b"hello")
+        with pytest.raises(UnavailableError):
+            writer.commit()
+        writer.suspend()
+
+    content = server(raw, tmp_path).resume("session-1").commit()
+
+    assert content.sha256 == SHA256_OF_HELLO
+    assert obstore.head(raw, KEY)["size"] == 5
