@@ -244,7 +244,7 @@ async def _application(
         await asyncio.gather(
             reconciler.stop(stop.left_s, stop.at_once), asyncio.to_thread(checker.stop)
         )
-        runtime.close()
+        await runtime.close()
         operations.close()
         await following.stop()
         access_log.flush()

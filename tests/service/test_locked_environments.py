@@ -74,7 +74,7 @@ async def runtime(tmp_path: pathlib.Path) -> AsyncIterator[LocalRuntime]:
     try:
         yield made
     finally:
-        made.close()
+        await made.close()
 
 
 @contextlib.asynccontextmanager

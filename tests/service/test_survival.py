@@ -63,14 +63,26 @@ class Handler:
 
 
 def workers_of(server: Server) -> set[int]:
-    """Return the worker processes that the server has started."""
+    """Return the worker processes of the server: spawned by it, or by its zygotes."""
     assert server.process is not None
+    zygotes, spawned = zygotes_and_spawned(server.process.pid)
+    return spawned | {pid for zygote in zygotes for pid in children_of(zygote)}
+
+
+def zygotes_and_spawned(server: int) -> tuple[set[int], set[int]]:
+    """Return the worker processes that a server has started itself."""
+    started = {
+        pid for pid in children_of(server) if b"homeport.worker" in command_of(pid)
+    }
+    zygotes = {pid for pid in started if b"--zygote" in command_of(pid)}
+    return zygotes, started - zygotes
+
+
+def children_of(parent: int) -> set[int]:
     return {
         int(entry.name)
         for entry in pathlib.Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and parent_of(int(entry.name)) == server.process.pid
-        and b"homeport.worker" in command_of(int(entry.name))
+        if entry.name.isdigit() and parent_of(int(entry.name)) == parent
     }
 
 
@@ -122,7 +134,9 @@ def test_everything_is_there_after_the_server_ended(
     seen = everything(server, endpoint, model)
     workers = workers_of(server)
     assert len(workers) == 2
-    folders = [private_folder(pid) for pid in workers]
+    assert server.process is not None
+    workers |= children_of(server.process.pid)
+    folders = private_folders(server)
 
     server.stop(signal_number)
     wait_until(lambda: all(parent_of(pid) is None for pid in workers), 10.0)
@@ -130,7 +144,7 @@ def test_everything_is_there_after_the_server_ended(
     server.wait_ready()
 
     assert everything(server, endpoint, model) == seen
-    assert [folder.exists() for folder in folders] == [False, False]
+    assert not any(folder.exists() for folder in folders)
     assert f'"{second}": 20' in seen[0]
     asked = collections.Counter(server.ask(endpoint, 0)[0] for _ in range(50))
     assert asked == {1: 40, 2: 10}
@@ -176,8 +190,8 @@ def test_sigterm_answers_what_was_accepted_and_leaves_nothing_behind(
     asking.start()
     wait_until(begun.exists)
     workers = workers_of(server)
-    folders = [private_folder(pid) for pid in workers]
-    assert [folder.is_dir() for folder in folders] == [True]
+    folders = private_folders(server)
+    assert folders
 
     code = server.stop(signal.SIGTERM)
     asking.join(timeout=30)
@@ -185,7 +199,7 @@ def test_sigterm_answers_what_was_accepted_and_leaves_nothing_behind(
     assert [status for status, _ in replies] == [200]
     assert code == 0
     assert [parent_of(pid) for pid in workers] == [None]
-    assert [folder.exists() for folder in folders] == [False]
+    assert not any(folder.exists() for folder in folders)
 
 
 SLEEPS = """
@@ -243,11 +257,9 @@ def test_the_server_ends_in_its_time_or_when_told_twice(
     assert [parent_of(pid) for pid in workers] == [None]
 
 
-def private_folder(pid: int) -> pathlib.Path:
-    """Return the temporary directory that a worker has for itself."""
-    variables = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    (home,) = [one[5:] for one in variables if one.startswith(b"HOME=")]
-    return pathlib.Path(os.fsdecode(home))
+def private_folders(server: Server) -> list[pathlib.Path]:
+    """Return the temporary directories that workers and zygotes have."""
+    return list((server.data_dir / "scratch").glob("homeport-replica-*"))
 
 
 def test_what_was_under_way_is_carried_on_or_ends(

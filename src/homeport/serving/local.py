@@ -4,6 +4,7 @@ import asyncio
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -12,7 +13,9 @@ from homeport.environments import lock
 from homeport.environments.build import Environments
 from homeport.serving import machines
 from homeport.serving.runtime import Launch, Replica
-from homeport.worker import replica
+from homeport.worker import frameworks, nursery, replica
+from homeport.worker.nursery import Breed, Nursery
+from homeport.worker.process import Fork
 
 _BUILDS_AT_ONCE: Final = 2
 _OnLog: TypeAlias = Callable[[Sequence[str]], None]
@@ -37,6 +40,7 @@ class LocalRuntime:
     def __init__(self, scratch_dir: pathlib.Path, environments: Environments) -> None:
         self._scratch_dir = scratch_dir
         self._environments = environments
+        self._nursery = Nursery(scratch_dir)
         # Its own: a build takes minutes, and others need the loop's threads.
         self._threads = concurrent.futures.ThreadPoolExecutor(
             _BUILDS_AT_ONCE, thread_name_prefix="environments"
@@ -63,21 +67,28 @@ class LocalRuntime:
                 or did not load in time.
         """
         python = await self._python(launch.lock, on_log) if launch.lock else None
+        # Of those that it sees, which are its own alone.
+        gpu_id = 0 if launch.gpu_ids else None
+        fork: Fork | None = None
+        if nursery.is_safe(launch.environment, gpu_id):
+            used = await asyncio.to_thread(frameworks.of, launch.model_dir)
+            fork = functools.partial(self._nursery.fork, Breed(python, used))
         spec = replica.ReplicaSpec(
             launch.model_dir,
             {**_devices(launch.gpu_ids), **launch.environment},
             launch.load_timeout_s,
-            # Of those that it sees, which are its own alone.
-            gpu_id=0 if launch.gpu_ids else None,
+            gpu_id=gpu_id,
             scratch_dir=self._scratch_dir,
             server_config=launch.server_config,
             python=python,
+            fork=fork,
         )
         async with self._loading:
             return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)
 
-    def close(self) -> None:
-        """End the builds that are under way; further ones fail."""
+    async def close(self) -> None:
+        """End the builds that are under way and the zygotes; further builds fail."""
+        await self._nursery.close()
         self._environments.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
 

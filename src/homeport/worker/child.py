@@ -4,6 +4,7 @@ It says HELLO, loads the one model it is told to, serves it, and ends with the s
 a worker never outlives its server.
 """
 
+import atexit
 import ctypes
 import dataclasses
 import faulthandler
@@ -17,7 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from homeport.worker import calls, envelopes, handler, loading, loop, protocol
 from homeport.worker.config import ModelConfig
@@ -33,7 +34,6 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def main(fd: int) -> int:
     """Serve over the inherited socket `fd`; return the exit status."""
-    _prepare_process()
     link = Link(socket.socket(fileno=fd))
     try:
         return _serve(link)
@@ -42,7 +42,8 @@ def main(fd: int) -> int:
         os._exit(0)
 
 
-def _prepare_process() -> None:
+def prepare_process() -> None:
+    """Set what holds for the whole process, and for what is forked from it."""
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     # The model's directory is read-only, and its digest was checked.
@@ -54,9 +55,25 @@ def _prepare_process() -> None:
         level=logging.INFO,
         format="%(levelname)s %(name)s %(message)s",
     )
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process when the one that started it is gone."""
     if sys.platform == "linux":
         # Also while a handler computes and nobody reads the socket.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def leave(status: int) -> NoReturn:
+    """End a process that was forked, after what has to be done at its exit.
+
+    Python's own way would write to every page that it shares with others, to take apart
+    what ends with the process anyway.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001  # what Python calls itself
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _serve(link: Link) -> int:

@@ -6,6 +6,7 @@ it goes, and an environment made from nothing. What it prints comes back line by
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -14,8 +15,8 @@ import site
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from homeport.errors import UnavailableError
 from homeport.worker import exposure
@@ -24,8 +25,43 @@ from homeport.worker.output import WorkerLog
 _LOG_END_TIMEOUT_S: Final = 1.0
 
 
+class Running(Protocol):
+    """A process of the operating system, however it began."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, as `wait` says it; None while it runs or where unknown."""
+
+    async def wait(self) -> int | None:
+        """Wait until it has ended; None if nobody can tell how."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """What a process is to be that is not spawned.
+
+    Attributes:
+        environment: All its variables.
+        directory: Its private one, in which it begins.
+        link_fd: The socket it serves; the caller closes its own copy.
+        output_fd: Where it prints, likewise.
+    """
+
+    environment: Mapping[str, str]
+    directory: pathlib.Path
+    link_fd: int
+    output_fd: int
+
+
+Fork: TypeAlias = Callable[[Order], Awaitable[Running | None]]
+
+
 class WorkerProcess:
-    """One running process; made by `spawn`.
+    """One running process; made by `start`.
 
     Attributes:
         ended: Resolves with how it ended, after its last line was handed over.
@@ -33,7 +69,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: Running,
         log: WorkerLog,
         private_dir: pathlib.Path,
         on_exit: Callable[[str], None],
@@ -43,6 +79,7 @@ class WorkerProcess:
         self._private_dir = private_dir
         self._on_exit = on_exit
         self._killed_because = ""
+        self._has_ended = False
         self.ended = asyncio.create_task(self._watch(), name=f"worker {process.pid}")
 
     @property
@@ -52,12 +89,13 @@ class WorkerProcess:
 
     def kill(self, reason: str) -> None:
         """SIGKILL the whole group at once; `reason` is how it will have ended."""
-        if self._process.returncode is None:
+        if not self._has_ended:
             self._killed_because = self._killed_because or reason
             self._kill_group()
 
     async def _watch(self) -> str:
         returncode = await self._process.wait()
+        self._has_ended = True
         # What it started itself goes with it.
         self._kill_group()
         reason = self._killed_because or describe_exit(returncode)
@@ -72,48 +110,75 @@ class WorkerProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-async def spawn(
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a worker process comes from.
+
+    Attributes:
+        scratch_dir: Where its private directory is made, None for the system's place.
+        python: The interpreter of the model's own environment, None for the server's.
+        fork: Forks it; where that gives None, and without it, it is spawned.
+        arguments: Further ones, of a process that is spawned.
+    """
+
+    scratch_dir: pathlib.Path | None = None
+    python: pathlib.Path | None = None
+    fork: Fork | None = None
+    arguments: tuple[str, ...] = ()
+
+
+async def start(
     link_fd: socket.socket,
     environment: Mapping[str, str],
+    origin: Origin,
     *,
     on_log: Callable[[Sequence[str]], None],
     on_exit: Callable[[str], None],
-    scratch_dir: pathlib.Path | None = None,
-    python: pathlib.Path | None = None,
 ) -> WorkerProcess:
     """Start a worker that serves `link_fd`, the child's end, which is closed here.
 
     Args:
         link_fd: One end of a socket pair.
         environment: The deployment's variables.
+        origin: Where it comes from.
         on_log: Called with the lines the process prints, as they come.
         on_exit: Called once with how it ended, before `ended` resolves.
-        scratch_dir: Where its private directory is made, None for the system's place.
-        python: The interpreter of the model's own environment, None for the server's.
 
     Raises:
         UnavailableError: The operating system refused.
     """
     with link_fd, _refusals_told(), contextlib.ExitStack() as undo:
-        private_dir = _make_private_dir(scratch_dir)
+        private_dir = _make_private_dir(origin.scratch_dir)
         undo.callback(shutil.rmtree, private_dir, ignore_errors=True)
         log, output = await _open_log(on_log)
         undo.callback(log.close)
-        command = _command(private_dir, python)
-        with open(output, "wb") as stdout:  # noqa: ASYNC230, PTH123  # a pipe's end
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                *("--fd", str(link_fd.fileno())),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stdout,
-                pass_fds=(link_fd.fileno(),),
-                env=make_environment(environment, private_dir, os.environ, python),
-                cwd=private_dir,
-                start_new_session=True,
-            )
+        undo.callback(os.close, output)
+        variables = make_environment(
+            environment, private_dir, os.environ, origin.python
+        )
+        order = Order(variables, private_dir, link_fd.fileno(), output)
+        process = await origin.fork(order) if origin.fork is not None else None
+        if process is None:
+            process = await _spawn(order, origin)
+        os.close(output)
         undo.pop_all()
     return WorkerProcess(process, log, private_dir, on_exit)
+
+
+async def _spawn(order: Order, origin: Origin) -> Running:
+    command = _command(order.directory, origin.python)
+    return await asyncio.create_subprocess_exec(
+        *command,
+        *("--fd", str(order.link_fd)),
+        *origin.arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=order.output_fd,
+        stderr=order.output_fd,
+        pass_fds=(order.link_fd,),
+        env=order.environment,
+        cwd=order.directory,
+        start_new_session=True,
+    )
 
 
 @contextlib.contextmanager
@@ -197,8 +262,10 @@ def _user_site(python: pathlib.Path | None) -> dict[str, str]:
     return {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
 
 
-def describe_exit(returncode: int) -> str:
+def describe_exit(returncode: int | None) -> str:
     """Return how a process ended, from what `wait` gave."""
+    if returncode is None:
+        return "ended, and what it was forked from is not there to tell how"
     if returncode >= 0:
         return f"exited with code {returncode}"
     try:

@@ -17,7 +17,7 @@ from homeport.worker import examination, link, loadreport, process, protocol
 from homeport.worker.examination import Examination
 from homeport.worker.link import ReplicaLink
 from homeport.worker.loadreport import LoadReport, ReplicaLoadError
-from homeport.worker.process import WorkerProcess
+from homeport.worker.process import Fork, Origin, WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
 from homeport.worker.requests import Request
 
@@ -48,6 +48,7 @@ class ReplicaSpec:
         server_config: The text of the config.properties beside the archive, "" for
             none.
         python: The interpreter of the model's own environment, None for the server's.
+        fork: Forks the process where that is possible, None to spawn it.
     """
 
     model_dir: pathlib.Path
@@ -57,6 +58,7 @@ class ReplicaSpec:
     scratch_dir: pathlib.Path | None = None
     server_config: str = ""
     python: pathlib.Path | None = None
+    fork: Fork | None = None
 
 
 class ReplicaEndedError(UnavailableError):
@@ -246,13 +248,12 @@ class Replica:
         ours.setblocking(False)  # noqa: FBT003  # the standard library's signature
         with contextlib.ExitStack() as undo:
             undo.callback(ours.close)
-            self._process = await process.spawn(
+            self._process = await process.start(
                 childs,
                 spec.environment,
+                Origin(spec.scratch_dir, spec.python, spec.fork),
                 on_log=on_log,
                 on_exit=self._on_exit,
-                scratch_dir=spec.scratch_dir,
-                python=spec.python,
             )
             self._process.ended.add_done_callback(self._on_end)
             self._link = await link.connect(

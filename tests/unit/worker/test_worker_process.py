@@ -12,6 +12,7 @@ import pytest
 
 from homeport.errors import UnavailableError
 from homeport.worker import process
+from homeport.worker.process import Origin
 
 
 def test_nothing_of_the_servers_environment_but_path_is_passed_on(
@@ -103,12 +104,8 @@ def test_a_refusal_of_the_system_is_a_sentence_and_leaves_no_descriptor(
         with ours, monkeypatch.context() as patch:
             patch.setattr(where, refuse)
             with pytest.raises(UnavailableError, match="No space left") as caught:
-                await process.spawn(
-                    childs,
-                    {},
-                    on_log=print,
-                    on_exit=print,
-                    scratch_dir=tmp_path,
+                await process.start(
+                    childs, {}, Origin(tmp_path), on_log=print, on_exit=print
                 )
             assert childs.fileno() == -1
             assert open_descriptors() == before - 1
