@@ -5,7 +5,7 @@ import collections
 import dataclasses
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_replicas import FakeReplica
@@ -50,6 +50,7 @@ def splits(draw: st.DrawFn) -> list[int]:
     return [high - low for low, high in itertools.pairwise(edges)]
 
 
+@settings(deadline=None)
 @given(split=splits(), skipped=st.integers(0, 300))
 def test_any_hundred_requests_in_a_row_are_shared_exactly(
     split: list[int], skipped: int
@@ -64,6 +65,7 @@ def test_any_hundred_requests_in_a_row_are_shared_exactly(
     assert sorted(by_pool.values()) == sorted(split)
 
 
+@settings(deadline=None)
 @given(split=splits())
 def test_turns_are_spread_evenly(split: list[int]) -> None:
     route = _route(split)
@@ -122,6 +124,7 @@ def test_a_key_stays_with_its_deployed_model_and_keys_follow_the_split() -> None
     assert 328 <= counted["1"] <= 472
 
 
+@settings(deadline=None)
 @given(splits(), splits())
 def test_a_key_moves_only_to_a_share_that_grew_against_the_one_it_leaves(
     before: list[int], after: list[int]
