@@ -15,7 +15,7 @@ from homeport import maintenance
 from homeport.settings import Settings
 from servers import PARENT, wait_until
 
-START_S = 60.0
+START_S = 150.0
 NEVER = 1_000_000
 MOST = 5
 BUCKET = "/storage/v1/b/models"
@@ -208,7 +208,7 @@ class Storm:
             seen.update(self.call("GET", f"/v1/{operation}").json())
             return bool(seen.get("done"))
 
-        wait_until(ended)
+        wait_until(ended, START_S)
         if "error" in seen:
             assert "send the request again" in seen["error"]["message"], seen
         self.models[self.operations.pop(operation)] = "response" in seen
@@ -217,7 +217,8 @@ class Storm:
         self.models[model] = None
         begun = self.call("DELETE", f"/v1/{PARENT}/models/{model}").json()
         wait_until(
-            lambda: bool(self.call("GET", f"/v1/{begun['name']}").json().get("done"))
+            lambda: bool(self.call("GET", f"/v1/{begun['name']}").json().get("done")),
+            START_S,
         )
         self.models[model] = False
 

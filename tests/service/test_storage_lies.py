@@ -532,6 +532,7 @@ def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
         subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep_free_bytes", [0, 4 << 20])
 def test_a_full_disk_is_said_and_loses_nothing(
     small_disk: pathlib.Path, keep_free_bytes: int
