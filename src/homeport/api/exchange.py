@@ -18,6 +18,7 @@ from homeport.worker.requests import Request
 _log: Final = logging.getLogger(__name__)
 _RETRY_AFTER: Final = (b"retry-after", b"1")
 _RETRIABLE: Final = frozenset({429, 503})
+_IDEMPOTENCY_KEY: Final = b"idempotency-key"
 _DISCONNECT: Final = "http.disconnect"
 _PATIENCE_S: Final = 0.1
 
@@ -73,17 +74,30 @@ async def read(receive: Receive) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def ask(share: Share, work: bytes | Request, receive: Receive) -> Reply:
+def is_retriable(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether the client says that doing its request twice does no harm."""
+    return any(name == _IDEMPOTENCY_KEY for name, _ in headers)
+
+
+async def ask(
+    share: Share, work: bytes | Request, receive: Receive, *, retriable: bool = False
+) -> Reply:
     """Return a deployed model's answer to one request.
 
     A request that has to wait for room is given up when its client goes.
+
+    Args:
+        share: Whose turn it is.
+        work: What is asked.
+        receive: ASGI's.
+        retriable: Another replica does it if the first one dies under it.
 
     Raises:
         DisconnectedError: The client went.
         HomeportError: There is no answer.
     """
     pool = share.pool
-    reply = pool.submit(work)
+    reply = pool.submit(work, retriable=retriable)
     if not pool.queued:
         return await reply
     return await watched(reply, receive)

@@ -161,7 +161,9 @@ async def _serve_stream(asked: _Asked) -> int:
 async def _direct(asked: _Asked) -> int:
     message = codec.decode(tensors.TensorsRequest, asked.body or b"{}")
     body = orjson.dumps(tensors.to_predict_body(message))
-    reply = await exchange.ask(asked.share, body, asked.receive)
+    reply = await exchange.ask(
+        asked.share, body, asked.receive, retriable=_is_retriable(asked)
+    )
     if reply.code:
         return await _pass_on(asked, reply)
     outputs = tuple(tensors.from_json(one) for one in orjson.loads(reply.payload))
@@ -207,7 +209,13 @@ async def _reply(
     path: str = "",
 ) -> Reply:
     request = Request(kind, body, headers, path or asked.call.path)
-    return await exchange.ask(asked.share, request, asked.receive)
+    return await exchange.ask(
+        asked.share, request, asked.receive, retriable=_is_retriable(asked)
+    )
+
+
+def _is_retriable(asked: _Asked) -> bool:
+    return "idempotency-key" in asked.headers
 
 
 async def _stream(asked: _Asked, request: Request, form: streams.Form) -> int:

@@ -59,7 +59,8 @@ class Predictions:
             # The metric does not count how long the client takes to send.
             began = time.perf_counter()
             share = await self._turns.next(endpoint, scope["headers"])
-            reply = await exchange.ask(share, body, receive)
+            retriable = exchange.is_retriable(scope["headers"])
+            reply = await exchange.ask(share, body, receive, retriable=retriable)
         except exchange.DisconnectedError:
             return 0, 0
         except Exception as error:  # noqa: BLE001  # the edge of a request

@@ -225,6 +225,36 @@ def test_a_full_queue_is_429(rooms: Rooms) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param([(b"idempotency-key", b"k1")], 200, id="it may be done twice"),
+        pytest.param([], 503, id="nobody knows"),
+    ],
+)
+def test_a_request_whose_replica_dies_goes_elsewhere_if_it_may(
+    rooms: Rooms, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms) as surface:
+            client = Client(b"{}")
+            client.scope["headers"] = headers
+            request = surface.begin(client)
+            first = surface.replica
+            await until(lambda: first.outstanding == 1)
+
+            first.die()
+            await until(lambda: surface.replica is not first)
+            await until(lambda: request.done() or surface.replica.outstanding == 1)
+            if not request.done():
+                surface.replica.answer()
+            await request
+
+            assert client.status == status
+
+    run(scenario)
+
+
 def test_a_client_that_goes_while_it_waits_frees_its_place(rooms: Rooms) -> None:
     async def scenario() -> None:
         async with serving(rooms) as surface:
