@@ -100,9 +100,8 @@ def verify(settings: Settings) -> Iterator[verification.Verified]:
 
 def take_backup(settings: Settings, directory: pathlib.Path) -> backup.Summary:
     """Write a backup of a registry whose server may run; see `registry.backup`."""
-    possession.refuse_bytes_elsewhere(settings.data_dir)
     with _rows(settings) as database:
-        blobs = FileBlobs(settings.data_dir / "blobs")
+        blobs = opening.blobs_beside_a_server(settings)
         source = backup.Source(database, blobs, settings.data_dir)
         return backup.take(source, directory, dt.datetime.now(dt.UTC))
 

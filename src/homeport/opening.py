@@ -13,6 +13,8 @@ from typing import Final, final
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database, is_embedded
 from homeport.objects.addresses import StoreAddress
+from homeport.objects.blobs import Blobs, FileBlobs
+from homeport.objects.bucket_blobs import BucketBlobs
 from homeport.registry import blob_sweep, byte_stores, holding, possession, tenancy
 from homeport.registry.byte_stores import ByteStores, Reach
 from homeport.registry.leases import Lease, identify
@@ -81,6 +83,20 @@ def apart(settings: Settings) -> Iterator[tuple[Database, ByteStores]]:
             yield database, _bytes(settings, database)
         finally:
             database.close()
+
+
+def blobs_beside_a_server(settings: Settings) -> Blobs:
+    """Return the bytes to be read, whoever else uses them; nothing is cleared away.
+
+    Raises:
+        FailedPreconditionError: They are in a bucket, and nobody says in which.
+    """
+    directory = settings.data_dir / "blobs"
+    if settings.blob_store is None:
+        possession.refuse_bytes_elsewhere(settings.data_dir)
+        return FileBlobs(directory)
+    address = StoreAddress.parse(settings.blob_store)
+    return BucketBlobs(reach(settings).store(address), directory)
 
 
 def sweep(database: Database, stored: ByteStores) -> None:

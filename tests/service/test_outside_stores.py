@@ -4,6 +4,8 @@ import json
 import pathlib
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,12 +71,16 @@ def test_bytes_in_a_bucket_outlive_the_server_that_was_killed(
         status, body = server.call(
             "GET", "/storage/v1/b/models/o/first%2Fmodel.mar?alt=media"
         )
+        refused = homeport("backup", tmp_path / "copy", *beside(server))
+        taken = homeport("backup", tmp_path / "copy", *beside(server), *server.options)
 
     kept = names(bucket(s3, "blobs"), "registry/sha256")
     assert "response" in registered, registered
     assert status == 200
     assert body
     assert len(kept) == 1
+    assert "--blob-store" in refused
+    assert "1 blobs" in taken
     assert not list((tmp_path / "data" / "blobs").rglob("sha256/*/*"))
 
 
@@ -161,6 +167,22 @@ def test_a_bucket_cannot_be_here_and_outside(tmp_path: pathlib.Path) -> None:
 
     assert status == 409
     assert "--outside-prefix" in answer["error"]["message"]
+
+
+def beside(server: Server) -> tuple[str, str]:
+    return ("--data-dir", str(server.data_dir))
+
+
+def homeport(*words: object) -> str:
+    """Run a command; return what it says."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "homeport", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.stdout + ended.stderr
 
 
 def export(server: Server, model: str, prefix: str) -> Any:

@@ -32,13 +32,14 @@ _directory = click.argument(
 @click.command(epilog=_BACKUP_EPILOG)
 @_directory
 @datadir.with_rows(exists=True)
-def backup(directory: Path, data_dir: Path, database_url: str | None) -> None:
+@datadir.with_bytes
+def backup(directory: Path, **values: object) -> None:
     """Copy everything that a server remembers to DIRECTORY; it may run meanwhile.
 
     Rows, bytes, and the secret, keys and certificates of this installation: keep it
     where only you can read it. Environments, logs and uploads under way are left out.
     """
-    settings = Settings(data_dir, database_url)
+    settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
     summary = maintenance.take_backup(settings, directory)
     click.echo(f"{_told(summary)}, {summary.new_bytes} bytes of them new.")
     _tell_private(summary, "It holds")
