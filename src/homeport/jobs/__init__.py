@@ -1,0 +1,1 @@
+"""Jobs: long work over many predictions."""

@@ -1,0 +1,256 @@
+"""The files a job reads: found once when it begins, the same ones when it goes on."""
+
+import bisect
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final, NamedTuple
+
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.jobs import records, rows
+from homeport.jobs.records import Block
+from homeport.jobs.rows import Failed, Rows
+from homeport.registry.buckets import Buckets
+from homeport.resources.batch_job import BatchJobSpec, InstancesFormat
+from homeport.resources.bucket import ObjectRef, StoredObject
+
+_URI: Final = re.compile(r"gs://([^/*?\[]+)/(.+)", re.DOTALL)
+_MAX_FILES: Final = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InputFile:
+    """One object that is read, as it was when the job began.
+
+    Attributes:
+        bucket: Its bucket.
+        name: Its name there.
+        generation: Which of the contents the name ever had.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+
+class Inputs:
+    """Finds and reads what jobs ask for.
+
+    Args:
+        buckets: Where it is.
+        longest_bytes: Of one record; also of one file of a file-list.
+    """
+
+    def __init__(self, buckets: Buckets, longest_bytes: int) -> None:
+        self._buckets = buckets
+        self._longest_bytes = longest_bytes
+
+    def check(self, uris: Sequence[str]) -> None:
+        """Refuse addresses that can lead nowhere, before anything is promised.
+
+        Raises:
+            InvalidArgumentError: One is no `gs://bucket/name`.
+            NotFoundError: A bucket is not there.
+        """
+        for uri in uris:
+            self.check_bucket(_split(uri)[0])
+
+    def check_bucket(self, bucket: str) -> None:
+        """Refuse a bucket that is not there.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        self._buckets.get_bucket(bucket)
+
+    def find(self, uris: Sequence[str]) -> list[InputFile]:
+        """Return the objects that addresses name, each once, by name where a `*` is.
+
+        Raises:
+            NotFoundError: An address names none.
+            InvalidArgumentError: They name more than 100,000.
+        """
+        found: dict[InputFile, None] = {}
+        for uri in uris:
+            before = len(found)
+            for stored in self._matching(uri):
+                file = InputFile(stored.bucket, stored.name, stored.generation)
+                found[file] = None
+                if len(found) > _MAX_FILES:
+                    raise InvalidArgumentError(
+                        f"the input has more than {_MAX_FILES} objects: split the job"
+                    )
+            if len(found) == before and "*" in uri:
+                raise NotFoundError(f"no object matches {uri!r}: list the bucket")
+        return list(found)
+
+    def read(self, spec: BatchJobSpec, file: InputFile, start: int) -> "InputReader":
+        """Return what reads a file from a place on.
+
+        Raises:
+            FailedPreconditionError: The object is not what it was.
+            InvalidArgumentError: A csv file has no header, or not the one needed.
+        """
+        return InputReader(self, spec, self._open(file), start)
+
+    def columns(self, spec: BatchJobSpec, file: InputFile) -> tuple[str, ...]:
+        """Return the names of a file's columns, none if its format has none.
+
+        Raises:
+            FailedPreconditionError: The object is not what it was.
+            InvalidArgumentError: A csv file has no header, or not the one needed.
+        """
+        if spec.instances_format is not InstancesFormat.CSV:
+            return ()
+        reader = self.read(spec, file, 0)
+        reader.close()
+        return reader.header
+
+    def fetch(self, uri: str) -> bytes:
+        """Return the bytes of an object that a file-list names.
+
+        Raises:
+            NotFoundError: There is none.
+            InvalidArgumentError: It is too large, or the address is none.
+        """
+        stored, file = self._buckets.read_object(ObjectRef(*_split(uri)))
+        with file:
+            if stored.size_bytes > self._longest_bytes:
+                raise InvalidArgumentError(
+                    f"{stored} has {stored.size_bytes} bytes: at most "
+                    f"{self._longest_bytes} are sent"
+                )
+            return file.read()
+
+    @property
+    def longest_bytes(self) -> int:
+        """How many bytes a record may have."""
+        return self._longest_bytes
+
+    def _matching(self, uri: str) -> Iterator[StoredObject]:
+        bucket, name = _split(uri)
+        if "*" not in name:
+            yield self._buckets.get_object(ObjectRef(bucket, name))
+            return
+        pattern = re.compile(
+            ".*".join(re.escape(part) for part in re.split(r"\*+", name)), re.DOTALL
+        )
+        for stored in self._buckets.iter_prefix(bucket, name.partition("*")[0]):
+            if pattern.fullmatch(stored.name):
+                yield stored
+
+    def _open(self, file: InputFile) -> BinaryIO:
+        ref = ObjectRef(file.bucket, file.name, file.generation)
+        try:
+            return self._buckets.read_object(ref)[1]
+        except NotFoundError as error:
+            raise FailedPreconditionError(
+                f"{file} was deleted or written again while the job read it: create "
+                "the job again, and leave its input alone"
+            ) from error
+
+
+class Batch(NamedTuple):
+    """What goes to the model together.
+
+    Attributes:
+        rows: The instances.
+        unfit: The records between them that are none.
+        end: Where reading goes on behind them.
+    """
+
+    rows: Rows
+    unfit: list[Failed]
+    end: int
+
+
+class InputReader:
+    """Reads one file as batches; used by one thread at a time.
+
+    Args:
+        inputs: Fetches what a file-list names.
+        spec: The format, and what of a record is sent.
+        file: Its bytes; the reader closes them.
+        start: Where to begin.
+
+    Attributes:
+        header: Of a csv file, its columns.
+    """
+
+    def __init__(
+        self, inputs: Inputs, spec: BatchJobSpec, file: BinaryIO, start: int
+    ) -> None:
+        self._file = file
+        kind, config = spec.instances_format, spec.instance_config
+        self.header: tuple[str, ...] = ()
+        if kind is InstancesFormat.CSV:
+            first = _first_line(file, inputs.longest_bytes)
+            self.header = rows.read_header(first.records[0], config)
+            start = max(start, first.end)
+        self._blocks = records.blocks(kind, file, start, inputs.longest_bytes)
+        self._convert = rows.converter(kind, config, self.header, inputs.fetch)
+        self._block: Block | None = None
+        # The bytes of records say little of what is fetched for them.
+        self._fetches = kind is InstancesFormat.FILE_LIST
+
+    def take(self, size: int, most_bytes: int) -> list[Batch]:
+        """Return the next batches, none at the end.
+
+        Args:
+            size: Records in a batch; fewer where they are large, or a block ends.
+            most_bytes: When instances have so many bytes, no further one is read.
+        """
+        batches = []
+        while most_bytes > 0 and (batch := self._batch(size, most_bytes)) is not None:
+            batches.append(batch)
+            most_bytes -= sum(map(len, batch.rows.instances)) + 1
+        return batches
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _batch(self, size: int, most_bytes: int) -> Batch | None:
+        if self._block is None or not self._block.records:
+            self._block = next(self._blocks, None)
+        if self._block is None:
+            return None
+        count = 1 if self._fetches else _fitting(self._block, size, most_bytes)
+        first, self._block = self._block.split(count)
+        return Batch(*self._convert(first), first.end)
+
+
+def _fitting(block: Block, size: int, most_bytes: int) -> int:
+    """Return how many records of a block make one batch, at least one."""
+    first = block.records[:size]
+    if sum(map(len, first)) <= most_bytes:
+        return len(first)
+    sizes = itertools.accumulate(map(len, first))
+    return max(1, bisect.bisect_right(list(sizes), most_bytes))
+
+
+def _first_line(file: BinaryIO, longest_bytes: int) -> Block:
+    lines = records.blocks(InstancesFormat.CSV, file, 0, longest_bytes)
+    found = next(lines, None)
+    if found is None or found.problem:
+        raise InvalidArgumentError(
+            "the csv file has no header: name the columns in its first line"
+        )
+    return found.split(1)[0]
+
+
+def _split(uri: str) -> tuple[str, str]:
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidArgumentError(
+            f"{uri!r:.200} is no object of a bucket: expected gs://bucket/name"
+        )
+    return match[1], match[2]

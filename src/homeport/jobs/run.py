@@ -1,0 +1,182 @@
+"""One run of a job: from its input to its spool, or on from where it was.
+
+Reading and writing happen on threads, a MiB at a time; between them the event loop
+keeps each replica busy with the next requests. Answers are written in the order of the
+input, however they come.
+"""
+
+import asyncio
+import collections
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+from homeport.errors import FailedPreconditionError
+from homeport.jobs import outputs
+from homeport.jobs.inputs import Batch, InputFile, InputReader, Inputs
+from homeport.jobs.outputs import Answered
+from homeport.jobs.predicting import Predicting
+from homeport.jobs.rows import Failed
+from homeport.jobs.spool import Position, Spool
+from homeport.objects.spool import disk_full_is_said
+from homeport.resources.batch_job import BatchJobSpec, PredictionsFormat, Tally
+
+_READ_BYTES: Final = 1 << 20
+# Requests under way for each replica: one in work, and those it finds when that ends.
+AHEAD: Final = 4
+_WRITE_ROWS: Final = 2000
+_KEEP_EVERY_S: Final = 2.0
+
+_Outcome: TypeAlias = list[Answered | Failed]
+_UnderWay: TypeAlias = collections.deque[tuple[asyncio.Task[_Outcome], Batch]]
+
+
+class Run:
+    """Carries one job out.
+
+    Args:
+        spec: What it is to do.
+        inputs: Reads its input.
+        spool: Keeps its output.
+        predicting: Asks the model.
+        on_tally: Told now and then how far it is.
+    """
+
+    def __init__(
+        self,
+        spec: BatchJobSpec,
+        inputs: Inputs,
+        spool: Spool,
+        predicting: Predicting,
+        on_tally: Callable[[Tally], Awaitable[None]],
+    ) -> None:
+        self._spec = spec
+        self._inputs = inputs
+        self._spool = spool
+        self._predicting = predicting
+        self._on_tally = on_tally
+        self._tally = Tally()
+        self._columns: tuple[str, ...] | None = None
+        self._unwritten: _Outcome = []
+        self._unwritten_rows = 0
+        self._kept_at = time.monotonic()
+
+    async def carry_out(self) -> Tally:
+        """Return what came of all instances, when every line of them is on the disk.
+
+        Cancelled, or after an error, it can be carried out again: what the spool has
+        kept is not done twice.
+
+        Raises:
+            HomeportError: The input cannot be read, nobody answers, or the disk is
+                full.
+        """
+        try:
+            files, position = await asyncio.to_thread(self._begin)
+            self._tally = position.tally
+            offset = position.offset
+            for number in range(position.file, len(files)):
+                await self._read_file(files[number], number, offset)
+                offset = 0
+                await self._keep(number + 1, 0)
+        finally:
+            await asyncio.to_thread(self._spool.close)
+        return self._tally
+
+    def _begin(self) -> tuple[Sequence[InputFile], Position]:
+        found = self._spool.found()
+        files = self._inputs.find(self._spec.uris) if found is None else found[0]
+        columns = self._inputs.columns(self._spec, files[0])
+        self._columns = columns
+        if found is not None:
+            return found
+        with disk_full_is_said():
+            self._spool.begin(files)
+            if self._spec.predictions_format is PredictionsFormat.CSV:
+                key_field = self._spec.instance_config.key_field
+                self._spool.write(outputs.header(columns, key_field), b"")
+        return files, Position()
+
+    async def _read_file(self, file: InputFile, number: int, offset: int) -> None:
+        reader = await asyncio.to_thread(self._inputs.read, self._spec, file, offset)
+        under_way: _UnderWay = collections.deque()
+        try:
+            self._check_columns(reader, file)
+            async with contextlib.aclosing(self._batches(reader)) as batches:
+                async for batch in batches:
+                    asking = self._predicting.predict(batch.rows)
+                    under_way.append((asyncio.create_task(asking), batch))
+                    if len(under_way) >= self._spec.replicas * AHEAD:
+                        await self._finish_oldest(under_way, number)
+                while under_way:
+                    await self._finish_oldest(under_way, number)
+        finally:
+            tasks = [task for task, _ in under_way]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            reader.close()
+
+    def _check_columns(self, reader: InputReader, file: InputFile) -> None:
+        repeats = self._spec.predictions_format is PredictionsFormat.CSV
+        if repeats and reader.header != self._columns:
+            raise FailedPreconditionError(
+                f"{file} has other columns than the first file of the input, which "
+                "predictions as csv repeat: use predictions_format jsonl, or split the "
+                "job"
+            )
+
+    async def _batches(self, reader: InputReader) -> AsyncGenerator[Batch, None]:
+        """Yield the batches of a file, and read on while they are in work."""
+
+        def read() -> asyncio.Future[list[Batch]]:
+            size = self._predicting.size.size
+            reading = asyncio.to_thread(reader.take, size, _READ_BYTES)
+            return asyncio.ensure_future(reading)
+
+        coming = read()
+        try:
+            while batches := await asyncio.shield(coming):
+                coming = read()
+                for batch in batches:
+                    yield batch
+        finally:
+            # A thread cannot be stopped, and the file is closed next.
+            await asyncio.wait({coming})
+
+    async def _finish_oldest(self, under_way: _UnderWay, number: int) -> None:
+        task, batch = under_way[0]
+        self._unwritten += await task
+        under_way.popleft()
+        self._unwritten += batch.unfit
+        self._unwritten_rows += len(batch.rows) + len(batch.unfit)
+        if time.monotonic() - self._kept_at > _KEEP_EVERY_S:
+            await self._keep(number, batch.end)
+        elif self._unwritten_rows >= _WRITE_ROWS:
+            await self._write()
+
+    async def _write(self) -> None:
+        outcome, self._unwritten = self._unwritten, []
+        self._unwritten_rows = 0
+        self._tally = await asyncio.to_thread(self._append, outcome)
+
+    def _append(self, outcome: _Outcome) -> Tally:
+        kind = self._spec.predictions_format
+        answered = [one for one in outcome if isinstance(one, Answered)]
+        failed = [one for one in outcome if isinstance(one, Failed)]
+        with disk_full_is_said():
+            self._spool.write(
+                b"".join([outputs.results(one, kind) for one in answered]),
+                b"".join([outputs.error(one) for one in failed]),
+            )
+        return self._tally.plus(
+            sum(len(one.rows) for one in answered), [one.failure for one in failed]
+        )
+
+    async def _keep(self, file: int, offset: int) -> None:
+        await self._write()
+        with disk_full_is_said():
+            await asyncio.to_thread(self._spool.keep, file, offset, self._tally)
+        self._kept_at = time.monotonic()
+        await self._on_tally(self._tally)
