@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from homeport.metadata.columns import UtcTime
 from homeport.metadata.columns import metadata as metadata
+from homeport.metadata.job_tables import batch_jobs as batch_jobs
 
 # One row: which data directory has the bytes that the other rows name.
 data_directories: Final = sa.Table(

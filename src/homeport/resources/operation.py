@@ -21,6 +21,7 @@ class OperationKind(enum.StrEnum):
     DELETE_ENDPOINT = "DeleteEndpoint"
     DEPLOY_MODEL = "DeployModel"
     UNDEPLOY_MODEL = "UndeployModel"
+    DELETE_BATCH_PREDICTION_JOB = "DeleteBatchPredictionJob"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,202 @@
+"""The verbs on batch prediction jobs: they write what is wanted, the runner does it."""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.jobs.inputs import Inputs
+from homeport.jobs.ledger import split_prefix
+from homeport.metadata import batch_job_rows
+from homeport.metadata.database import Database, Transaction
+from homeport.registry import catalog
+from homeport.registry.operations import Operations
+from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.batch_job import BatchJob, BatchJobName, BatchJobSpec, JobState
+from homeport.resources.bucket import check_object_name
+from homeport.resources.model import check_display_name, check_labels
+from homeport.resources.names import Parent
+from homeport.resources.operation import Operation, OperationKind
+
+_ORDER: Final = ("create_time", "update_time")
+_PREFIX: Final = re.compile(r"gs://[^/]+(?:/.*)?", re.DOTALL)
+_MAX_REPLICAS: Final = 64
+
+
+class Carrier(Protocol):
+    """Carries jobs out; `homeport.jobs.runner.Runner` does."""
+
+    def take_up(self, name: BatchJobName) -> None:
+        """Begin with a job that is new."""
+
+    def cancel(self, name: BatchJobName) -> None:
+        """End a job whose row says so."""
+
+    def forget(self, name: BatchJobName) -> None:
+        """Remove what is left of a job that is gone."""
+
+
+class BatchJobs:
+    """The jobs of one server.
+
+    The verbs block on the database and are called on threads.
+
+    Args:
+        database: Where they are written.
+        operations: The ledger of promises.
+        pager: Cuts lists into pages.
+        inputs: Knows what can be read.
+        clock: The time, aware, and a maker of ids that were never used.
+        carrier: Carries them out.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        operations: Operations,
+        pager: Pager,
+        inputs: Inputs,
+        clock: tuple[Callable[[], dt.datetime], Callable[[], str]],
+        carrier: Carrier,
+    ) -> None:
+        self._database = database
+        self._operations = operations
+        self._pager = pager
+        self._inputs = inputs
+        self._now, self._new_id = clock
+        self._carrier = carrier
+
+    def create(self, parent: Parent, spec: BatchJobSpec) -> BatchJob:
+        """Return a new job, which begins when its turn comes.
+
+        Raises:
+            InvalidArgumentError: A name, label or address breaks its rules.
+            NotFoundError: No such version, or no such bucket.
+            FailedPreconditionError: The version has nothing that predicts.
+        """
+        check_display_name(spec.display_name)
+        check_labels(spec.labels)
+        _check_replicas(spec.replicas)
+        self._check_output(spec.output_prefix)
+        self._inputs.check(spec.uris)
+        now = self._now()
+        with self._database.transaction() as transaction:
+            version = catalog.resolve(transaction, spec.model)
+            if version.artifact is None:
+                raise FailedPreconditionError(
+                    f"{version.name} has no artifact that predicts: it is an image "
+                    "alone; upload the model's archive",
+                    resource=str(version.name),
+                )
+            job = BatchJob(
+                name=BatchJobName(parent, self._new_id()),
+                spec=dataclasses.replace(spec, model=version.name),
+                state=JobState.QUEUED,
+                model_display_name=version.display_name,
+                create_time=now,
+                update_time=now,
+            )
+            batch_job_rows.insert(transaction, job, self._operations.owner)
+        self._carrier.take_up(job.name)
+        return job
+
+    def get(self, name: BatchJobName) -> BatchJob:
+        """Return a job.
+
+        Raises:
+            NotFoundError: No such job.
+        """
+        with self._database.snapshot() as transaction:
+            return _require(transaction, name)
+
+    def list_jobs(
+        self, parent: Parent, request: PageRequest
+    ) -> tuple[list[BatchJob], str]:
+        """Return one page of jobs, newest first by default, and the next token.
+
+        Raises:
+            InvalidArgumentError: A bad filter, order, page size or token.
+        """
+        with self._database.snapshot() as transaction:
+            return self._pager.page(
+                _newest_first(request),
+                _ORDER,
+                lambda page: batch_job_rows.list_page(transaction, parent, page),
+                batch_job_rows.position,
+            )
+
+    def cancel(self, name: BatchJobName) -> None:
+        """End a job; what it has predicted is forgotten. One that has ended stays.
+
+        Raises:
+            NotFoundError: No such job.
+        """
+        with self._database.transaction() as transaction:
+            job = _require(transaction, name)
+            if job.state.is_final:
+                return
+            told = dataclasses.replace(
+                job, state=JobState.CANCELLING, update_time=self._now()
+            )
+            batch_job_rows.update(transaction, told)
+        self._carrier.cancel(name)
+
+    def delete(self, name: BatchJobName) -> Operation:
+        """Forget a job that has ended; its output stays.
+
+        Raises:
+            NotFoundError: No such job.
+            FailedPreconditionError: It has not ended.
+        """
+        with self._database.transaction() as transaction:
+            job = _require(transaction, name)
+            if not job.state.is_final:
+                raise FailedPreconditionError(
+                    f"{name} is {job.state}: cancel it or wait, then delete it",
+                    resource=str(name),
+                )
+            batch_job_rows.delete(transaction, name)
+            operation = self._operations.promise(
+                transaction, OperationKind.DELETE_BATCH_PREDICTION_JOB, name.parent
+            )
+            operation = self._operations.fulfil(transaction, operation, {})
+        self._carrier.forget(name)
+        return operation
+
+    def _check_output(self, prefix: str) -> None:
+        if not _PREFIX.fullmatch(prefix):
+            raise InvalidArgumentError(
+                f"output_config.gcs_destination.output_uri_prefix is {prefix!r:.200}: "
+                "expected gs://bucket/prefix"
+            )
+        bucket, path = split_prefix(prefix)
+        check_object_name(f"{path}prediction")
+        self._inputs.check_bucket(bucket)
+
+
+def _newest_first(request: PageRequest) -> PageRequest:
+    if request.query.order_by:
+        return request
+    query = dataclasses.replace(request.query, order_by="create_time desc")
+    return dataclasses.replace(request, query=query)
+
+
+def _check_replicas(count: int) -> None:
+    if count > _MAX_REPLICAS:
+        raise InvalidArgumentError(
+            f"dedicated_resources.starting_replica_count is {count}: at most "
+            f"{_MAX_REPLICAS}"
+        )
+
+
+def _require(transaction: Transaction, name: BatchJobName) -> BatchJob:
+    job = batch_job_rows.get(transaction, name)
+    if job is None:
+        raise NotFoundError(f"job {name} was not found", resource=str(name))
+    return job

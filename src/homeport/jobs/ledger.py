@@ -1,0 +1,230 @@
+"""How jobs stand, written down: each method is one look or one transaction.
+
+Crash safety: the output's blobs are whole before the transaction that names them, which
+is the one that ends the job; so a job that has ended has its output, and one that has
+not has none.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from homeport.errors import Code, FailedPreconditionError, HomeportError
+from homeport.jobs import outputs
+from homeport.metadata import batch_job_rows, server_rows
+from homeport.metadata.database import Database, Transaction
+from homeport.objects.blobs import Blobs
+from homeport.registry import buckets
+from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
+from homeport.resources.bucket import Conditions, Content, NewObject
+from homeport.resources.operation import Failure
+
+_log: Final = logging.getLogger(__name__)
+_BLOCK_BYTES: Final = 1 << 20
+_IF_NEW: Final = Conditions(generation_match=0)
+_NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
+_TYPES: Final = {"contentType": "application/octet-stream"}
+
+
+class Ledger:
+    """The rows of jobs, and the objects they become.
+
+    Args:
+        database: Where the rows are.
+        blobs: Where the bytes of outputs go.
+        now: The time, aware.
+        owner: The id of this server, which carries out the jobs that begin here.
+        quota_bytes: What the objects of one bucket may have together, None for no
+            limit.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        now: Callable[[], dt.datetime],
+        owner: str,
+        quota_bytes: int | None = None,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._now = now
+        self._owner = owner
+        self._quota_bytes = quota_bytes
+
+    def own(self) -> list[BatchJobName]:
+        """Return the jobs that are this server's and have not ended, oldest first.
+
+        Those of servers that are gone become its own.
+        """
+        with self._database.snapshot() as transaction:
+            others = server_rows.alive(transaction) - {self._owner}
+            found = batch_job_rows.unfinished(transaction, others)
+            ours = batch_job_rows.unfinished(transaction, others | {self._owner})
+        if ours:
+            with self._database.transaction() as transaction:
+                others = server_rows.alive(transaction) - {self._owner}
+                found = batch_job_rows.unfinished(transaction, others)
+                for job in found:
+                    batch_job_rows.set_owner(transaction, job.name, self._owner)
+        return [job.name for job in found]
+
+    def move(self, name: BatchJobName, state: JobState) -> BatchJob | None:
+        """Return a job in its next state; None if it shall not go on."""
+        with self._database.transaction() as transaction:
+            job = _going_on(transaction, name)
+            if job is None:
+                return None
+            now = self._now()
+            started = job.start_time
+            if state is JobState.RUNNING and started is None:
+                started = now
+            job = dataclasses.replace(
+                job, state=state, start_time=started, update_time=now
+            )
+            batch_job_rows.update(transaction, job)
+            return job
+
+    def progress(self, name: BatchJobName, tally: Tally) -> BatchJob | None:
+        """Write how far a job is; None if it shall not go on."""
+        with self._database.transaction() as transaction:
+            job = _going_on(transaction, name)
+            if job is not None:
+                job = dataclasses.replace(job, tally=tally, update_time=self._now())
+                batch_job_rows.update(transaction, job)
+            return job
+
+    def end_cancelled(self, name: BatchJobName) -> None:
+        """Write that a job was cancelled."""
+        with self._database.transaction() as transaction:
+            job = batch_job_rows.get(transaction, name)
+            if job is not None and not job.state.is_final:
+                self._end(transaction, job, JobState.CANCELLED)
+
+    def fail(self, name: BatchJobName, error: BaseException) -> None:
+        """Write that a job failed; one that was cancelled meanwhile was cancelled.
+
+        An exception that is not a `HomeportError` is a bug: it is logged whole and
+        reported without its message.
+        """
+        failure = Failure(Code.INTERNAL, "internal error; the server's log has it")
+        if isinstance(error, HomeportError):
+            failure = Failure(error.code, error.message)
+        else:
+            _log.error("job %s failed", name, exc_info=error)
+        with self._database.transaction() as transaction:
+            job = batch_job_rows.get(transaction, name)
+            if job is None or job.state.is_final:
+                return
+            if job.state is JobState.CANCELLING:
+                self._end(transaction, job, JobState.CANCELLED)
+                return
+            job = dataclasses.replace(job, failure=failure)
+            self._end(transaction, job, JobState.FAILED)
+
+    def publish(
+        self, name: BatchJobName, tally: Tally, paths: Sequence[pathlib.Path]
+    ) -> BatchJob | None:
+        """Make the output objects of the job's folder and end the job, as one.
+
+        None is returned, and nothing made, for a job that shall not go on.
+
+        Args:
+            name: The job.
+            tally: What is in the output.
+            paths: The results and the errors.
+
+        Raises:
+            HomeportError: The output cannot be written there.
+        """
+        contents = [self._store(path) for path in paths]
+        with self._database.transaction() as transaction:
+            job = _going_on(transaction, name)
+            if job is None:
+                return None
+            folder = self._write(transaction, job, contents)
+            tally = dataclasses.replace(tally, incomplete=0)
+            job = dataclasses.replace(job, tally=tally, output_directory=folder)
+            failure = _failure(tally)
+            state = JobState.SUCCEEDED if failure is None else JobState.FAILED
+            job = dataclasses.replace(job, failure=failure)
+            return self._end(transaction, job, state)
+
+    def _store(self, path: pathlib.Path) -> Content:
+        writer = self._blobs.begin()
+        try:
+            for block in _blocks(path):
+                writer.write(block)
+            return writer.commit()
+        finally:
+            # After a commit there is nothing left to forget.
+            writer.abort()
+
+    def _write(
+        self, transaction: Transaction, job: BatchJob, contents: Sequence[Content]
+    ) -> str:
+        bucket, path = split_prefix(job.spec.output_prefix)
+        now = self._now()
+        # As real jobs name it, of the model and the time.
+        time = f"{now:%Y_%m_%dT%H_%M_%S}_{now.microsecond // 1000:03d}Z"
+        shown = _NOT_IN_NAMES.sub("-", job.model_display_name)
+        folder = f"{path}prediction-{shown}-{time}"
+        for name, content in zip(
+            (outputs.RESULTS, outputs.ERRORS), contents, strict=True
+        ):
+            new = NewObject(bucket, f"{folder}/{name}", _TYPES, _IF_NEW)
+            buckets.write_row(transaction, new, content, now, self._quota_bytes)
+        return f"gs://{bucket}/{folder}"
+
+    def _end(
+        self, transaction: Transaction, job: BatchJob, state: JobState
+    ) -> BatchJob:
+        now = self._now()
+        ended = dataclasses.replace(job, state=state, update_time=now, end_time=now)
+        batch_job_rows.update(transaction, ended)
+        return ended
+
+
+def split_prefix(prefix: str) -> tuple[str, str]:
+    """Return the bucket of an output prefix and its path, which ends in "/" or is "".
+
+    Raises:
+        FailedPreconditionError: It is none; creating a job has refused it before.
+    """
+    bucket, _, path = prefix.removeprefix("gs://").partition("/")
+    if not bucket:
+        raise FailedPreconditionError(f"{prefix!r} is no gs://bucket/prefix")
+    return bucket, f"{path.rstrip('/')}/" if path.strip("/") else ""
+
+
+def _going_on(transaction: Transaction, name: BatchJobName) -> BatchJob | None:
+    job = batch_job_rows.get(transaction, name)
+    if job is None or job.state.is_final or job.state is JobState.CANCELLING:
+        return None
+    return job
+
+
+def _failure(tally: Tally) -> Failure | None:
+    """Return why a job has failed though it came to its end."""
+    if tally.succeeded:
+        return None
+    if not tally.failed:
+        return Failure(
+            Code.INVALID_ARGUMENT, "the input has no instances: write some into it"
+        )
+    first = tally.failures[0]
+    return Failure(
+        first.code,
+        f"none of {tally.failed} instances has a prediction, the first for this "
+        f"reason: {first.message}",
+    )
+
+
+def _blocks(path: pathlib.Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block

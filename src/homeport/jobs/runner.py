@@ -1,0 +1,244 @@
+"""The runner: carries jobs out, a few at a time, and on from where they were.
+
+It starts replicas of its own for each job and ends them with it. Everything here runs
+on the event loop's thread; what blocks goes to a thread.
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import Final, TypeVar, TypeVarTuple
+
+from homeport.errors import HomeportError
+from homeport.jobs.inputs import Inputs
+from homeport.jobs.ledger import Ledger
+from homeport.jobs.predicting import Predicting
+from homeport.jobs.run import AHEAD, Run
+from homeport.jobs.spool import Spool
+from homeport.jobs.tuning import BatchSize
+from homeport.metadata.database import DatabaseUnavailableError
+from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
+from homeport.resources.names import ModelName
+from homeport.serving.autoscaler import Scaling
+from homeport.serving.logs import ReplicaLog, with_last_lines
+from homeport.serving.pool import Limits, Pool
+from homeport.serving.runtime import Launch, Replica, Runtime
+
+_log: Final = logging.getLogger(__name__)
+_JOBS_AT_ONCE: Final = 2
+_RETRY_S: Final = 5.0
+_LOOK_S: Final = 5.0
+# How long a job waits for a replica before it gives up.
+_PATIENCE_S: Final = 300.0
+# A request of a job has many instances, and nobody waits for its answer.
+_LONGER: Final = 10
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Engine:
+    """What jobs predict with.
+
+    Attributes:
+        launch: Returns what replicas of a version are started from; blocks.
+        runtime: Starts them.
+        request_deadline_s: How long one request may take.
+        drain_s: How long a replica may take to end.
+    """
+
+    launch: Callable[[ModelName], Launch]
+    runtime: Runtime
+    request_deadline_s: float
+    drain_s: float
+
+
+class Runner:
+    """Carries jobs out.
+
+    Args:
+        ledger: How they stand.
+        inputs: Reads their input.
+        engine: Predicts.
+        spool_dir: Where their spools are, one folder each.
+        log_dir: Where the logs of their replicas are.
+        now: The time, aware.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        inputs: Inputs,
+        engine: Engine,
+        spool_dir: pathlib.Path,
+        log_dir: pathlib.Path,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._inputs = inputs
+        self._engine = engine
+        self._spool_dir = spool_dir
+        self._log_dir = log_dir
+        self._now = now
+        self._slots = asyncio.Semaphore(_JOBS_AT_ONCE)
+        self._attending: dict[BatchJobName, asyncio.Task[None]] = {}
+        self._work: dict[BatchJobName, asyncio.Task[None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Go on with every job that has not ended."""
+        self._loop = asyncio.get_running_loop()
+        names = await asyncio.to_thread(self._ledger.own)
+        await asyncio.to_thread(self._forget_spools, {name.job for name in names})
+        for name in names:
+            self._take_up(name)
+        self._watching = asyncio.create_task(self._watch(), name="jobs of others")
+
+    async def stop(self) -> None:
+        """End everything; the jobs go on when the server starts again."""
+        tasks = [*self._attending.values(), *filter(None, (self._watching,))]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def take_up(self, name: BatchJobName) -> None:
+        """Begin with a job that is new; called from other threads."""
+        self._on_loop(self._take_up, name)
+
+    def cancel(self, name: BatchJobName) -> None:
+        """End a job whose row says so; called from other threads."""
+        self._on_loop(self._cancel, name)
+
+    def forget(self, name: BatchJobName) -> None:
+        """Remove what is left of a job that is gone; called from other threads."""
+        ReplicaLog(self._log_path(name), self._now).remove()
+
+    def _on_loop(
+        self, call: Callable[[BatchJobName], object], name: BatchJobName
+    ) -> None:
+        if self._loop is None:
+            raise RuntimeError("the runner was not started")
+        self._loop.call_soon_threadsafe(call, name)
+
+    async def _watch(self) -> None:
+        """Take up what servers on the same database leave undone when they end."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for name in await _record(self._ledger.own):
+                self._take_up(name)
+
+    def _take_up(self, name: BatchJobName) -> None:
+        if name not in self._attending:
+            self._attending[name] = asyncio.create_task(
+                self._attend(name), name=f"attend {name.job}"
+            )
+
+    def _cancel(self, name: BatchJobName) -> None:
+        work = self._work.get(name)
+        if work is not None:
+            work.cancel()
+
+    async def _attend(self, name: BatchJobName) -> None:
+        """See a job to its end, whatever that is."""
+        work = asyncio.create_task(self._carry_out(name), name=f"job {name.job}")
+        self._work[name] = work
+        try:
+            await asyncio.wait({work})
+            if work.cancelled():
+                await _record(self._ledger.end_cancelled, name)
+            elif (error := work.exception()) is not None:
+                await _record(self._ledger.fail, name, error)
+            await asyncio.to_thread(self._spool(name).remove)
+        except asyncio.CancelledError:
+            # The server stops: what the spool has kept is where the job goes on.
+            work.cancel()
+            await asyncio.wait({work})
+            raise
+        finally:
+            del self._work[name], self._attending[name]
+
+    async def _carry_out(self, name: BatchJobName) -> None:
+        async with self._slots:
+            job = _going_on(await _record(self._ledger.move, name, JobState.PENDING))
+            tally = await self._predict(job)
+            paths = self._spool(name).paths
+            _going_on(await _record(self._ledger.publish, name, tally, paths))
+
+    async def _predict(self, job: BatchJob) -> Tally:
+        """Return what came of a job's instances, which is in its spool."""
+        spec = job.spec
+        log = ReplicaLog(self._log_path(job.name), self._now)
+        launch = await asyncio.to_thread(self._engine.launch, spec.model)
+        pool = self._pool(job, launch, log)
+        pool.start()
+        try:
+            await pool.ready()
+            _going_on(await _record(self._ledger.move, job.name, JobState.RUNNING))
+            size = BatchSize.of(spec.batch_size)
+            predicting = Predicting(pool, spec.parameters, size, _PATIENCE_S)
+
+            async def on_tally(tally: Tally) -> None:
+                _going_on(await _record(self._ledger.progress, job.name, tally))
+
+            run = Run(spec, self._inputs, self._spool(job.name), predicting, on_tally)
+            return await run.carry_out()
+        finally:
+            await pool.close(self._engine.drain_s)
+            log.close()
+
+    def _pool(self, job: BatchJob, launch: Launch, log: ReplicaLog) -> Pool:
+        async def start_replica(on_room: Callable[[], None]) -> Replica:
+            try:
+                return await self._engine.runtime.start(
+                    launch, on_log=log.write, on_room=on_room
+                )
+            except HomeportError as error:
+                raise with_last_lines(error, log, launch.environment) from error
+
+        limits = Limits(
+            queue_length=job.spec.replicas * AHEAD,
+            deadline_s=_LONGER * self._engine.request_deadline_s,
+            scaling=Scaling(low=job.spec.replicas, high=job.spec.replicas),
+        )
+        return Pool(f"job {job.name.job}", start_replica, limits)
+
+    def _spool(self, name: BatchJobName) -> Spool:
+        return Spool(self._spool_dir / name.job)
+
+    def _log_path(self, name: BatchJobName) -> pathlib.Path:
+        return self._log_dir / f"job-{name.job}.log"
+
+    def _forget_spools(self, needed: set[str]) -> None:
+        """Remove the spools of jobs that have ended just before a server was killed."""
+        if self._spool_dir.exists():
+            for path in self._spool_dir.iterdir():
+                if path.name not in needed:
+                    Spool(path).remove()
+
+
+def _going_on(job: BatchJob | None) -> BatchJob:
+    """Return the job that was written; None is one that was cancelled meanwhile.
+
+    Raises:
+        CancelledError: It was, through whichever server.
+    """
+    if job is None:
+        raise asyncio.CancelledError
+    return job
+
+
+async def _record(
+    work: Callable[[*_Arguments], _Result], *args: *_Arguments
+) -> _Result:
+    """Look, or write, as often as it takes the database to answer."""
+    while True:
+        try:
+            return await asyncio.to_thread(work, *args)
+        except DatabaseUnavailableError as error:
+            _log.warning("not recorded yet: %s", error)
+            await asyncio.sleep(_RETRY_S)
