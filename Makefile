@@ -50,7 +50,6 @@ check-all: check $(VENV)/.dev ## check, and all that needs the peers (about half
 		--conformance-result benchmarks/results/torchserve-conformance.md
 	@$(BIN)/python benchmarks/packing.py --output benchmarks/results/packing.json
 	@$(BIN)/python benchmarks/registry.py --output benchmarks/results/registry.json
-	@$(BIN)/python benchmarks/store.py --output benchmarks/results/store.json
 	@$(BIN)/python benchmarks/online.py --output benchmarks/results/online.json
 	@$(BIN)/python benchmarks/second_version.py --output benchmarks/results/second_version.json
 

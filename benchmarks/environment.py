@@ -30,12 +30,9 @@ PINNED = (
 )
 # The registry's peer, apart: it pins what the others need otherwise.
 REGISTRY = ("mlflow==3.17.2", "psycopg[binary]>=3.2")
-# What reads and writes objects, apart from what Homeport itself imports.
-STORAGE = ("google-cloud-storage==3.17.1", "obstore==0.12.1")
 REPORTED = (
     *("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic"),
     *("mlflow", "flask", "sqlalchemy", "psycopg"),
-    *("google-cloud-storage", "obstore"),
 )
 
 
@@ -81,11 +78,6 @@ def prepare(cache: pathlib.Path) -> Environment:
 def prepare_registry(cache: pathlib.Path) -> Environment:
     """Return the environment of the registry's peer, as `prepare` does."""
     return _made(cache, "registry", REGISTRY)
-
-
-def prepare_storage(cache: pathlib.Path) -> Environment:
-    """Return the environment of the storage clients, as `prepare` does."""
-    return _made(cache, "storage", STORAGE)
 
 
 def _made(cache: pathlib.Path, name: str, requirements: Sequence[str]) -> Environment:

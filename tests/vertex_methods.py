@@ -18,6 +18,7 @@ from starlette.routing import Match, Route
 from homeport.api import (
     endpoints,
     evaluations,
+    jobs,
     locations,
     models,
     operations,
@@ -127,6 +128,7 @@ def answering() -> list[APIRouter]:
         locations.router(NOTHING),
         transfers.router(NOTHING, NOTHING, NOTHING),
         evaluations.router(NOTHING),
+        jobs.router(NOTHING, NOTHING),
         models.router(NOTHING, NOTHING, NOTHING),
         endpoints.router(NOTHING, NOTHING),
     ]

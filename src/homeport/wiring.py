@@ -31,6 +31,10 @@ from homeport.errors import FailedPreconditionError
 from homeport.identity import certificates
 from homeport.identity.accounts import AccountKeys
 from homeport.identity.tokens import Tokens
+from homeport.jobs.batch_jobs import BatchJobs
+from homeport.jobs.inputs import Inputs
+from homeport.jobs.ledger import Ledger
+from homeport.jobs.runner import Engine, Runner
 from homeport.listening import HttpServer, Listeners, Stop, listening, tls_context
 from homeport.objects.addresses import StoreAddress
 from homeport.objects.file_roots import FileRoots
@@ -66,8 +70,9 @@ from homeport.serving.following import Following
 from homeport.serving.local import LocalRuntime
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
+from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Timing
-from homeport.serving.wanted import Stores
+from homeport.serving.wanted import Stores, Wanted
 from homeport.settings import Settings
 
 _log: Final = logging.getLogger(__name__)
@@ -187,9 +192,9 @@ async def _application(
     scratch_dir = _emptied(data_dir / "scratch")
     runtime = LocalRuntime(scratch_dir, _environments(settings))
     checker = _checker(settings, scratch_dir)
-    intake = Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now)
+    stores = Stores(database, operations, artifacts, data_dir / "logs", _now)
     reconciler = Reconciler(
-        Stores(database, operations, artifacts, data_dir / "logs", _now),
+        stores,
         runtime,
         router,
         metrics,
@@ -202,17 +207,16 @@ async def _application(
         ),
         await asyncio.to_thread(machines.this_host),
     )
-    endpoints = Endpoints(
-        database,
-        operations,
-        pager,
-        reconciler.changed,
-        (_now, _new_id),
-        strict_resources=settings.strict_resources,
-    )
+    runner, batch_jobs = await _jobs(settings, stores, opened, runtime)
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
-        uploads=Uploads(database, intake, operations, _now, _new_id),
+        uploads=Uploads(
+            database,
+            Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now),
+            operations,
+            _now,
+            _new_id,
+        ),
         transfers=Transfers(database, operations, _now, _new_id),
         exports=Exports(database, stored.blobs, outside, operations, _now),
         evaluations=Evaluations(database, pager, _now, _new_id),
@@ -221,7 +225,15 @@ async def _application(
         comparisons=Comparisons(database, artifacts),
         operations=operations,
         locations=Locations(database),
-        endpoints=endpoints,
+        endpoints=Endpoints(
+            database,
+            operations,
+            pager,
+            reconciler.changed,
+            (_now, _new_id),
+            strict_resources=settings.strict_resources,
+        ),
+        batch_jobs=batch_jobs,
         reconciler=reconciler,
         router=router,
         metrics=metrics,
@@ -242,7 +254,9 @@ async def _application(
     finally:
         await following.rest()
         await asyncio.gather(
-            reconciler.stop(stop.left_s, stop.at_once), asyncio.to_thread(checker.stop)
+            reconciler.stop(stop.left_s, stop.at_once),
+            runner.stop(),
+            asyncio.to_thread(checker.stop),
         )
         await runtime.close()
         operations.close()
@@ -253,6 +267,39 @@ async def _application(
 def _environments(settings: Settings) -> Environments:
     directory = settings.data_dir / "environments"
     return Environments(directory, allow_build=settings.allow_build)
+
+
+async def _jobs(
+    settings: Settings, stores: Stores, opened: Opened, runtime: Runtime
+) -> tuple[Runner, BatchJobs]:
+    """Return what carries batch predictions out, begun, and the verbs on them."""
+    blobs, pager = opened.stored.blobs, Pager(PageTokens(opened.secret))
+    wanted = Wanted(stores)
+    buckets = Buckets(stores.database, blobs, _now)
+    inputs = Inputs(buckets, settings.max_request_bytes)
+    engine = Engine(
+        lambda version: wanted.lay_out(version, settings.load_timeout_s),
+        runtime,
+        settings.request_deadline_s,
+    )
+    runner = Runner(
+        Ledger(
+            stores.database,
+            blobs,
+            _now,
+            stores.operations.owner,
+            settings.bucket_quota_bytes,
+        ),
+        inputs,
+        engine,
+        settings.data_dir / "jobs",
+        stores.log_dir,
+        _now,
+    )
+    clock = (_now, _new_id)
+    verbs = BatchJobs(stores.database, stores.operations, pager, inputs, clock, runner)
+    await runner.start()
+    return runner, verbs
 
 
 def _outside(settings: Settings) -> Outside:

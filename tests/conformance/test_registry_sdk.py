@@ -133,8 +133,14 @@ def test_upload_keeps_every_argument(seen: dict[str, Any]) -> None:
                 "invokeRoutePrefix": "/*",
             },
             "supportedDeploymentResourcesTypes": ["DEDICATED_RESOURCES"],
-            "supportedInputStorageFormats": ["jsonl"],
-            "supportedOutputStorageFormats": ["jsonl"],
+            "supportedInputStorageFormats": [
+                "jsonl",
+                "csv",
+                "tf-record",
+                "tf-record-gzip",
+                "file-list",
+            ],
+            "supportedOutputStorageFormats": ["jsonl", "csv"],
             "labels": {"team": "a"},
             "supportedExportFormats": [
                 {"id": "custom-trained", "exportableContents": ["ARTIFACT"]}

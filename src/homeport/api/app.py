@@ -19,6 +19,7 @@ from homeport.api import (
     evaluations,
     health,
     history,
+    jobs,
     locations,
     models,
     provenance,
@@ -38,6 +39,7 @@ from homeport.api.turns import Turns
 from homeport.edge import guard, status
 from homeport.errors import HomeportError
 from homeport.identity.tokens import Tokens
+from homeport.jobs.batch_jobs import BatchJobs
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
 from homeport.registry.evaluations import Evaluations
@@ -73,6 +75,7 @@ class Verbs:
     operations: Operations
     locations: Locations
     endpoints: Endpoints
+    batch_jobs: BatchJobs
     reconciler: Reconciler
     router: Router
     metrics: Metrics
@@ -175,6 +178,9 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(
             endpoint_routes.router(verbs.endpoints, verbs.operations), prefix=version
+        )
+        app.include_router(
+            jobs.router(verbs.batch_jobs, verbs.operations), prefix=version
         )
     # Behind all that are answered.
     for version in ("/v1", "/v1beta1", "/ui"):

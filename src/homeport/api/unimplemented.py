@@ -17,12 +17,10 @@ _PARENT: Final = "/projects/{project}/locations/{location}"
 _MODEL: Final = _PARENT + "/models/{model}"
 _ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
 _PUBLISHED: Final = _PARENT + "/publishers/{publisher}/models/{model}"
-_JOBS: Final = _PARENT + "/batchPredictionJobs"
 _SLICE: Final = _MODEL + "/evaluations/{evaluation}/slices/{slice}"
 
 _PREDICT: Final = "send instances to :predict"
 _GENERATE: Final = "Homeport serves the models you register and generates nothing"
-_BATCH: Final = f"there are no batch jobs yet; {_PREDICT}"
 _ACCESS: Final = "who reaches the server may do everything; see docs/security.md"
 # Vertex AI's paths, of whichever service.
 _VERTEX: Final = re.compile(r"/(?:v1|v1beta1|ui)/(?:projects|publishers|endpoints)/")
@@ -90,11 +88,6 @@ METHODS: Final = (
             "/publishers/{publisher}/models/{model}",
         )
     ),
-    Method("CreateBatchPredictionJob", "POST", _JOBS, _BATCH),
-    Method("ListBatchPredictionJobs", "GET", _JOBS, _BATCH),
-    Method("GetBatchPredictionJob", "GET", _JOBS + "/{job}", _BATCH),
-    Method("DeleteBatchPredictionJob", "DELETE", _JOBS + "/{job}", _BATCH),
-    Method("CancelBatchPredictionJob", "POST", _JOBS + "/{job}:cancel", _BATCH),
     *(
         Method(verb[0].upper() + verb[1:], "POST", f"{resource}:{verb}", _ACCESS)
         for verb in ("getIamPolicy", "setIamPolicy", "testIamPermissions")

@@ -24,6 +24,7 @@ from homeport.edge.messages import (
 )
 from homeport.errors import InvalidArgumentError
 from homeport.resources import images, lineage
+from homeport.resources.batch_job import InstancesFormat, PredictionsFormat
 from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
 from homeport.resources.model import (
     EXPORT_FORMAT,
@@ -40,6 +41,8 @@ from homeport.resources.names import ModelName, Parent
 _DEFAULT_TARGET: Final = 60
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
 _METADATA: Final = "model.metadata"
+_INPUT_FORMATS: Final = tuple(InstancesFormat)
+_OUTPUT_FORMATS: Final = tuple(PredictionsFormat)
 # Kept as they came, and not without effect: they say where a version comes from.
 _OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
 _CONTAINERS: Final = 1024
@@ -90,8 +93,8 @@ def model_message(version: ModelVersion, *, versioned: bool) -> ModelMessage:
         artifact_uri=version.artifact_uri,
         # Without these the SDK deploys with no machine type and refuses batch jobs.
         supported_deployment_resources_types=("DEDICATED_RESOURCES",),
-        supported_input_storage_formats=("jsonl",),
-        supported_output_storage_formats=("jsonl",),
+        supported_input_storage_formats=_INPUT_FORMATS,
+        supported_output_storage_formats=_OUTPUT_FORMATS,
         create_time=version.create_time,
         update_time=version.update_time,
         deployed_models=tuple(

@@ -7,11 +7,12 @@ from homeport.edge.messages import DeployedModelMessage, EndpointMessage
 from homeport.resources.operation import Operation, OperationKind
 
 _TYPE_PREFIX: Final = "type.googleapis.com/"
-# DeleteModel, DeleteModelVersion and DeleteEndpoint share one metadata message.
+# All deletions share one metadata message.
 _METADATA_TYPES: Final = {
     OperationKind.DELETE_MODEL: "Delete",
     OperationKind.DELETE_MODEL_VERSION: "Delete",
     OperationKind.DELETE_ENDPOINT: "Delete",
+    OperationKind.DELETE_BATCH_PREDICTION_JOB: "Delete",
 }
 
 
@@ -90,6 +91,7 @@ def _response(
             OperationKind.DELETE_MODEL
             | OperationKind.DELETE_MODEL_VERSION
             | OperationKind.DELETE_ENDPOINT
+            | OperationKind.DELETE_BATCH_PREDICTION_JOB
         ):
             return {"@type": f"{_TYPE_PREFIX}google.protobuf.Empty"}
 

@@ -31,6 +31,8 @@ _log: Final = logging.getLogger(__name__)
 _JOBS_AT_ONCE: Final = 2
 _RETRY_S: Final = 5.0
 _LOOK_S: Final = 5.0
+# What is under way when a job ends early is done again: nobody waits for it.
+_END_S: Final = 2.0
 # How long a job waits for a replica before it gives up.
 _PATIENCE_S: Final = 300.0
 # A request of a job has many instances, and nobody waits for its answer.
@@ -48,13 +50,11 @@ class Engine:
         launch: Returns what replicas of a version are started from; blocks.
         runtime: Starts them.
         request_deadline_s: How long one request may take.
-        drain_s: How long a replica may take to end.
     """
 
     launch: Callable[[ModelName], Launch]
     runtime: Runtime
     request_deadline_s: float
-    drain_s: float
 
 
 class Runner:
@@ -188,7 +188,7 @@ class Runner:
             run = Run(spec, self._inputs, self._spool(job.name), predicting, on_tally)
             return await run.carry_out()
         finally:
-            await pool.close(self._engine.drain_s)
+            await pool.close(_END_S)
             log.close()
 
     def _pool(self, job: BatchJob, launch: Launch, log: ReplicaLog) -> Pool:

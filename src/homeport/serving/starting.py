@@ -85,7 +85,7 @@ class Starter:
         """
         deployed = running.deployed
         launch = await asyncio.to_thread(
-            self._wanted.lay_out, deployed, self._timing.load_timeout_s
+            self._wanted.lay_out, deployed.version, self._timing.load_timeout_s
         )
         environment = running.environment = launch.environment
         running.words = await asyncio.to_thread(self._wanted.words, deployed)

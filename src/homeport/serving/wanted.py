@@ -24,7 +24,7 @@ from homeport.resources.endpoint import (
     Endpoint,
     check_split,
 )
-from homeport.resources.names import EndpointName, OperationName
+from homeport.resources.names import EndpointName, ModelName, OperationName
 from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import chronicle
 from homeport.serving.runtime import Launch
@@ -84,17 +84,17 @@ class Wanted:
             )
             return endpoint_rows.get(transaction, name), deployments, foreign
 
-    def lay_out(self, deployed: DeployedModel, load_timeout_s: float) -> Launch:
-        """Return what replicas of a deployed model are started from, laid out.
+    def lay_out(self, name: ModelName, load_timeout_s: float) -> Launch:
+        """Return what replicas of a version are started from, laid out.
 
         Raises:
             HomeportError: The version is gone, or its archive cannot be laid out.
         """
         with self._stores.database.snapshot() as transaction:
-            version = catalog.resolve(transaction, deployed.version)
+            version = catalog.resolve(transaction, name)
             lock = model_rows.get_lock(transaction, version.name)
         if version.artifact is None:
-            raise RuntimeError(f"{deployed.version} was deployed without an artifact")
+            raise RuntimeError(f"{name} was taken to serve without an artifact")
         artifacts = self._stores.artifacts
         with damage.named(str(version.name)):
             return Launch(

@@ -105,8 +105,14 @@ def test_a_model_reads_as_it_was_uploaded() -> None:
         "createTime": "2026-01-01T00:00:00Z",
         "updateTime": "2026-01-01T00:00:00Z",
         "supportedDeploymentResourcesTypes": ["DEDICATED_RESOURCES"],
-        "supportedInputStorageFormats": ["jsonl"],
-        "supportedOutputStorageFormats": ["jsonl"],
+        "supportedInputStorageFormats": [
+            "jsonl",
+            "csv",
+            "tf-record",
+            "tf-record-gzip",
+            "file-list",
+        ],
+        "supportedOutputStorageFormats": ["jsonl", "csv"],
         "etag": "tag",
     }
 
