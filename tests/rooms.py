@@ -145,7 +145,7 @@ class Rooms:
         self.stored = FileBlobs(directory / "blobs")
         self.stored.start()
         self.blobs = PiecedBlobs(self.database, self.stored)
-        # Tests call it; its thread is not started.
+        # Tests call it: there is no thread.
         self.splitting = Splitting(self.database, self.stored, _real_now)
         self.buckets = Buckets(self.database, self.blobs, now)
         self.objects = ObjectUploads(self.database, self.blobs, now)

@@ -44,6 +44,7 @@ from homeport.registry import (
     holding,
 )
 from homeport.registry.artifacts import Artifacts
+from homeport.registry.blob_sweep import Sweeper
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
@@ -56,6 +57,7 @@ from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
+from homeport.registry.periodic import Periodic
 from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
 from homeport.registry.sources import Sources
@@ -78,6 +80,8 @@ from homeport.settings import Settings
 _log: Final = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
+_SPLITTING_PERIOD_S: Final = 5.0
+_SWEEPING_PERIOD_S: Final = 3600.0
 _SHARED_GRACE: Final = dt.timedelta(days=1)
 
 
@@ -161,18 +165,26 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _kept(settings: Settings) -> AsyncIterator[Opened]:
-    """Yield rows and bytes, in which archives are divided meanwhile."""
+    """Yield rows and bytes, which are divided and swept meanwhile."""
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
     splitting = Splitting(database, stored.blobs, _now)
-    splitting.start()
+    sweeper = Sweeper(database, stored.blobs, _now)
+    threads = (
+        Periodic("splitting", _SPLITTING_PERIOD_S, splitting.divide_all),
+        Periodic("sweeping", _SWEEPING_PERIOD_S, sweeper.look),
+    )
+    for thread in threads:
+        thread.start()
     try:
         pieced = PiecedBlobs(database, stored.blobs)
         yield dataclasses.replace(
             opened, stored=dataclasses.replace(stored, blobs=pieced)
         )
     finally:
-        await asyncio.to_thread(splitting.stop)
+        splitting.stop()
+        for thread in threads:
+            await asyncio.to_thread(thread.stop)
         database.close()
 
 

@@ -1,7 +1,7 @@
 """Files that are kept as pieces, and those that are best kept whole, as rows."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
@@ -51,10 +51,7 @@ def put(
         skeleton: The digest of its skeleton, None if it stays whole.
         pieces: The digests of its pieces, each once.
     """
-    transaction.execute(
-        skeleton_pieces.delete().where(skeleton_pieces.c.whole == sha256)
-    )
-    transaction.execute(skeletons.delete().where(skeletons.c.sha256 == sha256))
+    delete(transaction, [sha256])
     transaction.execute(
         skeletons.insert().values(sha256=sha256, skeleton=skeleton, rewritten=False)
     )
@@ -99,13 +96,18 @@ def next_to_divide(
     return None if row is None else (row.sha256, row.size_bytes)
 
 
-def delete_unneeded(transaction: Transaction) -> None:
-    """Delete what is known of files that no object and no artifact needs."""
-    unneeded = sa.select(skeletons.c.sha256).where(
+def unneeded(transaction: Transaction) -> set[str]:
+    """Return the known files (by sha256) that no object and no artifact needs."""
+    found = sa.select(skeletons.c.sha256).where(
         ~sa.exists().where(objects.c.sha256 == skeletons.c.sha256),
         ~sa.exists().where(artifact_files.c.sha256 == skeletons.c.sha256),
     )
-    for sha256 in list(transaction.scalars(unneeded)):
+    return set(transaction.scalars(found))
+
+
+def delete(transaction: Transaction, sha256s: Iterable[str]) -> None:
+    """Delete what is known of files."""
+    for sha256 in sha256s:
         transaction.execute(
             skeleton_pieces.delete().where(skeleton_pieces.c.whole == sha256)
         )

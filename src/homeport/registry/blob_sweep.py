@@ -4,11 +4,17 @@ import dataclasses
 import datetime as dt
 import io
 import itertools
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterator
+from typing import Final, final
 
-from homeport.metadata import blob_rows, skeleton_rows, upload_rows
-from homeport.metadata.database import Database
+from homeport.metadata import (
+    artifact_rows,
+    blob_rows,
+    operation_rows,
+    skeleton_rows,
+    upload_rows,
+)
+from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.objects.parts import Parts
 from homeport.registry.object_uploads import SESSION_LIFETIME
@@ -35,7 +41,7 @@ def sweep(
     with database.transaction() as transaction:
         upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
         sessions = upload_rows.unfinished(transaction)
-        skeleton_rows.delete_unneeded(transaction)
+        skeleton_rows.delete(transaction, skeleton_rows.unneeded(transaction))
     for upload in list(blobs.uploads()):
         if upload not in sessions:
             blobs.resume(upload).abort()
@@ -48,6 +54,67 @@ def sweep(
                 blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
             )
     return swept
+
+
+@final
+class Sweeper:
+    """Deletes unused bytes while the server runs: what two looks found unused.
+
+    Who opened an object or began to register it before it was deleted has the time
+    from one look to the next; an operation that takes longer holds the sweep up.
+
+    Args:
+        database: The rows.
+        blobs: The bytes as they lie there.
+        now: The time, aware.
+    """
+
+    def __init__(
+        self, database: Database, blobs: Blobs, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._now = now
+        self._looked: dt.datetime | None = None
+        self._unused: set[str] = set()
+        self._unneeded: set[str] = set()
+
+    def look(self) -> int:
+        """Delete what is unused as it was at the last look; return how many blobs."""
+        began = self._now()
+        with self._database.transaction() as transaction:
+            since = self._removable_since(transaction)
+            artifact_rows.delete_unreferenced(transaction)
+            unneeded = skeleton_rows.unneeded(transaction)
+            if since is not None:
+                skeleton_rows.delete(transaction, unneeded & self._unneeded)
+        unused: set[str] = set()
+        gone: set[str] = set()
+        for batch in _batches(self._blobs.iterate()):
+            # The write lock is held while files go, as in `sweep`.
+            with self._database.transaction() as transaction:
+                found = set(batch) - blob_rows.referenced(transaction, batch)
+                unused |= found
+                if since is not None:
+                    gone |= self._deleted(found & self._unused, since)
+        self._looked, self._unneeded, self._unused = began, unneeded, unused - gone
+        return len(gone)
+
+    def _removable_since(self, transaction: Transaction) -> dt.datetime | None:
+        """Return the time of the last look, None if nothing may go now."""
+        if self._looked is None:
+            return None
+        working = operation_rows.unfinished(transaction)
+        if any(operation.create_time <= self._looked for operation in working):
+            return None
+        return self._looked
+
+    def _deleted(self, unused: Collection[str], since: dt.datetime) -> set[str]:
+        return {
+            sha256
+            for sha256 in unused
+            if self._blobs.delete(sha256, unused_since=since)
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ pieces are whole before the row that names them, and that row before the whole g
 import datetime as dt
 import hashlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, final
@@ -24,13 +23,11 @@ from homeport.objects.blobs import Blobs
 
 _log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
-_PERIOD_S: Final = 5.0
-_NICENESS: Final = 10
 
 
 @final
 class Splitting:
-    """Divides archives of versions on a thread of its own, one after the other.
+    """Divides archives of versions, one after the other.
 
     Args:
         database: The rows.
@@ -53,17 +50,10 @@ class Splitting:
         self._stopped = threading.Event()
         # Files that could not be divided, which this server does not try again.
         self._failed: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="splitting")
-
-    def start(self) -> None:
-        """Begin with what is there already; look for more every few seconds."""
-        self._thread.start()
 
     def stop(self) -> None:
-        """End, within a moment; what is half divided stays whole."""
+        """Give up within a moment, for good; what is half divided stays whole."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def divide_all(self) -> None:
         """Divide every archive of an artifact that is there whole."""
@@ -78,16 +68,6 @@ class Splitting:
             after = found[0]
             if after not in self._failed:
                 self._try(Piece(*found))
-
-    def _run(self) -> None:
-        # On Linux this is of the thread alone: what people wait for goes first.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        while not self._stopped.is_set():
-            try:
-                self.divide_all()
-            except Exception:  # noqa: BLE001  # the edge of a thread, which looks again
-                _log.exception("archives could not be divided")
-            self._stopped.wait(_PERIOD_S)
 
     def _try(self, whole: Piece) -> None:
         try:

@@ -16,6 +16,7 @@ from homeport.metadata import artifact_rows, skeleton_rows
 from homeport.metadata.skeleton_rows import Kept
 from homeport.objects.blobs import BlobWriter, FileBlobs
 from homeport.registry import blob_sweep
+from homeport.registry.periodic import Periodic
 from homeport.registry.splitting import Splitting
 from homeport.resources.bucket import Content, ObjectRef
 from homeport.resources.model import VersionSpec
@@ -368,10 +369,28 @@ def test_archives_are_divided_while_the_server_runs(rooms: Rooms) -> None:
     content = model(layers())
     registered(rooms, content)
 
-    rooms.splitting.start()
+    thread = Periodic("splitting", 0.01, rooms.splitting.divide_all)
+    thread.start()
     try:
         until(lambda: digest(content) not in kept(rooms))
     finally:
-        rooms.splitting.stop()
+        thread.stop()
 
     assert read(rooms, content) == content
+
+
+def test_what_later_happens_in_the_bucket_changes_no_version(rooms: Rooms) -> None:
+    content = model(layers())
+    name = ModelName.parse(registered(rooms, content)).at("1")
+    version = rooms.catalog.get(name)
+
+    rooms.put("m/model.mar", b"something else")
+    rooms.splitting.divide_all()
+    rooms.buckets.delete_object(ObjectRef("models", "m/model.mar"))
+    swept(rooms)
+
+    assert rooms.catalog.get(name).artifact == version.artifact
+    assert version.artifact is not None
+    directory = rooms.artifacts.lay_out(version.artifact)
+    with zipfile.ZipFile(directory / "model.pt") as file:
+        assert file.read("data/19") == layers()[19]
