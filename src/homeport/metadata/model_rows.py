@@ -80,7 +80,11 @@ def insert_version(
 
 
 def set_findings(
-    transaction: Transaction, name: ModelName, words: TorchServeWords, lock: str
+    transaction: Transaction,
+    name: ModelName,
+    words: TorchServeWords,
+    lock: str,
+    framework: str = "",
 ) -> None:
     """Write what was found in the archive of the version `name`.
 
@@ -89,6 +93,7 @@ def set_findings(
         name: With a version id.
         words: TorchServe's, that do not act yet.
         lock: Requirements text, "" for the server's own environment.
+        framework: What its weights were saved with, "" where that cannot be told.
     """
     said = {
         word: value
@@ -101,7 +106,7 @@ def set_findings(
             of_model(model_versions, name),
             model_versions.c.version_id == int(name.version),
         )
-        .values(torchserve=said, lock=lock)
+        .values(torchserve=said, lock=lock, framework=framework)
     )
 
 
@@ -128,6 +133,17 @@ def get_lock(transaction: Transaction, name: ModelName) -> str:
         )
     )
     return lock or ""
+
+
+def get_framework(transaction: Transaction, name: ModelName) -> str:
+    """Return what the version with this id was saved with, "" if nobody can tell."""
+    framework: str | None = transaction.scalar(
+        sa.select(model_versions.c.framework).where(
+            of_model(model_versions, name),
+            model_versions.c.version_id == int(name.version),
+        )
+    )
+    return framework or ""
 
 
 def touch(

@@ -166,6 +166,7 @@ _OF_VERSION: Final = {
     "version_description": model_versions.c.description,
     "artifact_uri": model_versions.c.artifact_uri,
     "digest": model_versions.c.artifact_digest,
+    "framework": model_versions.c.framework,
     "base_model_name": model_versions.c.kept[_BASE_MODEL].as_string(),
     "check_state": _state(),
     "version_create_time": model_versions.c.create_time,

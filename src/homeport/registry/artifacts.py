@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from homeport.archive import extraction, mar
+from homeport.archive import extraction, framework, mar
 from homeport.archive.inventory import Inventory
 from homeport.errors import (
     DataLossError,
@@ -28,6 +28,8 @@ from homeport.resources.model import Artifact, ArtifactFile
 _log: Final = logging.getLogger(__name__)
 _MAX_NAMED: Final = 5
 _MAX_READ_BYTES: Final = 1 << 20
+# Of weights that lie deflated in their archive.
+_MAX_INFLATED_BYTES: Final = 16 << 20
 
 
 class Artifacts:
@@ -115,6 +117,24 @@ class Artifacts:
         """
         with self._blobs.open(archive.sha256) as file:
             return mar.inspect(file)
+
+    def framework_of(self, archive: ArtifactFile) -> str:
+        """Return what the weights in a checked archive were saved with.
+
+        "" where that cannot be told (`archive.framework`).
+        """
+        with self._blobs.open(archive.sha256) as file:
+            found = mar.inspect(file)
+            paths = {member.path: member for member in found.members}
+            weights = paths.get(found.manifest.serialized_file)
+            if weights is None:
+                return framework.of_names(paths)
+            if not weights.stored and weights.size_bytes > _MAX_INFLATED_BYTES:
+                return ""
+            with mar.looking_into(file) as open_member:
+                return framework.of_weights(
+                    open_member(weights, _MAX_INFLATED_BYTES), paths
+                )
 
     def read_file(self, file: ArtifactFile) -> bytes:
         """Return the content of a short file of an artifact.

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from homeport.archive import framework
 from homeport.checking import report as reports
 from homeport.checking.apart import CheckError, Subject
 from homeport.checking.ending import Ending
@@ -54,6 +55,7 @@ class Found:
         notes: Sentences about what has no effect.
         failures: What failed and does not keep it from being registered.
         papers: What tells people what it is.
+        framework: What its weights were saved with, "" where that cannot be told.
     """
 
     check: Check
@@ -63,6 +65,7 @@ class Found:
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     papers: Papers = dataclasses.field(default_factory=Papers)
+    framework: str = ""
 
 
 class Intake:
@@ -117,7 +120,14 @@ class Intake:
         if artifact is None or not _is_ours(spec):
             exempt = self._unproven(CheckState.EXEMPT, _exempt(spec))
             beside = papers.beside(self._artifacts, artifact) if artifact else Papers()
-            return Found(exempt, artifact, notes=beside.notes, papers=beside)
+            paths = [file.path for file in artifact.files] if artifact else []
+            return Found(
+                exempt,
+                artifact,
+                notes=beside.notes,
+                papers=beside,
+                framework=framework.of_names(paths),
+            )
         variables = configuration.environment(spec.container)
         settings = configuration.read(self._artifacts, artifact, variables)
         told = papers.of_archive(self._artifacts, artifact)
@@ -128,6 +138,9 @@ class Intake:
             configuration.lock(self._artifacts, artifact),
             settings.notes + told.notes,
             papers=told,
+            framework=self._artifacts.framework_of(
+                self._artifacts.archive_of(artifact)
+            ),
         )
         if not self.runs(spec):
             return found

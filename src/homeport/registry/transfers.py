@@ -111,7 +111,9 @@ class Transfers:
         digest = source.artifact.digest if source.artifact else None
         copied = model_rows.insert_version(transaction, name, spec, digest, now)
         lock = model_rows.get_lock(transaction, source.name)
-        model_rows.set_findings(transaction, copied, source.torchserve, lock)
+        framework = model_rows.get_framework(transaction, source.name)
+        words = source.torchserve
+        model_rows.set_findings(transaction, copied, words, lock, framework)
         model_rows.set_copied_from(transaction, copied, source.name)
         check = check_rows.get(transaction, source.name)
         if check is not None:

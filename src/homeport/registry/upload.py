@@ -24,6 +24,7 @@ from homeport.registry.targets import Settled, Target, check_target, settle
 from homeport.resources.change import ANONYMOUS, check_caller
 from homeport.resources.lineage import LOCK, UPLOADED_BY
 from homeport.resources.model import (
+    ContainerSpec,
     EnvironmentVariable,
     ModelPatch,
     VersionSpec,
@@ -39,6 +40,7 @@ from homeport.resources.names import (
 from homeport.resources.operation import Operation, OperationKind
 
 _VARIABLE_RE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PORTS: Final = range(1, 65536)
 _MAX_VARIABLE_BYTES: Final = 128 << 10
 
 
@@ -156,7 +158,9 @@ class Uploads:
             None if artifact is None else artifact.digest,
             now,
         )
-        model_rows.set_findings(transaction, version, found.words, found.lock)
+        model_rows.set_findings(
+            transaction, version, found.words, found.lock, found.framework
+        )
         check_rows.insert(transaction, version, found.check)
         lineage_rows.insert(transaction, version, _lineage(journal.caller, spec, found))
         lineage_rows.put_readme(transaction, version, found.papers.readme, now)
@@ -206,7 +210,18 @@ def _check(spec: VersionSpec, *, new_model: bool) -> None:
             "the model has neither artifact_uri nor container_spec.image_uri: give at "
             "least one of them"
         )
-    for variable in spec.container.env if spec.container else ():
+    if spec.container is not None:
+        _check_container(spec.container)
+
+
+def _check_container(container: ContainerSpec) -> None:
+    for port in (*container.ports, *container.grpc_ports):
+        # Port.container_port (aiplatform v1 model.proto).
+        if port not in _PORTS:
+            raise InvalidArgumentError(
+                f"container_port is {port}: a port is from {_PORTS[0]} to {_PORTS[-1]}"
+            )
+    for variable in container.env:
         _check_variable(variable)
 
 
