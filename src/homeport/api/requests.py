@@ -18,6 +18,8 @@ from homeport.resources.operation import Operation
 
 _M = TypeVar("_M", bound=codec.Message)
 _CALLER_HEADER: Final = "x-homeport-caller"
+# The only way in which JSON has it; PostgreSQL's texts have none.
+_ESCAPED_NUL: Final = rb"\u0000"
 _API_VERSIONS: Final = frozenset({"v1", "v1beta1"})
 
 
@@ -25,16 +27,26 @@ async def read(request: Request, message_type: type[_M]) -> _M:
     """Return the message in the request's body; an absent body is an empty message.
 
     Raises:
-        InvalidArgumentError: The body is not such a message.
+        InvalidArgumentError: The body is not such a message, or a text has NUL.
     """
     body = await request.body()
-    return codec.decode(message_type, body or b"{}")
+    message = codec.decode(message_type, body or b"{}")
+    if _ESCAPED_NUL in body:
+        _refuse_nul(orjson.loads(body))
+    return message
 
 
 def query_value(request: Request, name: str) -> str:
-    """Return a query parameter given in camelCase or in snake_case, "" if absent."""
+    """Return a query parameter given in camelCase or in snake_case, "" if absent.
+
+    Raises:
+        InvalidArgumentError: It has NUL, which PostgreSQL cannot compare with.
+    """
     values = request.query_params
-    return values.get(scalars.camel_case(name)) or values.get(name) or ""
+    value = values.get(scalars.camel_case(name)) or values.get(name) or ""
+    if "\0" in value:
+        raise InvalidArgumentError(f"{name} has NUL (%00): leave it out")
+    return value
 
 
 def time_value(request: Request, name: str) -> dt.datetime | None:
@@ -134,3 +146,17 @@ async def promised(
     if version != promise.api_version:
         await asyncio.to_thread(operations.promise_to, promise.name, version)
     return told(request, promise)
+
+
+def _refuse_nul(document: object) -> None:
+    level = [document]
+    while level:
+        one = level.pop()
+        if isinstance(one, str) and "\0" in one:
+            raise InvalidArgumentError(
+                f"the request body has NUL in the text {one!r:.80}: leave it out"
+            )
+        if isinstance(one, dict):
+            level += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            level += one

@@ -31,6 +31,8 @@ SLICE_FIELDS: Final = listing_sql.Fields(
         "metrics_schema_uri": evaluation_slices.c.metrics_schema_uri,
         "create_time": evaluation_slices.c.create_time,
     },
+    # slice.dimension and slice.value
+    maps={"slice": lambda key: evaluation_slices.c.content["slice", key].as_string()},
     key=evaluation_slices.c.slice_id,
 )
 

@@ -64,3 +64,27 @@ def test_a_message_is_answered_as_json() -> None:
     assert response.headers["content-type"] == "application/json; charset=UTF-8"
     assert response.body == '{"displayName":"ä"}'.encode()
     assert requests.answer({"done": True}).body == b'{"done":true}'
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        pytest.param(rb'{"displayName": "a\u0000b"}', True, id="a value"),
+        pytest.param(rb'{"labels": {"a\u0000": "b"}}', True, id="a key"),
+        pytest.param(rb'{"displayName": "a\\u0000b"}', False, id="a written backslash"),
+    ],
+)
+def test_a_text_with_nul_is_refused(body: bytes, *, refused: bool) -> None:
+    def read() -> EndpointMessage:
+        return asyncio.run(requests.read(_request(body=body), EndpointMessage))
+
+    if refused:
+        with pytest.raises(InvalidArgumentError, match="NUL"):
+            read()
+    else:
+        assert read().display_name == r"a\u0000b"
+
+
+def test_a_parameter_with_nul_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="filter has NUL"):
+        requests.query_value(_request({"filter": "display_name=a\0"}), "filter")

@@ -124,3 +124,28 @@ def test_a_display_name_has_its_limit(rooms: Rooms) -> None:
 
     with pytest.raises(InvalidArgumentError, match="at most 128"):
         rooms.evaluations.add(name, measured("x" * 129))
+
+
+@pytest.mark.parametrize(
+    ("filter_", "expected"),
+    [
+        ("slice.dimension = country", ["no", "se"]),
+        ("slice.dimension = country AND slice.value = se", ["se"]),
+        ("slice.value = old", ["old"]),
+        ("slice.dimension = missing", []),
+    ],
+)
+def test_slices_are_found_by_their_part_of_the_data(
+    rooms: Rooms, model: ModelName, filter_: str, expected: list[str]
+) -> None:
+    one = rooms.evaluations.add(model.at(1), measured())
+    parts = (("country", "no"), ("country", "se"), ("age", "old"))
+    for dimension, value in parts:
+        content = {"slice": {"dimension": dimension, "value": value}, "metrics": {}}
+        rooms.evaluations.add_slices(one.name, [Measured("", "gs://b/s", content)])
+
+    query = ListQuery("ListModelEvaluationSlices", str(one.name), filter=filter_)
+    found, _ = rooms.evaluations.list_slices(one.name, PageRequest(query))
+
+    values = [slice_.measured.content["slice"]["value"] for slice_ in found]
+    assert sorted(values) == expected
