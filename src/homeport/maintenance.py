@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from homeport import opening
 from homeport.errors import FailedPreconditionError
 from homeport.metadata.database import Database, is_empty, revision_of, revisions
-from homeport.objects.blobs import FileBlobs
 from homeport.registry import (
     backup,
     blob_sweep,
@@ -98,11 +97,13 @@ def verify(settings: Settings) -> Iterator[verification.Verified]:
         yield from verification.verify(database, stored.blobs)
 
 
-def take_backup(settings: Settings, directory: pathlib.Path) -> backup.Summary:
+def take_backup(
+    settings: Settings, directory: pathlib.Path, *, with_blobs: bool = True
+) -> backup.Summary:
     """Write a backup of a registry whose server may run; see `registry.backup`."""
     with _rows(settings) as database:
         blobs = opening.blobs_beside_a_server(settings)
-        source = backup.Source(database, blobs, settings.data_dir)
+        source = backup.Source(database, blobs, settings.data_dir, with_blobs)
         return backup.take(source, directory, dt.datetime.now(dt.UTC))
 
 
@@ -121,8 +122,8 @@ def restore_backup(directory: pathlib.Path, settings: Settings) -> backup.Summar
         settings: Where it goes.
 
     Raises:
-        FailedPreconditionError: The data directory or the database has something in it;
-            or the backup is a newer Homeport's.
+        FailedPreconditionError: The data directory, the database or the bucket has
+            something in it; or the backup is a newer Homeport's.
         InvalidArgumentError: There is no backup.
         DataLossError: A file of the backup is lost, or not as it was written.
         ResourceExhaustedError: The disk is full.
@@ -133,16 +134,22 @@ def restore_backup(directory: pathlib.Path, settings: Settings) -> backup.Summar
         url = settings.database_url
         database = Database(url or f"sqlite:///{staging / 'homeport.db'}")
         try:
-            blobs = FileBlobs(staging / "blobs")
-            blobs.start()
+            stored = opening.bytes_of(settings, staging)
             tenancy.hold(database)
             with database.transaction() as transaction:
                 if not is_empty(transaction):
                     raise FailedPreconditionError(
                         "the database has tables already: make an empty one and name it"
                     )
-                into = backup.Source(database, blobs, staging)
+                into = backup.Source(database, stored.blobs, staging)
                 summary = backup.restore(directory, into, transaction)
+                if stored.bucket is not None:
+                    possession.begin_in_bucket(
+                        transaction,
+                        staging,
+                        stored.bucket,
+                        again=not summary.with_blobs,
+                    )
                 if url is not None:
                     possession.begin(transaction, staging)
                     # The rows are there when the transaction ends, a moment later.

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import Final, final
 
@@ -112,6 +113,16 @@ def sweep(database: Database, stored: ByteStores) -> None:
     blob_sweep.sweep(database, stored.blobs, now, grace=grace)
 
 
+def bytes_of(settings: Settings, data_dir: pathlib.Path) -> ByteStores:
+    """Return the bytes in a bucket or a data directory, whosesoever they are."""
+    bucket = None
+    if settings.blob_store is not None:
+        bucket = reach(settings).store(StoreAddress.parse(settings.blob_store))
+    return byte_stores.opened(
+        data_dir, bucket, keep_free_bytes=settings.keep_free_bytes
+    )
+
+
 def reach(settings: Settings) -> Reach:
     """Return how outside stores are reached."""
     return Reach(os.environ, settings.private_endpoints)
@@ -127,16 +138,11 @@ def _database(settings: Settings) -> Database:
 def _bytes(settings: Settings, database: Database) -> ByteStores:
     """Return the bytes that belong to these rows, wherever they are."""
     data_dir = settings.data_dir
-    bucket = None
     if settings.blob_store is None:
         possession.refuse_bytes_elsewhere(data_dir)
         if settings.database_url is not None:
             possession.claim(database, data_dir)
-    else:
-        bucket = reach(settings).store(StoreAddress.parse(settings.blob_store))
-    stored = byte_stores.opened(
-        data_dir, bucket, keep_free_bytes=settings.keep_free_bytes
-    )
+    stored = bytes_of(settings, data_dir)
     if stored.bucket is not None:
         possession.claim_bucket(database, data_dir, stored.bucket)
         if settings.database_url is not None:

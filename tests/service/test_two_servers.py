@@ -184,3 +184,50 @@ def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
 
     assert refused.returncode == 1
     assert "give both a --blob-store" in refused.stderr
+
+
+def test_a_laptops_registry_becomes_that_of_servers_and_is_backed_up_there(
+    s3: str,
+    databases: Databases,
+    mlp_archive: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    store = f"s3://blobs/{tmp_path.name}-moved?endpoint={s3}"
+    in_bucket = (
+        "--private-endpoint",
+        s3.removeprefix("http://"),
+        "--blob-store",
+        store,
+    )
+    with running(Server(tmp_path / "laptop")) as laptop:
+        model = laptop.register(mlp_archive)["response"]["model"]
+    url = ("--database-url", databases.create())
+    again = ("--database-url", databases.create())
+
+    _homeport("backup", tmp_path / "1", "--data-dir", tmp_path / "laptop")
+    team = ("--data-dir", tmp_path / "team")
+    _homeport("restore", tmp_path / "1", *team, *url, *in_bucket)
+    named = _homeport("backup", "--rows-only", tmp_path / "2", *team, *url, *in_bucket)
+    new = ("--data-dir", tmp_path / "new")
+    _homeport("restore", tmp_path / "2", *new, *again, *in_bucket)
+
+    assert "stay in the bucket" in named
+    with running(Server(tmp_path / "new", (*again, *in_bucket))) as server:
+        assert server.call("GET", f"/v1/{model}")[0] == 200
+        server.stop()
+        _homeport("verify", *new, *again, *in_bucket)
+
+
+def _homeport(*words: object) -> str:
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "homeport", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout

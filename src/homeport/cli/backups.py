@@ -33,25 +33,35 @@ _directory = click.argument(
 @_directory
 @datadir.with_rows(exists=True)
 @datadir.with_bytes
-def backup(directory: Path, **values: object) -> None:
+@click.option(
+    "--rows-only",
+    is_flag=True,
+    help="Name the blobs and leave their bytes: in a bucket with backups of its own.",
+)
+def backup(directory: Path, *, rows_only: bool, **values: object) -> None:
     """Copy everything that a server remembers to DIRECTORY; it may run meanwhile.
 
     Rows, bytes, and the secret, keys and certificates of this installation: keep it
     where only you can read it. Environments, logs and uploads under way are left out.
     """
     settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
-    summary = maintenance.take_backup(settings, directory)
-    click.echo(f"{_told(summary)}, {summary.new_bytes} bytes of them new.")
+    summary = maintenance.take_backup(settings, directory, with_blobs=not rows_only)
+    if summary.with_blobs:
+        click.echo(f"{_told(summary)}, {summary.new_bytes} bytes of them new.")
+    else:
+        click.echo(
+            f"{summary.rows} rows, and the names of {summary.blobs} blobs, whose bytes "
+            "stay in the bucket."
+        )
     _tell_private(summary, "It holds")
 
 
 @click.command(epilog=_RESTORE_EPILOG)
 @_directory
 @datadir.with_rows(exists=False)
+@datadir.with_bytes
 @click.option("--check", is_flag=True, help="Read the backup through, restore nothing.")
-def restore(
-    directory: Path, data_dir: Path, database_url: str | None, *, check: bool
-) -> None:
+def restore(directory: Path, *, check: bool, **values: object) -> None:
     """Make a new data directory, and the rows of an empty database, of a backup.
 
     Every byte is verified before anything is there.
@@ -59,11 +69,11 @@ def restore(
     if check:
         click.echo(f"{_told(maintenance.check_backup(directory))}: as they were.")
         return
-    settings = Settings(data_dir, database_url)
+    settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
     summary = maintenance.restore_backup(directory, settings)
-    click.echo(f"{_told(summary)} are in {data_dir}.")
+    click.echo(f"{_told(summary)} are in {settings.data_dir}.")
     _tell_private(summary, "With")
-    click.echo(f"Next: homeport serve --data-dir {data_dir}", err=True)
+    click.echo(f"Next: homeport serve --data-dir {settings.data_dir}", err=True)
 
 
 def _told(summary: Summary) -> str:

@@ -114,10 +114,41 @@ def refuse_bytes_elsewhere(data_dir: pathlib.Path) -> None:
 
 
 def begin(transaction: Transaction, data_dir: pathlib.Path) -> None:
-    """Note that rows just written and the bytes of a new directory belong together."""
-    own = uuid.uuid4().hex
+    """Note that rows just written and a new data directory belong together."""
+    own = possession_rows.get(transaction)
+    if not own:
+        own = uuid.uuid4().hex
+        possession_rows.put(transaction, own)
     _file(data_dir).write_text(own, "ascii")
+
+
+def begin_in_bucket(
+    transaction: Transaction,
+    data_dir: pathlib.Path,
+    bytes_in: BucketBlobs,
+    *,
+    again: bool,
+) -> None:
+    """Note that rows just written and the bytes in a bucket belong together.
+
+    Args:
+        transaction: The one that wrote the rows.
+        data_dir: A new one.
+        bytes_in: The bucket.
+        again: Whether its bytes were there before, of the registry that is restored.
+
+    Raises:
+        FailedPreconditionError: It has the bytes of another registry.
+    """
+    wished = uuid.uuid4().hex
+    own = bytes_in.claim(wished)
+    if own != wished and not again:
+        raise FailedPreconditionError(
+            "the folder of --blob-store has the bytes of another registry: name an "
+            "empty one"
+        )
     possession_rows.put(transaction, own)
+    _bucket_file(data_dir).touch()
 
 
 def _file(data_dir: pathlib.Path) -> pathlib.Path:
