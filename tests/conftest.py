@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import engines
 from databases import Databases
 from servers import Server, running
 
@@ -103,3 +104,10 @@ def acting(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     handler = pathlib.Path(__file__).parent / "archives/misbehaving/handler.py"
     spec = pack.PackSpec(model_name="acting", handler=str(handler))
     return pack.pack(spec, tmp_path_factory.mktemp("acting")).path
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[engines.Docker]:
+    """A docker daemon of these tests' own, with their image."""
+    with engines.docker() as started:
+        yield started

@@ -9,8 +9,11 @@ from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
 from homeport.serving.endpoints import Endpoints
+from homeport.serving.engines import Offer
 from homeport.serving.specs import DeploySpec, EndpointSpec
 from rooms import ARTIFACT, PARENT, URI, Rooms
+
+NO_ENGINES = Offer()
 
 
 @dataclasses.dataclass
@@ -73,7 +76,7 @@ def open_endpoints(
     rooms: Rooms,
     changed: Callable[[EndpointName], None],
     *,
-    strict_resources: bool = False,
+    offer: Offer = NO_ENGINES,
 ) -> Endpoints:
     return Endpoints(
         rooms.database,
@@ -81,13 +84,13 @@ def open_endpoints(
         rooms.pager,
         changed,
         (rooms.clock.now, rooms.clock.new_id),
-        strict_resources=strict_resources,
+        offer,
     )
 
 
-def open_wishes(rooms: Rooms, *, strict_resources: bool = False) -> Wishes:
+def open_wishes(rooms: Rooms, *, offer: Offer = NO_ENGINES) -> Wishes:
     """Return endpoints, beside a model "m" of one version, without its bytes."""
     rooms.insert("m", VersionSpec("m", artifact_uri=URI), ARTIFACT)
     changes: list[EndpointName] = []
-    endpoints = open_endpoints(rooms, changes.append, strict_resources=strict_resources)
+    endpoints = open_endpoints(rooms, changes.append, offer=offer)
     return Wishes(rooms, endpoints, changes)

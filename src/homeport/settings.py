@@ -43,6 +43,11 @@ class Settings:
         strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
         allow_build: Build packages that have no wheel when an environment is made,
             which runs their code.
+        container_engine: What runs versions with an image of their own; "auto" is
+            docker where it is installed, else podman.
+        pull_images: Let the container engine fetch images that it does not have.
+        allow_host_commands: Run the command of such a version on this host itself
+            where there is no container engine.
         access_log: Write a line for each request to standard error.
     """
 
@@ -69,4 +74,7 @@ class Settings:
     scale_down_after_s: float = 300.0
     strict_resources: bool = False
     allow_build: bool = False
+    container_engine: Literal["auto", "docker", "podman", "none"] = "auto"
+    pull_images: bool = False
+    allow_host_commands: bool = False
     access_log: bool = True

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import logging
 import pathlib
 import secrets
@@ -67,8 +68,11 @@ from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
+from homeport.serving.containers import ContainerRuntime, ContainerTerms
 from homeport.serving.endpoints import Endpoints
+from homeport.serving.engines import Engines, Offer
 from homeport.serving.following import Following
+from homeport.serving.hostcommand import HostCommands
 from homeport.serving.local import LocalRuntime
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
@@ -119,6 +123,11 @@ def check_address(settings: Settings) -> None:
             f"listening on {settings.host} would let everybody who reaches this "
             "machine use the server without a token: listen on 127.0.0.1, or say "
             "--insecure if the network is trusted"
+        )
+    if settings.host not in _LOOPBACK and settings.allow_host_commands:
+        raise FailedPreconditionError(
+            f"--allow-host-commands lets everybody who reaches {settings.host} run "
+            "any command on this machine: listen on 127.0.0.1"
         )
 
 
@@ -202,7 +211,7 @@ async def _application(
     access_log = AccessLog(sys.stderr if settings.access_log else None)
     router = Router()
     scratch_dir = _emptied(data_dir / "scratch")
-    runtime = LocalRuntime(scratch_dir, _environments(settings))
+    runtime = _engines(settings, opened, scratch_dir)
     checker = _checker(settings, scratch_dir)
     stores = Stores(database, operations, artifacts, data_dir / "logs", _now)
     reconciler = Reconciler(
@@ -243,7 +252,7 @@ async def _application(
             pager,
             reconciler.changed,
             (_now, _new_id),
-            strict_resources=settings.strict_resources,
+            _offer(settings),
         ),
         batch_jobs=batch_jobs,
         reconciler=reconciler,
@@ -312,6 +321,41 @@ async def _jobs(
     verbs = BatchJobs(stores.database, stores.operations, pager, inputs, clock, runner)
     await runner.start()
     return runner, verbs
+
+
+def _offer(settings: Settings) -> Offer:
+    return Offer(
+        settings.container_engine,
+        host_commands=settings.allow_host_commands,
+        strict_resources=settings.strict_resources,
+    )
+
+
+def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> Engines:
+    """Return the engines, which have begun to remove what an earlier server left."""
+    terms = ContainerTerms(
+        settings.container_engine,
+        _install(settings.data_dir, opened.secret),
+        pull=settings.pull_images,
+    )
+    engines = Engines(
+        LocalRuntime(scratch_dir, _environments(settings)),
+        ContainerRuntime(terms),
+        HostCommands(scratch_dir),
+        _offer(settings),
+    )
+    engines.begin()
+    return engines
+
+
+def _install(data_dir: pathlib.Path, secret: bytes) -> str:
+    """Return what tells the containers of this data directory from all others.
+
+    A copy of the directory is another install: it may run beside this one.
+    """
+    place = f"{data_dir.resolve()} {data_dir.stat().st_ino} "
+    text = place.encode() + secret
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _outside(settings: Settings) -> Outside:

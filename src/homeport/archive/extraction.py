@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -56,6 +56,38 @@ def unpack(
                 f"{directory.name} exists already: extract into a new directory"
             ) from error
         _sync(directory.parent)
+
+
+def copy(files: Iterable[tuple[str, BinaryIO]], directory: Path) -> None:
+    """Write whole files into the new `directory`, as `unpack` writes members.
+
+    Args:
+        files: Relative paths, already checked, and contents, each read when the one
+            before is written.
+        directory: Where they appear, all in one step.
+
+    Raises:
+        ResourceExhaustedError: The disk is full.
+        OSError: A path cannot be made: it is too long, or the folder of another one.
+    """
+    try:
+        with _staging(directory) as staged:
+            for path, content_ in files:
+                target = staged / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb", buffering=0) as file:
+                    while chunk := content_.read(_CHUNK_BYTES):
+                        _write_all(file, chunk)
+                    os.fsync(file.fileno())
+            _protect(staged)
+            staged.rename(directory)
+            _sync(directory.parent)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ResourceExhaustedError(
+            "the disk is full, or its quota: free some and try again"
+        ) from error
 
 
 def verify(members: Sequence[Member], directory: Path) -> bool:

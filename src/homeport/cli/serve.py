@@ -176,6 +176,24 @@ the next start.
     help="Build packages that have no wheel from source, which runs their code.",
 )
 @click.option(
+    "--container-engine",
+    type=click.Choice(["auto", "docker", "podman", "none"]),
+    default=_DEFAULTS.container_engine,
+    show_default=True,
+    help="What runs versions with a container image of their own.",
+)
+@click.option(
+    "--pull-images",
+    is_flag=True,
+    help="Let the container engine fetch images that it does not have.",
+)
+@click.option(
+    "--allow-host-commands",
+    is_flag=True,
+    help="Without a container engine, run the command of such a version on this host: "
+    "whoever reaches the server then runs any command as its user.",
+)
+@click.option(
     "--access-log/--no-access-log",
     default=_DEFAULTS.access_log,
     show_default=True,

@@ -46,6 +46,14 @@ _OUTPUT_FORMATS: Final = tuple(PredictionsFormat)
 # Kept as they came, and not without effect: they say where a version comes from.
 _OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
 _CONTAINERS: Final = 1024
+# Those of a container that act wherever the container does: `resources.probes`.
+_OF_CONTAINERS: Final = (
+    "deployment_timeout",
+    "shared_memory_size_mb",
+    "startup_probe",
+    "health_probe",
+    "liveness_probe",
+)
 _EXPORT_FORMAT: Final = ExportFormat(
     id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
@@ -245,6 +253,9 @@ def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
         paths.append(_METADATA)
     if container is not None:
         own_worker = images.runs_archives(container.image_uri)
+        if not own_worker:
+            acting = {f"model.container_spec.{field}" for field in _OF_CONTAINERS}
+            paths = [path for path in paths if path not in acting]
         unused = ("ports", "predict_route", "health_route") if own_worker else ()
         paths += [
             f"model.container_spec.{field}"

@@ -8,10 +8,11 @@ This is a format.
 import contextlib
 import hashlib
 import logging
+import os
 import pathlib
 import threading
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator
+from typing import BinaryIO, Final
 
 from homeport.archive import extraction, framework, mar
 from homeport.archive.inventory import Inventory
@@ -170,6 +171,44 @@ class Artifacts:
                 self._extract(archive, directory)
         return directory
 
+    def lay_out_files(self, artifact: Artifact) -> pathlib.Path:
+        """Return the read-only folder with the files of an artifact, as they are.
+
+        For who serves them otherwise than our worker does; blocks as `lay_out` does.
+
+        Raises:
+            ResourceExhaustedError: The disk is full.
+            FailedPreconditionError: The objects' names make no folder.
+            DataLossError: The stored bytes are not those that were registered.
+        """
+        directory = self._directory / artifact.digest
+        with self._laying_out.setdefault(artifact.digest, threading.Lock()):
+            if directory.exists() and not _holds(directory, artifact):
+                _log.warning("artifact %s was damaged", artifact.digest)
+                extraction.discard(directory)
+            if not directory.exists():
+                self._copy(artifact, directory)
+        return directory
+
+    def _copy(self, artifact: Artifact, directory: pathlib.Path) -> None:
+        for file in artifact.files:
+            _check_path(file.path)
+        # First: what lies there otherwise is never seen under the name.
+        for file in artifact.files:
+            damage.check(self._blobs, file)
+        try:
+            extraction.copy(self._contents(artifact), directory)
+        except OSError as error:
+            raise FailedPreconditionError(
+                f"the objects of the artifact make no folder ({error.strerror}): one "
+                "is named as the folder of another, or its name is too long"
+            ) from error
+
+    def _contents(self, artifact: Artifact) -> Iterator[tuple[str, BinaryIO]]:
+        for file in artifact.files:
+            with self._blobs.open(file.sha256) as content:
+                yield file.path, content
+
     def _is_whole(self, archive: ArtifactFile, directory: pathlib.Path) -> bool:
         """Tell whether it was laid out before, and no byte was lost since."""
         if not directory.exists():
@@ -223,6 +262,33 @@ def _artifact(files: Iterable[ArtifactFile]) -> Artifact:
         f"{file.sha256} {file.size_bytes} {file.path}\n" for file in ordered
     )
     return Artifact(hashlib.sha256(lines.encode()).hexdigest(), ordered)
+
+
+def _check_path(path: str) -> None:
+    # An object's name is any text; `..` would lie outside of the folder.
+    parts = path.split("/")
+    if "\0" in path or any(part in {"", ".", ".."} for part in parts):
+        raise FailedPreconditionError(
+            f"the artifact has an object {path!r:.200}, which is no path of a file: "
+            "name it otherwise and upload the version again"
+        )
+
+
+def _holds(directory: pathlib.Path, artifact: Artifact) -> bool:
+    """Tell whether a folder has exactly these files, byte for byte."""
+    wanted = {file.path: file for file in artifact.files}
+    found = {
+        str((pathlib.Path(folder) / name).relative_to(directory))
+        for folder, _, names in os.walk(directory)
+        for name in names
+    }
+    if found != wanted.keys():
+        return False
+    for path, file in wanted.items():
+        with (directory / path).open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                return False
+    return True
 
 
 def _named(files: Iterable[ArtifactFile]) -> str:

@@ -21,6 +21,7 @@ from homeport.registry.intake import Found, Intake
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations, Result
 from homeport.registry.targets import Settled, Target, check_target, settle
+from homeport.resources import probes
 from homeport.resources.change import ANONYMOUS, check_caller
 from homeport.resources.lineage import LOCK, UPLOADED_BY
 from homeport.resources.model import (
@@ -223,6 +224,17 @@ def _check_container(container: ContainerSpec) -> None:
             )
     for variable in container.env:
         _check_variable(variable)
+    probes.read(container.kept)
+    routes = {
+        "predict_route": container.predict_route,
+        "health_route": container.health_route,
+    }
+    for field, route in routes.items():
+        if route and not probes.is_route(route):
+            raise InvalidArgumentError(
+                f"{field} is {route!r:.80}: expected a path that begins with '/', in "
+                "printable ASCII"
+            )
 
 
 def _check_variable(variable: EnvironmentVariable) -> None:

@@ -11,7 +11,6 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
-    UnimplementedError,
 )
 from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database, Transaction
@@ -20,7 +19,6 @@ from homeport.registry import catalog
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
-from homeport.resources import images
 from homeport.resources.change import ANONYMOUS
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
@@ -37,7 +35,8 @@ from homeport.resources.names import (
     check_endpoint_id,
 )
 from homeport.resources.operation import Operation, OperationKind
-from homeport.serving import chronicle, machines, scalings
+from homeport.serving import chronicle, engines, machines, scalings
+from homeport.serving.engines import Offer
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 
 _ENDPOINT_ORDER: Final = ("display_name", "create_time", "update_time")
@@ -55,7 +54,7 @@ class Endpoints:
         pager: Cuts lists into pages.
         changed: Told the endpoint whose rows changed.
         clock: The time, aware, and a maker of ids that were never used.
-        strict_resources: Refuse what the host lacks instead of warning.
+        offer: What this server offers to deployments.
     """
 
     def __init__(
@@ -65,15 +64,14 @@ class Endpoints:
         pager: Pager,
         changed: Callable[[EndpointName], None],
         clock: tuple[Callable[[], dt.datetime], Callable[[], str]],
-        *,
-        strict_resources: bool,
+        offer: Offer,
     ) -> None:
         self._database = database
         self._operations = operations
         self._pager = pager
         self._changed = changed
         self._now, self._new_id = clock
-        self._strict_resources = strict_resources
+        self._offer = offer
 
     def create(
         self,
@@ -227,14 +225,14 @@ class Endpoints:
         scalings.check_targets(spec.resources)
         lacking = machines.shortages(spec.resources, host)
         lacking += scalings.shortages(spec.resources)
-        if lacking and self._strict_resources:
+        if lacking and self._offer.strict_resources:
             raise FailedPreconditionError("; ".join(lacking))
         if spec.deployed_model_id:
             check_deployed_model_id(spec.deployed_model_id)
         with self._database.transaction() as transaction:
             endpoint = _require(transaction, name)
             version = catalog.resolve(transaction, spec.model)
-            _check_servable(version)
+            engines.check_servable(version, spec.resources, self._offer)
             check_split(spec.traffic_split, _ids(endpoint) | {PLACEHOLDER_ID})
             deployed = self._deployed_model(transaction, name, version, spec)
             operation = self._promise(
@@ -356,30 +354,6 @@ def _ids(endpoint: Endpoint) -> frozenset[str]:
     return frozenset(
         one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
     )
-
-
-def _check_servable(version: ModelVersion) -> None:
-    container = version.container
-    image = container.image_uri if container else ""
-    if not images.runs_archives(image):
-        raise UnimplementedError(
-            f"{version.name} is served by its own container {image}: only .mar "
-            "archives with Vertex's prebuilt PyTorch images, or with no image, can be "
-            "deployed here",
-            resource=str(version.name),
-        )
-    if container and (container.command or container.args):
-        raise UnimplementedError(
-            f"{version.name} overrides the command or arguments of {image}: our worker "
-            "takes the place of that image and has none",
-            resource=str(version.name),
-        )
-    if version.artifact is None:
-        raise FailedPreconditionError(
-            f"{version.name} has no artifact to serve: upload a version with "
-            "artifact_uri",
-            resource=str(version.name),
-        )
 
 
 def _split_without(

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from homeport.environments import lock
 from homeport.environments.build import Environments
-from homeport.serving import machines
+from homeport.serving import contract, machines
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker import frameworks, nursery, replica
 from homeport.worker.nursery import Breed, Nursery
@@ -66,16 +66,22 @@ class LocalRuntime:
             UnavailableError: The process could not be started, ended while it loaded,
                 or did not load in time.
         """
+        model_dir = launch.model_dir
+        if model_dir is None:
+            raise RuntimeError("a worker is started from an archive")
         python = await self._python(launch.lock, on_log) if launch.lock else None
         # Of those that it sees, which are its own alone.
         gpu_id = 0 if launch.gpu_ids else None
         fork: Fork | None = None
         if nursery.is_safe(launch.environment, gpu_id):
-            used = await asyncio.to_thread(frameworks.of, launch.model_dir)
+            used = await asyncio.to_thread(frameworks.of, model_dir)
             fork = functools.partial(self._nursery.fork, Breed(python, used))
         spec = replica.ReplicaSpec(
-            launch.model_dir,
-            {**_devices(launch.gpu_ids), **launch.environment},
+            model_dir,
+            {
+                **_devices(launch.gpu_ids),
+                **contract.of_worker(launch, contract.DEFAULT_PORT, str(model_dir)),
+            },
             launch.load_timeout_s,
             gpu_id=gpu_id,
             scratch_dir=self._scratch_dir,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from homeport.errors import HomeportError
+from homeport.resources.model import ContainerSpec
 from homeport.worker.replica import LoadReport, Reply
 from homeport.worker.requests import Request
 
@@ -16,22 +17,29 @@ class Launch:
     """What a replica is started from.
 
     Attributes:
-        model_dir: The laid-out archive, read only.
-        environment: The deployment's own variables.
+        model_dir: The laid-out archive, or the files of a container's artifact, read
+            only; None for a container without an artifact.
+        environment: The version's own variables, in order, not expanded yet.
         load_timeout_s: How long a replica may take to load its model; that its
             environment is built first does not count.
         server_config: The text of the config.properties beside the archive, "" for
             none.
         lock: The text of the lock whose environment it runs in, "" for the server's.
         gpu_ids: The GPUs that this replica is given, by their places on the bus.
+        platform: Vertex AI's variables for this deployment, without AIP_HTTP_PORT and
+            AIP_STORAGE_URI, which the engine knows.
+        container: The version's container if that is what serves it, None for our own
+            worker.
     """
 
-    model_dir: pathlib.Path
+    model_dir: pathlib.Path | None
     environment: Mapping[str, str]
     load_timeout_s: float
     server_config: str = ""
     lock: str = ""
     gpu_ids: tuple[int, ...] = ()
+    platform: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    container: ContainerSpec | None = None
 
 
 class Replica(Protocol):

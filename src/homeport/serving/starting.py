@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from homeport.archive import golden
+from homeport.archive.golden import Golden
 from homeport.errors import HomeportError
 from homeport.resources.endpoint import DeployedModel, DeployState
 from homeport.resources.torchserve import TorchServeWords
@@ -17,8 +18,15 @@ from homeport.serving.autoscaler import Scaling
 from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.serving.machines import Host
 from homeport.serving.pool import Limits, Pool
-from homeport.serving.runtime import Replica, Runtime
+from homeport.serving.runtime import Launch, Replica, Runtime
 from homeport.serving.wanted import Wanted
+
+
+def _sample(launch: Launch) -> Golden | None:
+    """Return an archive's sample; containers have none."""
+    if launch.container is not None or launch.model_dir is None:
+        return None
+    return golden.read(launch.model_dir)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,11 +93,14 @@ class Starter:
         """
         deployed = running.deployed
         launch = await asyncio.to_thread(
-            self._wanted.lay_out, deployed.version, self._timing.load_timeout_s
+            self._wanted.lay_out,
+            deployed.version,
+            self._timing.load_timeout_s,
+            deployed,
         )
         environment = running.environment = launch.environment
         running.words = await asyncio.to_thread(self._wanted.words, deployed)
-        sample = await asyncio.to_thread(golden.read, launch.model_dir)
+        sample = await asyncio.to_thread(_sample, launch)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             gpu_ids = self._accelerators.take(deployed.resources.accelerator_count)

@@ -24,9 +24,10 @@ from homeport.resources.endpoint import (
     Endpoint,
     check_split,
 )
+from homeport.resources.model import ContainerSpec
 from homeport.resources.names import EndpointName, ModelName, OperationName
 from homeport.resources.torchserve import TorchServeWords
-from homeport.serving import chronicle
+from homeport.serving import chronicle, contract, engines
 from homeport.serving.runtime import Launch
 
 
@@ -84,8 +85,18 @@ class Wanted:
             )
             return endpoint_rows.get(transaction, name), deployments, foreign
 
-    def lay_out(self, name: ModelName, load_timeout_s: float) -> Launch:
+    def lay_out(
+        self,
+        name: ModelName,
+        load_timeout_s: float,
+        deployed: DeployedModel | None = None,
+    ) -> Launch:
         """Return what replicas of a version are started from, laid out.
+
+        Args:
+            name: The version.
+            load_timeout_s: How long a replica may take to load it.
+            deployed: Where it is deployed, None for a job.
 
         Raises:
             HomeportError: The version is gone, or its archive cannot be laid out.
@@ -93,16 +104,29 @@ class Wanted:
         with self._stores.database.snapshot() as transaction:
             version = catalog.resolve(transaction, name)
             lock = model_rows.get_lock(transaction, version.name)
-        if version.artifact is None:
+        artifacts, artifact = self._stores.artifacts, version.artifact
+        platform = _platform(name, deployed, version.container)
+        if not engines.is_ours(version.container):
+            with damage.named(str(version.name)):
+                folder = artifacts.lay_out_files(artifact) if artifact else None
+            return Launch(
+                # Programs change their directory, and engines have another.
+                folder.absolute() if folder else None,
+                configuration.environment(version.container),
+                load_timeout_s,
+                platform=platform,
+                container=version.container,
+            )
+        if artifact is None:
             raise RuntimeError(f"{name} was taken to serve without an artifact")
-        artifacts = self._stores.artifacts
         with damage.named(str(version.name)):
             return Launch(
-                artifacts.lay_out(version.artifact),
+                artifacts.lay_out(artifact).absolute(),
                 configuration.environment(version.container),
                 load_timeout_s,
                 lock=lock,
-                server_config=configuration.beside(artifacts, version.artifact),
+                server_config=configuration.beside(artifacts, artifact),
+                platform=platform,
             )
 
     def words(self, deployed: DeployedModel) -> TorchServeWords:
@@ -171,6 +195,15 @@ class Wanted:
                 journal = Journal(transaction, SERVER, self._stores.now())
                 chronicle.note_undeployed(journal, found.deployed_model)
             endpoint_rows.delete_deployment(transaction, deployed_id)
+
+
+def _platform(
+    name: ModelName, deployed: DeployedModel | None, container: ContainerSpec | None
+) -> dict[str, str]:
+    """Return Vertex AI's variables for a deployment, or for a job."""
+    if deployed is None:
+        return contract.of_job(name, container)
+    return contract.of_deployment(deployed, container)
 
 
 def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:

@@ -19,6 +19,7 @@ from homeport.resources.endpoint import DedicatedResources, DeployState
 from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import OperationKind
+from homeport.serving.engines import Offer
 from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
 from rooms import PARENT, Rooms, page
 from wishes import Wishes, open_wishes
@@ -324,9 +325,32 @@ def test_a_deploy_that_cannot_be_is_refused(
     [
         pytest.param(
             ContainerSpec(image_uri="example.com/own:1"),
-            UnimplementedError,
-            "its own container example.com/own:1",
+            FailedPreconditionError,
+            "its own container example.com/own:1, and this server runs no containers",
             id="own image",
+        ),
+        pytest.param(
+            ContainerSpec(image_uri="--privileged"),
+            FailedPreconditionError,
+            "which is no name of an image",
+            id="an option as image",
+        ),
+        pytest.param(
+            ContainerSpec(
+                image_uri="us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
+            ),
+            UnimplementedError,
+            "prebuilt image for TensorFlow",
+            id="another framework",
+        ),
+        pytest.param(
+            ContainerSpec(
+                image_uri="example.com/own:1",
+                kept={"health_probe": {"grpc": {"port": 8080}}},
+            ),
+            UnimplementedError,
+            "a gRPC probe cannot be carried out",
+            id="a gRPC probe",
         ),
         pytest.param(
             ContainerSpec(
@@ -370,7 +394,7 @@ def test_what_the_host_lacks_is_a_warning_or_a_refusal(wishes: Wishes) -> None:
 
 
 def test_strict_resources_refuse_what_the_host_lacks(rooms: Rooms) -> None:
-    wishes = open_wishes(rooms, strict_resources=True)
+    wishes = open_wishes(rooms, offer=Offer(strict_resources=True))
     name = wishes.create()
     resources = DedicatedResources(machine_type="n1-standard-9999")
 

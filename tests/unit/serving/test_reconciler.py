@@ -208,6 +208,7 @@ def test_a_deployed_model_answers_and_is_named_in_the_answer(rooms: Rooms) -> No
             (launch,) = server.runtime.launches
             assert launch.environment == {"TOKEN": "hunter2"}
             assert launch.load_timeout_s == 5.0
+            assert launch.model_dir is not None
             assert (launch.model_dir / "handler.py").is_file()
 
     run(scenario)

@@ -1,0 +1,216 @@
+"""One container, from its creation to when nothing is left of it."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Self
+
+from homeport.errors import FailedPreconditionError, HomeportError, UnavailableError
+from homeport.serving.containercli import Engine, EngineError
+from homeport.serving.containerorder import Order
+from homeport.serving.program import Program
+
+_POLL_S: Final = 0.02
+_SLOWEST_POLL_S: Final = 0.2
+_GOODBYE_S: Final = 10
+_PULL_TIMEOUT_S: Final = 3600.0
+_CREATE_TIMEOUT_S: Final = 60.0
+_NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
+
+
+class Container:
+    """A container that was started; a `serving.housing.Housing`, made by `start`.
+
+    Attributes:
+        exited: Resolves with how its program ended.
+        closed: Resolves with the same when the container is removed, or is to be.
+    """
+
+    noun = "container"
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        attached: Program,
+        remove: Callable[[str], Awaitable[None]],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[str] = loop.create_future()
+        self.closed: asyncio.Future[str] = loop.create_future()
+        self._engine = engine
+        self._name = name
+        self._attached = attached
+        self._remove = remove
+        self._ports: Mapping[int, int] = {}
+        self._killed_because = ""
+        self._orders: set[asyncio.Future[None]] = set()
+        self._watching = asyncio.create_task(self._watch(), name=name)
+
+    @classmethod
+    async def start(
+        cls,
+        engine: Engine,
+        order: Order,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        remove: Callable[[str], Awaitable[None]],
+    ) -> Self:
+        """Create a container, start it and find its ports.
+
+        Args:
+            engine: That runs it.
+            order: What it is.
+            on_log: Called with the lines that it prints.
+            remove: Removes it by its name, now or later; never fails.
+
+        Raises:
+            FailedPreconditionError: The image is not there.
+            UnavailableError: It could not be started; nothing is left of it.
+        """
+        try:
+            await _create(engine, order)
+            attached = await Program.start(
+                [engine.program, "start", "--attach", order.name],
+                environment=os.environ,
+                directory=None,
+                on_log=on_log,
+            )
+        except BaseException:
+            await remove(order.name)
+            raise
+        container = cls(engine, order.name, attached, remove)
+        try:
+            container._ports = await container._published(order.ports())
+        except BaseException:
+            container.kill("killed: it is not needed any more")
+            await asyncio.wait({container.closed})
+            raise
+        return container
+
+    @property
+    def pid(self) -> int:
+        """Of the engine's command that is attached to it."""
+        return self._attached.pid
+
+    def port(self, own: int) -> int:
+        """Return where on loopback the engine publishes a port of the container."""
+        return self._ports[own]
+
+    async def execute(self, command: Sequence[str]) -> int:
+        """Return the exit status of a command run in the container.
+
+        Raises:
+            UnavailableError: The engine's command could not be run.
+        """
+        words = [self._engine.program, "exec", self._name, *command]
+        ran = await Program.start(
+            words, environment=os.environ, directory=None, on_log=lambda _: None
+        )
+        try:
+            return await asyncio.shield(ran.ended)
+        finally:
+            ran.send(signal.SIGKILL)
+
+    def kill(self, reason: str) -> None:
+        """Remove the container, and with it what runs in it, at once."""
+        if not self.exited.done() and not self._killed_because:
+            self._killed_because = reason
+            self._do(self._kill())
+
+    def terminate(self) -> None:
+        """Send the program what its image wants to be stopped by."""
+        self._do(self._stop())
+
+    async def _watch(self) -> None:
+        await asyncio.shield(self._attached.ended)
+        how = self._killed_because or await self._how()
+        self.exited.set_result(self._killed_because or how)
+        await self._remove(self._name)
+        if self._orders:
+            await asyncio.wait(self._orders)
+        self.closed.set_result(self.exited.result())
+
+    async def _kill(self) -> None:
+        await self._remove(self._name)
+        # An engine that hangs, or is gone, leaves its command behind.
+        self._attached.send(signal.SIGKILL)
+
+    async def _stop(self) -> None:
+        try:
+            await self._engine.call(
+                "stop a container", "stop", "-t", str(_GOODBYE_S), self._name
+            )
+        except EngineError:
+            self._attached.send(signal.SIGKILL)
+
+    def _do(self, work: Awaitable[None]) -> None:
+        order = asyncio.ensure_future(work)
+        self._orders.add(order)
+        order.add_done_callback(self._orders.discard)
+
+    async def _how(self) -> str:
+        try:
+            state = json.loads(
+                await self._engine.call(
+                    "tell how a container ended",
+                    *("inspect", "--format", "{{json .State}}", self._name),
+                )
+            )
+        except (HomeportError, ValueError):
+            return "was lost with its engine"
+        if state.get("Running"):
+            return "was lost by its engine's command"
+        if state.get("OOMKilled"):
+            return "was killed: it took more memory than its machine type has"
+        return f"exited with code {state.get('ExitCode')}"
+
+    async def _published(self, wanted: Sequence[int]) -> dict[int, int]:
+        """Return where the engine publishes the container's ports on loopback."""
+        pause_s = _POLL_S
+        while not self.exited.done():
+            printed = await self._engine.call(
+                "tell the ports of a container",
+                *("inspect", "--format", "{{json .NetworkSettings.Ports}}", self._name),
+            )
+            found = _ports(printed)
+            if found.keys() >= set(wanted):
+                return found
+            await asyncio.wait({self.exited}, timeout=pause_s)
+            pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
+        raise UnavailableError(
+            f"the container {self.exited.result()} as soon as it was started: its log "
+            "has the reason"
+        )
+
+
+async def _create(engine: Engine, order: Order) -> None:
+    try:
+        await engine.call(
+            "create a container",
+            *order.arguments(engine.name),
+            environment=order.environment(),
+            timeout_s=_PULL_TIMEOUT_S if order.pull else _CREATE_TIMEOUT_S,
+        )
+    except EngineError as error:
+        if not any(sign in error.words.lower() for sign in _NO_IMAGE):
+            raise
+        image = order.spec.image_uri
+        raise FailedPreconditionError(
+            f"{engine.name} has no image {image} ({error.words}): fetch it with "
+            f"'{engine.name} pull {image}', build it, or start the server with "
+            "--pull-images"
+        ) from error
+
+
+def _ports(printed: str) -> dict[int, int]:
+    """Return the host's ports by the container's, from what `inspect` prints."""
+    found = {}
+    for key, bindings in (json.loads(printed or "null") or {}).items():
+        for binding in bindings or ():
+            number = str(binding.get("HostPort") or "")
+            if number.isdecimal():
+                found[int(key.partition("/")[0])] = int(number)
+    return found

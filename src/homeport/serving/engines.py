@@ -1,0 +1,179 @@
+"""Engines: which of them serves a version, and whether any here can."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from homeport.errors import FailedPreconditionError, UnimplementedError
+from homeport.resources import images, probes
+from homeport.resources.endpoint import DedicatedResources
+from homeport.resources.model import ContainerSpec, ModelVersion
+from homeport.serving import containercli, contract
+from homeport.serving.containercli import EngineChoice
+from homeport.serving.containers import ContainerRuntime
+from homeport.serving.hostcommand import HostCommands
+from homeport.serving.local import LocalRuntime
+from homeport.serving.runtime import Launch, Replica
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Offer:
+    """What this server offers to deployments.
+
+    A version with an image of its own is served by a container where there is an
+    engine, else by its bare command if that is allowed.
+
+    Attributes:
+        containers: By which engine, "none" for no containers.
+        host_commands: Whether commands may run on the host itself.
+        strict_resources: Refuse what the host lacks instead of warning.
+    """
+
+    containers: EngineChoice = "none"
+    host_commands: bool = False
+    strict_resources: bool = False
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether this host has the command of a container engine."""
+        return bool(containercli.installed(self.containers))
+
+
+def is_ours(container: ContainerSpec | None) -> bool:
+    """Tell whether a version is a `.mar` for our own worker."""
+    return images.runs_archives(container.image_uri if container else "")
+
+
+def check_servable(
+    version: ModelVersion, resources: DedicatedResources, offer: Offer
+) -> None:
+    """Refuse a version that nothing here can serve.
+
+    Raises:
+        FailedPreconditionError: There is nothing to serve, or no engine for it.
+        UnimplementedError: Its image, or a field of its container, is not for here.
+    """
+    container = version.container
+    if is_ours(container):
+        _check_archive(version)
+        return
+    if container is not None:
+        _check_container(version, container)
+        if not offer.has_engine:
+            _check_host_command(version, container, resources, offer)
+
+
+def _check_archive(version: ModelVersion) -> None:
+    container = version.container
+    if container and (container.command or container.args):
+        raise UnimplementedError(
+            f"{version.name} overrides the command or arguments of "
+            f"{container.image_uri or 'our worker'}: our worker takes the place of "
+            "that image and has none",
+            resource=str(version.name),
+        )
+    if version.artifact is None:
+        raise FailedPreconditionError(
+            f"{version.name} has no artifact to serve: upload a version with "
+            "artifact_uri",
+            resource=str(version.name),
+        )
+
+
+def _check_container(version: ModelVersion, container: ContainerSpec) -> None:
+    image = container.image_uri
+    framework = images.prebuilt_framework(image)
+    if framework:
+        raise UnimplementedError(
+            f"{version.name} has Vertex AI's prebuilt image for {framework}, {image}: "
+            "only those for PyTorch have a runtime here; give an image of your own",
+            resource=str(version.name),
+        )
+    if not images.is_reference(image):
+        raise FailedPreconditionError(
+            f"{version.name} has the image {image!r:.100}, which is no name of an "
+            "image: register it as HOST/PATH:TAG",
+            resource=str(version.name),
+        )
+    probes.read(container.kept).check_supported()
+
+
+def _check_host_command(
+    version: ModelVersion,
+    container: ContainerSpec,
+    resources: DedicatedResources,
+    offer: Offer,
+) -> None:
+    why = containercli.not_installed(offer.containers)
+    if not offer.host_commands:
+        raise FailedPreconditionError(
+            f"{version.name} is served by its own container {container.image_uri}, "
+            f"and {why}",
+            resource=str(version.name),
+        )
+    if not (container.command or container.args):
+        raise FailedPreconditionError(
+            f"{version.name} names neither command nor args, so there is nothing to "
+            "run without its image: register it with the command that starts it",
+            resource=str(version.name),
+        )
+    port = contract.fixed_port(container)
+    if port is not None and resources.min_replica_count > 1:
+        raise FailedPreconditionError(
+            f"{version.name} is written for port {port}, which one program of a host "
+            f"can have, and min_replica_count is {resources.min_replica_count}: leave "
+            "ports out and let it listen where AIP_HTTP_PORT says",
+            resource=str(version.name),
+        )
+
+
+class Engines:
+    """The runtime that starts each replica by the engine for its version.
+
+    Args:
+        local: Our own workers.
+        containers: For versions with an image of their own.
+        commands: In their place where there is no container engine.
+        offer: Which of them may be used.
+    """
+
+    def __init__(
+        self,
+        local: LocalRuntime,
+        containers: ContainerRuntime,
+        commands: HostCommands,
+        offer: Offer,
+    ) -> None:
+        self._local = local
+        self._containers = containers
+        self._commands = commands
+        self._offer = offer
+        self._cleaning: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin to remove what an earlier server left in the engine."""
+        self._cleaning = asyncio.create_task(
+            self._containers.clean_up(), name="containers of an earlier server"
+        )
+
+    async def start(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_room: Callable[[], None],
+    ) -> Replica:
+        """Return a replica of the version; see `serving.runtime.Runtime`."""
+        if launch.container is None:
+            return await self._local.start(launch, on_log=on_log, on_room=on_room)
+        if self._offer.host_commands and not self._offer.has_engine:
+            return await self._commands.start(launch, on_log=on_log, on_room=on_room)
+        return await self._containers.start(launch, on_log=on_log, on_room=on_room)
+
+    async def close(self) -> None:
+        """End what is under way; every replica has been stopped before."""
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.gather(self._cleaning, return_exceptions=True)
+        await self._containers.close()
+        await self._local.close()

@@ -1,0 +1,359 @@
+"""Versions with an image of their own: well, unwell, lost and left behind.
+
+Run as commands on the host and, marked, as containers of a real engine.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import pathlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import engines
+from liveness import is_running
+from servers import Server, running, wait_until
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
+ROUTES = {"predictRoute": "/predict", "healthRoute": "/health"}
+QUICK_PROBE = {
+    "httpGet": {"path": "/health"},
+    "periodSeconds": 1,
+    "timeoutSeconds": 2,
+    "failureThreshold": 2,
+}
+
+
+@dataclasses.dataclass
+class Custom:
+    """A server, and how the program of the tests is registered at it."""
+
+    server: Server
+    spec: dict[str, Any]
+    noun: str
+
+    def register(self, start: str = "", **spec: Any) -> str:
+        """Register the program, beside one file; return the version's model."""
+        self.server.call("POST", "/storage/v1/b?project=p", {"name": "models"})
+        self.server.upload("own/words.txt", b"from the artifact")
+        environment = [{"name": "START", "value": start}]
+        container = {**self.spec, **ROUTES, "env": environment, **spec}
+        operation = self.server.register_at(
+            "gs://models/own", containerSpec=container, displayName="own"
+        )
+        assert "response" in operation, operation
+        return str(operation["response"]["model"])
+
+    def deploy(
+        self, start: str = "", replicas: int = 1, **spec: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """Return an endpoint, and the ended operation of a deployment to it."""
+        model = self.register(start, **spec)
+        endpoint = self.server.create_endpoint()
+        operation = self.server.begin_deploy(endpoint, model, {"0": 100}, replicas)
+        return endpoint, self.server.wait(operation)
+
+    def serve(self, replicas: int = 1, **spec: Any) -> str:
+        endpoint, operation = self.deploy("", replicas, **spec)
+        assert "response" in operation, operation
+        return endpoint
+
+
+@contextlib.contextmanager
+def host(folder: pathlib.Path, *options: str) -> Iterator[Custom]:
+    server = Server(
+        folder / "data",
+        ("--no-access-log", "--container-engine", "none", "--allow-host-commands",
+         *options),
+    )  # fmt: skip
+    command = [sys.executable, str(engines.PROGRAM)]
+    with running(server):
+        yield Custom(
+            server, {"imageUri": "example.com/own:1", "command": command}, "program"
+        )
+
+
+@contextlib.contextmanager
+def container(folder: pathlib.Path, *options: str) -> Iterator[Custom]:
+    server = Server(
+        folder / "data", ("--no-access-log", "--container-engine", "docker", *options)
+    )
+    spec = {"imageUri": engines.IMAGE, "command": list(engines.COMMAND)}
+    with running(server):
+        yield Custom(server, spec, "container")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["host", pytest.param("docker", marks=pytest.mark.containers)],
+)
+def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "host":
+        yield host
+        return
+    daemon: engines.Docker = request.getfixturevalue("daemon")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DOCKER_HOST", daemon.host)
+        yield container
+
+
+@pytest.fixture(scope="module")
+def custom(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custom]:
+    """A server that the tests of one engine share, each with its own endpoint."""
+    with engine(tmp_path_factory.mktemp("custom")) as made:
+        yield made
+
+
+def failure(operation: dict[str, Any]) -> str:
+    assert "error" in operation, operation
+    return str(operation["error"]["message"])
+
+
+def test_a_custom_version_is_deployed_asked_and_undeployed(custom: Custom) -> None:
+    endpoint = custom.serve()
+    server = custom.server
+
+    status, answer = server.predict(endpoint, {"instances": [1, 2.5]})
+    (words, route) = server.ask(
+        endpoint, {"read": "words.txt"}, {"variable": "AIP_PREDICT_ROUTE"}
+    )
+    deployed = server.call("GET", f"/v1/{endpoint}")[1]["deployedModels"][0]["id"]
+    status_of_undeploy, operation = server.call(
+        "POST", f"/v1/{endpoint}:undeployModel", {"deployedModelId": deployed}
+    )
+
+    assert status == 200
+    assert answer["predictions"] == [2, 5.0]
+    assert answer["deployedModelId"] == deployed
+    assert words == "from the artifact"
+    assert route == "/predict"
+    assert status_of_undeploy == 200
+    assert "response" in server.wait(operation)
+
+
+def test_two_replicas_share_the_requests(custom: Custom) -> None:
+    endpoint = custom.serve(replicas=2)
+
+    ports = set()
+
+    def both_were_asked() -> bool:
+        ports.add(custom.server.ask(endpoint, {"program": True})[0])
+        return len(ports) == 2
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        busy = [
+            threads.submit(custom.server.ask, endpoint, {"sleep": 0.2}) for _ in "12"
+        ]
+        wait_until(both_were_asked)
+
+    assert [one.result() for one in busy] == [["slept"], ["slept"]]
+
+
+@pytest.mark.parametrize(
+    ("start", "cause"),
+    [
+        ("leave at once", "exited with code 3 before it was well"),
+        ("unwell", "was not well within 3 s"),
+        ("elsewhere", "which AIP_HTTP_PORT says"),
+    ],
+)
+def test_a_program_that_does_not_become_well_fails_its_deployment(
+    custom: Custom, start: str, cause: str
+) -> None:
+    endpoint, operation = custom.deploy(start, deploymentTimeout="3s")
+
+    told = failure(operation)
+    assert cause in told
+    # With the last lines of its log.
+    assert "starting" in told
+    assert "deployedModels" not in custom.server.call("GET", f"/v1/{endpoint}")[1]
+
+
+@pytest.mark.parametrize(
+    ("instance", "status", "cause"),
+    [
+        ({"answer": {"status": 200, "body": "garbage"}}, 500, "what is no JSON"),
+        ({"answer": {"status": 200, "body": "[1]"}}, 500, "a JSON list"),
+        ({"answer": {"status": 200, "body": "{}"}}, 500, 'no list of "predictions"'),
+        ({"answer": {"status": 500, "body": "Oops"}}, 500, "answered 500"),
+        ({"answer": {"status": 422, "body": "bad row"}}, 400, "bad row"),
+        ({"answer": {"status": 503, "body": "later"}}, 503, "later"),
+        ({"bytes": "SSH-2.0-OpenSSH\r\n\r\n"}, 500, "no HTTP/1.1"),
+    ],
+    ids=["garbage", "list", "no predictions", "500", "422", "503", "not HTTP"],
+)
+def test_an_answer_that_is_none_is_told_as_such(
+    custom: Custom, answering: str, instance: dict[str, Any], status: int, cause: str
+) -> None:
+    told = custom.server.predict(answering, {"instances": [instance]})
+
+    assert told[0] == status
+    assert cause in told[1]["error"]["message"]
+    assert custom.server.ask(answering, 4) == [8]
+
+
+@pytest.fixture(scope="module")
+def answering(custom: Custom) -> str:
+    """A program that is deployed once for all of its bad answers."""
+    return custom.serve()
+
+
+def test_a_program_written_for_http_1_0_is_asked(custom: Custom) -> None:
+    model = custom.register("old")
+    endpoint = custom.server.create_endpoint()
+    custom.server.wait(custom.server.begin_deploy(endpoint, model, {"0": 100}))
+
+    assert custom.server.ask(endpoint, 1, 2) == [2, 4]
+
+
+def test_a_request_that_hangs_fails_by_its_deadline_and_others_do_not(
+    engine: Any, tmp_path: pathlib.Path
+) -> None:
+    with engine(tmp_path, "--request-deadline", "1") as custom:
+        endpoint = custom.serve()
+
+        status, told = custom.server.predict(endpoint, {"instances": [{"sleep": 600}]})
+
+        assert status == 504
+        assert "no answer within 1 s" in told["error"]["message"]
+        assert custom.server.ask(endpoint, 3) == [6]
+
+
+def test_a_program_that_dies_is_started_again(custom: Custom) -> None:
+    endpoint = custom.serve()
+
+    status, _ = custom.server.predict(endpoint, {"instances": [{"die": True}]})
+
+    assert status == 503
+    custom.server.wait_ready()
+    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
+
+
+def test_a_program_that_is_not_well_any_more_is_replaced(custom: Custom) -> None:
+    endpoint = custom.serve(healthProbe=QUICK_PROBE)
+
+    custom.server.ask(endpoint, {"sicken": True})
+
+    wait_until(lambda: "failed 2 times in a row" in log_of(custom))
+    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
+
+
+def log_of(custom: Custom) -> str:
+    folder = custom.server.data_dir / "logs"
+    return "".join(path.read_text() for path in folder.glob("*.log"))
+
+
+def test_a_killed_server_leaves_no_program_behind(tmp_path: pathlib.Path) -> None:
+    with host(tmp_path) as custom:
+        endpoint = custom.serve()
+        (pid,) = custom.server.ask(endpoint, {"pid": True})
+
+        custom.server.stop(signal.SIGKILL)
+
+        wait_until(lambda: not is_running(int(pid)))
+        custom.server.start().wait_ready()
+        assert custom.server.ask(endpoint, 5) == [10]
+        scratch = custom.server.data_dir / "scratch"
+        assert len(list(scratch.glob("homeport-command-*"))) == 1
+
+
+@pytest.mark.containers
+def test_a_killed_server_leaves_no_container_after_its_restart(
+    tmp_path: pathlib.Path,
+    daemon: engines.Docker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    others = daemon.call(
+        "run", "--detach", "--label", "homeport.install=another", engines.IMAGE,
+        "/usr/bin/python3", "-c", "import time; time.sleep(600)",
+    ).stdout.decode().strip()  # fmt: skip
+    with container(tmp_path) as custom:
+        endpoint = custom.serve()
+        first = own_containers(daemon, custom)
+        custom.server.stop(signal.SIGKILL)
+
+        custom.server.start().wait_ready()
+
+        assert custom.server.ask(endpoint, 5) == [10]
+        second = own_containers(daemon, custom)
+        assert len(first) == len(second) == 1
+        assert first != second
+        custom.server.stop()
+        assert own_containers(daemon, custom) == []
+    running_still = daemon.call("ps", "--no-trunc", "--quiet").stdout.decode().split()
+    assert others in running_still
+    daemon.call("rm", "--force", others)
+
+
+def own_containers(daemon: engines.Docker, custom: Custom) -> list[str]:
+    """Return the names of a server's containers: of no other test's."""
+    place = (
+        f"{custom.server.data_dir.resolve()} {custom.server.data_dir.stat().st_ino} "
+    )
+    secret = (custom.server.data_dir / "secret").read_bytes()
+    install = hashlib.sha256(place.encode() + secret).hexdigest()[:16]
+    return [name for name in daemon.containers() if install in name]
+
+
+@pytest.mark.containers
+def test_an_engine_that_is_killed_gets_its_containers_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engines.docker() as own:
+        monkeypatch.setenv("DOCKER_HOST", own.host)
+        with container(tmp_path) as custom:
+            endpoint = custom.serve()
+            (first,) = own.containers()
+
+            own.kill()
+            wait_until(
+                lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 503
+            )
+            own.start()
+
+            wait_until(
+                lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200
+            )
+            wait_until(lambda: len(own.containers()) == 1)
+            assert own.containers() != [first]
+
+
+@pytest.mark.containers
+def test_a_container_is_limited_and_its_artifact_read_only(
+    tmp_path: pathlib.Path, daemon: engines.Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    with container(tmp_path) as custom:
+        endpoint = custom.serve(sharedMemorySizeMb="32")
+
+        (written,) = custom.server.ask(endpoint, {"write": "words.txt"})
+        (name,) = own_containers(daemon, custom)
+        told = json.loads(daemon.call("inspect", name).stdout)[0]["HostConfig"]
+
+    assert written == "OSError"
+    assert told["SecurityOpt"] == ["no-new-privileges"]
+    assert told["CapDrop"] == ["ALL"]
+    assert told["PidsLimit"] == 4096
+    assert told["ShmSize"] == 32 << 20
+    assert not told["Privileged"]
+    (bound,) = told["PortBindings"].values()
+    assert bound[0]["HostIp"] == "127.0.0.1"
+
+
+@pytest.mark.containers
+def test_an_image_that_is_not_there_is_not_fetched(
+    tmp_path: pathlib.Path, daemon: engines.Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    with container(tmp_path) as custom:
+        _, operation = custom.deploy(imageUri="homeport-tests/missing:1")
+
+    assert "docker has no image homeport-tests/missing:1" in failure(operation)
+    assert "--pull-images" in failure(operation)
