@@ -1,0 +1,104 @@
+"""A steady load of predictions, each one noted: when, how long, and what came of it."""
+
+import contextlib
+import dataclasses
+import http
+import http.client
+import threading
+import time
+import urllib.parse
+
+THREADS = 4
+TIMEOUT_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request.
+
+    Attributes:
+        at_s: When it was sent, monotonic.
+        took_s: Until its answer was read.
+        status: HTTP's, 0 where the connection broke.
+        retriable: Whether it carried an Idempotency-Key.
+    """
+
+    at_s: float
+    took_s: float
+    status: int
+    retriable: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether it was answered."""
+        return self.status == http.HTTPStatus.OK
+
+
+class Load:
+    """Asks one URL from several threads until it is stopped.
+
+    Args:
+        url: Where to predict.
+        body: What is asked.
+        requests_s: All threads together, 0 for as fast as answers come.
+    """
+
+    def __init__(self, url: str, body: bytes, requests_s: float = 0.0) -> None:
+        self._url = urllib.parse.urlsplit(url)
+        self._body = body
+        self._pause_s = THREADS / requests_s if requests_s else 0.0
+        self._ends = threading.Event()
+        self._answers: list[list[Answer]] = [[] for _ in range(THREADS)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(index,))
+            for index in range(THREADS)
+        ]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join()
+
+    def between(self, first_s: float, last_s: float) -> list[Answer]:
+        """Return what came of the requests that were sent in a time."""
+        return [
+            answer
+            for answers in self._answers
+            for answer in list(answers)
+            if first_s <= answer.at_s <= last_s
+        ]
+
+    def _ask(self, index: int) -> None:
+        connection = http.client.HTTPConnection(
+            self._url.hostname or "", self._url.port, timeout=TIMEOUT_S
+        )
+        next_s = time.monotonic() + index * self._pause_s / THREADS
+        with contextlib.closing(connection):
+            while not self._ends.is_set():
+                self._answers[index].append(
+                    self._one(connection, len(self._answers[index]))
+                )
+                # One that is late does not have the others catch up at once.
+                next_s = max(next_s + self._pause_s, time.monotonic() - self._pause_s)
+                self._ends.wait(max(0.0, next_s - time.monotonic()))
+
+    def _one(self, connection: http.client.HTTPConnection, number: int) -> Answer:
+        retriable = number % 2 == 1
+        headers = {"Content-Type": "application/json"}
+        if retriable:
+            headers["Idempotency-Key"] = str(number)
+        began = time.monotonic()
+        try:
+            connection.request("POST", self._url.path, self._body, headers)
+            response = connection.getresponse()
+            response.read()
+            status = response.status
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            status = 0
+        return Answer(began, time.monotonic() - began, status, retriable)
