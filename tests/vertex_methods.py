@@ -130,7 +130,7 @@ def answering() -> list[APIRouter]:
         evaluations.router(NOTHING),
         jobs.router(NOTHING, NOTHING),
         models.router(NOTHING, NOTHING, NOTHING),
-        endpoints.router(NOTHING, NOTHING),
+        endpoints.router(NOTHING, NOTHING, NOTHING),
     ]
 
 

@@ -177,7 +177,10 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         )
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(
-            endpoint_routes.router(verbs.endpoints, verbs.operations), prefix=version
+            endpoint_routes.router(
+                verbs.endpoints, verbs.operations, verbs.reconciler.ready_replicas
+            ),
+            prefix=version,
         )
         app.include_router(
             jobs.router(verbs.batch_jobs, verbs.operations), prefix=version

@@ -1,6 +1,7 @@
 """EndpointService over REST: create, get, list, patch, delete, deploy, undeploy."""
 
 import asyncio
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
@@ -17,15 +18,27 @@ _ENDPOINT = _PARENT + "/endpoints/{endpoint}"
 _PATCHED = ("display_name", "description", "labels", "traffic_split")
 
 
-def router(endpoints: Endpoints, operations: Operations) -> APIRouter:
-    """Return the routes of EndpointService, without the version prefix."""
+def router(
+    endpoints: Endpoints,
+    operations: Operations,
+    replicas: Callable[[str], int | None],
+) -> APIRouter:
+    """Return the routes of EndpointService, without the version prefix.
+
+    Args:
+        endpoints: What is wanted.
+        operations: The ledger of promises.
+        replicas: How many replicas of a deployed model, by its id, answer now.
+    """
     routes = APIRouter()
-    _add_crud(routes, endpoints)
+    _add_crud(routes, endpoints, replicas)
     _add_deployment(routes, endpoints, operations)
     return routes
 
 
-def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
+def _add_crud(
+    routes: APIRouter, endpoints: Endpoints, replicas: Callable[[str], int | None]
+) -> None:
     @routes.post(_PARENT + "/endpoints")
     async def create_endpoint(
         request: Request, project: str, location: str
@@ -56,7 +69,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
         found, token = await asyncio.to_thread(endpoints.list_endpoints, parent, page)
         shown = masks.shown(
             messages.EndpointMessage,
-            (translate.endpoint_message(one) for one in found),
+            (translate.endpoint_message(one, replicas) for one in found),
             requests.query_value(request, "read_mask"),
         )
         return requests.answer(
@@ -67,7 +80,7 @@ def _add_crud(routes: APIRouter, endpoints: Endpoints) -> None:
     async def get_endpoint(project: str, location: str, endpoint: str) -> Response:
         name = _name(project, location, endpoint)
         found = await asyncio.to_thread(endpoints.get, name)
-        return requests.answer(translate.endpoint_message(found))
+        return requests.answer(translate.endpoint_message(found, replicas))
 
     @routes.patch(_ENDPOINT)
     async def update_endpoint(

@@ -219,6 +219,14 @@ class AutomaticResources(Message):
     max_replica_count: Int32 = 0
 
 
+class DeployedModelStatus(Message):
+    """How a deployed model fares right now."""
+
+    message: str = ""
+    last_update_time: Timestamp | None = None
+    available_replica_count: Int32 = 0
+
+
 class DeployedModelMessage(Message):
     """A version at an endpoint."""
 
@@ -242,7 +250,7 @@ class DeployedModelMessage(Message):
     checkpoint_id: Kept = None
     speculative_decoding_spec: Kept = None
     private_endpoints: OutputOnly[str] = ""
-    status: OutputOnly[str] = ""
+    status: OutputOnly[DeployedModelStatus | None] = None
 
 
 class EndpointMessage(Message):

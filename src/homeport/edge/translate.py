@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from homeport.edge import codec
@@ -11,6 +11,7 @@ from homeport.edge.messages import (
     DedicatedResourcesMessage,
     DeployedModelMessage,
     DeployedModelRef,
+    DeployedModelStatus,
     EndpointMessage,
     EnvVar,
     ExportFormat,
@@ -202,14 +203,23 @@ def dedicated_resources(message: DeployedModelMessage) -> DedicatedResources:
     )
 
 
-def endpoint_message(endpoint: Endpoint) -> EndpointMessage:
-    """Return an endpoint as clients read it."""
+def endpoint_message(
+    endpoint: Endpoint, replicas: Callable[[str], int | None] = lambda _: None
+) -> EndpointMessage:
+    """Return an endpoint as clients read it.
+
+    Args:
+        endpoint: It.
+        replicas: How many replicas of a deployed model, by its id, answer now; None
+            where nobody can tell.
+    """
     return EndpointMessage(
         name=str(endpoint.name),
         display_name=endpoint.display_name,
         description=endpoint.description,
         deployed_models=tuple(
-            deployed_model_message(one) for one in endpoint.deployed_models
+            deployed_model_message(one, replicas(one.id))
+            for one in endpoint.deployed_models
         ),
         traffic_split=endpoint.traffic_split,
         etag=endpoint.etag,
@@ -220,8 +230,15 @@ def endpoint_message(endpoint: Endpoint) -> EndpointMessage:
     )
 
 
-def deployed_model_message(deployed: DeployedModel) -> DeployedModelMessage:
-    """Return a deployed model as clients read it."""
+def deployed_model_message(
+    deployed: DeployedModel, replicas: int | None = None
+) -> DeployedModelMessage:
+    """Return a deployed model as clients read it.
+
+    Args:
+        deployed: It.
+        replicas: How many of its replicas answer now, None if that is not told.
+    """
     # One of a kind: protobuf's JSON refuses a message that has both.
     shared = "shared_resources" in deployed.kept
     return DeployedModelMessage(
@@ -230,6 +247,11 @@ def deployed_model_message(deployed: DeployedModel) -> DeployedModelMessage:
         model_version_id=deployed.version.version,
         display_name=deployed.display_name,
         create_time=deployed.create_time,
+        status=(
+            None
+            if replicas is None
+            else DeployedModelStatus(available_replica_count=replicas)
+        ),
         dedicated_resources=None if shared else _dedicated(deployed.resources),
         **deployed.kept,
     )

@@ -157,6 +157,13 @@ class Reconciler:
                 )
         return missing
 
+    def ready_replicas(self, deployed_id: str) -> int | None:
+        """Return how many replicas of a deployed model answer, None if unknown."""
+        running = self._running.get(deployed_id)
+        if running is None or running.pool is None:
+            return None
+        return running.pool.ready_replicas
+
     def log_tail(self, name: EndpointName, lines: int) -> dict[str, list[str]]:
         """Return the last log lines of an endpoint's deployed models, by their ids."""
         return {
