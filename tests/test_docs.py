@@ -180,7 +180,7 @@ def routes_of(router: APIRouter) -> list[str]:
 # The routers only keep what they are given: nothing is called.
 VERTEX_ROUTES = [
     *routes_of(models.router(*typing.cast("typing.Any", (None, None, None)))),
-    *routes_of(endpoints.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(endpoints.router(*typing.cast("typing.Any", (None,) * 3))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(transfers.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(evaluations.router(typing.cast("typing.Any", None))),
