@@ -154,7 +154,7 @@ class _Zygote:
         except BaseException:
             await living.end()
             raise
-        living._rest()
+        # It begins to count as idle after what it was started for.
         return living
 
     async def fork(self, order: Order) -> ForkedProcess | None:
@@ -245,6 +245,7 @@ class _Zygote:
             born, tether_fd = self._births.popleft()
             os.close(tether_fd)
             _log.info("a replica is spawned instead of forked: %s", said["refused"])
+            self._rest()
             if not born.done():
                 born.set_result(None)
 
