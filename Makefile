@@ -52,6 +52,7 @@ check-all: check $(VENV)/.dev ## check, and all that takes longer or needs the p
 	@$(BIN)/python benchmarks/packing.py --output benchmarks/results/packing.json
 	@$(BIN)/python benchmarks/registry.py --output benchmarks/results/registry.json
 	@$(BIN)/python benchmarks/serving.py --output benchmarks/results/serving.json
+	@$(BIN)/python benchmarks/batch.py --output benchmarks/results/batch.json
 	@$(BIN)/python benchmarks/online.py --output benchmarks/results/online.json
 	@$(BIN)/python benchmarks/second_version.py --output benchmarks/results/second_version.json
 

@@ -30,9 +30,11 @@ PINNED = (
 )
 # The registry's peer, apart: it pins what the others need otherwise.
 REGISTRY = ("mlflow==3.17.2", "psycopg[binary]>=3.2")
+# The peer of batch predictions, apart: it brings a data frame library.
+BATCH = (TORCH, "mlflow-skinny==3.17.2", "numpy>=1.26", "pandas>=2", "orjson>=3.10")
 REPORTED = (
     *("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic"),
-    *("mlflow", "flask", "sqlalchemy", "psycopg"),
+    *("mlflow", "mlflow-skinny", "pandas", "flask", "sqlalchemy", "psycopg"),
 )
 
 
@@ -78,6 +80,12 @@ def prepare(cache: pathlib.Path) -> Environment:
 def prepare_registry(cache: pathlib.Path) -> Environment:
     """Return the environment of the registry's peer, as `prepare` does."""
     return _made(cache, "registry", REGISTRY)
+
+
+def prepare_batch(cache: pathlib.Path) -> Environment:
+    """Return the environment of the peer of batch predictions, as `prepare` does."""
+    torch = importlib.metadata.version("torch").partition("+")[0]
+    return _made(cache, "batch", (*BATCH, f"torch=={torch}"))
 
 
 def _made(cache: pathlib.Path, name: str, requirements: Sequence[str]) -> Environment:

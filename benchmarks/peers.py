@@ -99,12 +99,35 @@ class Homeport:
     def url(self, model: str) -> str:
         return self._urls[model]
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        if self._server is None:
+            raise RuntimeError("it was not started")
+        return self._server.popen.pid
+
+    def model(self, archive: Archive) -> str:
+        """Return the name of the model that an archive was registered as."""
+        return self._models[archive.model]
+
+    def call(
+        self, method: str, path: str, message: processes.Json | None = None
+    ) -> processes.Json:
+        """Return the answer to a request of the API."""
+        body = None if message is None else json.dumps(message).encode()
+        return processes.request(
+            method, self._address + path, body, content_type="application/json"
+        )
+
     def put(self, archive: Archive) -> None:
+        self.store(f"{_folder(archive)}/model.mar", self._content(archive))
+
+    def store(self, name: str, content: bytes) -> None:
+        """Put an object into the bucket."""
         processes.request(
             "POST",
-            f"{self._address}/upload/storage/v1/b/bench/o"
-            f"?uploadType=media&name={_folder(archive)}/model.mar",
-            self._content(archive),
+            f"{self._address}/upload/storage/v1/b/bench/o?uploadType=media&name={name}",
+            content,
             content_type="application/octet-stream",
         )
 
