@@ -23,6 +23,7 @@ from homeport import telemetry
 from homeport.api import (
     checks,
     comparison,
+    deployments,
     endpoints,
     evaluations,
     health,
@@ -32,6 +33,7 @@ from homeport.api import (
     operations,
     provenance,
     tokens,
+    traffic,
     transfers,
 )
 from homeport.archive import golden, lineage, lockfile, manifest, members
@@ -180,7 +182,8 @@ def routes_of(router: APIRouter) -> list[str]:
 # The routers only keep what they are given: nothing is called.
 VERTEX_ROUTES = [
     *routes_of(models.router(*typing.cast("typing.Any", (None, None, None)))),
-    *routes_of(endpoints.router(*typing.cast("typing.Any", (None,) * 3))),
+    *routes_of(endpoints.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(deployments.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(operations.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(transfers.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(evaluations.router(typing.cast("typing.Any", None))),
@@ -188,6 +191,7 @@ VERTEX_ROUTES = [
 ]
 OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
+    *routes_of(traffic.router(*typing.cast("typing.Any", (None, None)))),
     *routes_of(checks.router(typing.cast("typing.Any", None))),
     *routes_of(tokens.router(typing.cast("typing.Any", None))),
     *routes_of(history.router(typing.cast("typing.Any", None))),
@@ -514,7 +518,7 @@ def test_a_command_with_a_mistake_is_found(words: list[str]) -> None:
 
 
 def test_a_command_without_its_argument_is_found() -> None:
-    with pytest.raises(AssertionError, match="archive is missing"):
+    with pytest.raises(AssertionError, match="subject is missing"):
         parse(main, ["deploy"])
 
 

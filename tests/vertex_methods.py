@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from starlette.routing import Match, Route
 
 from homeport.api import (
+    deployments,
     endpoints,
     evaluations,
     jobs,
@@ -130,7 +131,8 @@ def answering() -> list[APIRouter]:
         evaluations.router(NOTHING),
         jobs.router(NOTHING, NOTHING),
         models.router(NOTHING, NOTHING, NOTHING),
-        endpoints.router(NOTHING, NOTHING, NOTHING),
+        deployments.router(NOTHING, NOTHING, NOTHING),
+        endpoints.router(NOTHING, NOTHING),
     ]
 
 

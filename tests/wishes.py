@@ -8,6 +8,8 @@ from homeport.resources.endpoint import DeployState
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
+from homeport.serving.deployments import Deployments
+from homeport.serving.desk import Desk
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.engines import Offer
 from homeport.serving.specs import DeploySpec, EndpointSpec
@@ -26,6 +28,7 @@ class Wishes:
 
     rooms: Rooms
     endpoints: Endpoints
+    deployments: Deployments
     changes: list[EndpointName]
 
     def create(self, endpoint_id: str = "e") -> EndpointName:
@@ -39,7 +42,9 @@ class Wishes:
         split: Mapping[str, int] | None = None,
         deployed_id: str = "",
     ) -> Operation:
-        return self.endpoints.deploy(name, DeploySpec(model, split or {}, deployed_id))
+        return self.deployments.deploy(
+            name, DeploySpec(model, split or {}, deployed_id)
+        )
 
     def serve(self, name: EndpointName, *ids: str, **split: int) -> None:
         """Deploy the model "m" under ids, at once, and share the traffic out.
@@ -72,25 +77,25 @@ class Wishes:
             )
 
 
-def open_endpoints(
-    rooms: Rooms,
-    changed: Callable[[EndpointName], None],
-    *,
-    offer: Offer = NO_ENGINES,
-) -> Endpoints:
-    return Endpoints(
-        rooms.database,
-        rooms.operations,
-        rooms.pager,
-        changed,
-        (rooms.clock.now, rooms.clock.new_id),
-        offer,
+def open_desk(rooms: Rooms, changed: Callable[[EndpointName], None]) -> Desk:
+    return Desk(
+        rooms.database, rooms.operations, changed, rooms.clock.now, rooms.clock.new_id
     )
+
+
+def open_endpoints(rooms: Rooms, changed: Callable[[EndpointName], None]) -> Endpoints:
+    return Endpoints(open_desk(rooms, changed), rooms.pager)
 
 
 def open_wishes(rooms: Rooms, *, offer: Offer = NO_ENGINES) -> Wishes:
     """Return endpoints, beside a model "m" of one version, without its bytes."""
     rooms.insert("m", VersionSpec("m", artifact_uri=URI), ARTIFACT)
+    return wishes_over(rooms, offer=offer)
+
+
+def wishes_over(rooms: Rooms, *, offer: Offer = NO_ENGINES) -> Wishes:
+    """Return endpoints over the models there are."""
     changes: list[EndpointName] = []
-    endpoints = open_endpoints(rooms, changes.append, offer=offer)
-    return Wishes(rooms, endpoints, changes)
+    at = open_desk(rooms, changes.append)
+    deployments = Deployments(at, offer)
+    return Wishes(rooms, Endpoints(at, rooms.pager), deployments, changes)

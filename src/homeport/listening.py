@@ -35,6 +35,11 @@ class Listeners:
     http: socket.socket
     https: socket.socket | None = None
 
+    @property
+    def tls_port(self) -> int | None:
+        """The port of HTTPS, None where there is none."""
+        return None if self.https is None else int(self.https.getsockname()[1])
+
     def urls(self) -> tuple[str, ...]:
         """Return the URLs of the server, that of plain HTTP first."""
         urls = [_url("http", self.http)]

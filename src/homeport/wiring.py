@@ -69,6 +69,8 @@ from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
 from homeport.serving.containers import ContainerRuntime, ContainerTerms
+from homeport.serving.deployments import Deployments
+from homeport.serving.desk import Desk
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.engines import Engines, Offer
 from homeport.serving.following import Following
@@ -159,7 +161,10 @@ async def _serve(
         stop = Stop(settings.drain_s, signals)
         async with (
             _kept(settings) as opened,
-            _application(settings, stop, opened) as (application, reconciler),
+            _application(settings, stop, opened, listeners.tls_port) as (
+                application,
+                reconciler,
+            ),
         ):
             server = HttpServer(
                 application,
@@ -199,7 +204,7 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
 
 @contextlib.asynccontextmanager
 async def _application(
-    settings: Settings, stop: Stop, opened: Opened
+    settings: Settings, stop: Stop, opened: Opened, tls_port: int | None
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir, database, stored = settings.data_dir, opened.database, opened.stored
@@ -209,7 +214,6 @@ async def _application(
     artifacts = await asyncio.to_thread(_artifacts, settings, opened, outside)
     metrics = telemetry.Metrics()
     access_log = AccessLog(sys.stderr if settings.access_log else None)
-    router = Router()
     scratch_dir = _emptied(data_dir / "scratch")
     runtime = _engines(settings, opened, scratch_dir)
     checker = _checker(settings, scratch_dir)
@@ -217,7 +221,7 @@ async def _application(
     reconciler = Reconciler(
         stores,
         runtime,
-        router,
+        router := Router(),
         metrics,
         Timing(
             request_deadline_s=settings.request_deadline_s,
@@ -229,6 +233,7 @@ async def _application(
         await asyncio.to_thread(machines.this_host),
     )
     runner, batch_jobs = await _jobs(settings, stores, opened, runtime)
+    at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
         uploads=Uploads(
@@ -246,14 +251,8 @@ async def _application(
         comparisons=Comparisons(database, artifacts),
         operations=operations,
         locations=Locations(database),
-        endpoints=Endpoints(
-            database,
-            operations,
-            pager,
-            reconciler.changed,
-            (_now, _new_id),
-            _offer(settings),
-        ),
+        endpoints=Endpoints(at, pager),
+        deployments=Deployments(at, _offer(settings)),
         batch_jobs=batch_jobs,
         reconciler=reconciler,
         router=router,
@@ -266,6 +265,7 @@ async def _application(
         access_log,
         hosts=_hosts(settings),
         max_request_bytes=settings.max_request_bytes,
+        tls_port=tls_port,
     )
     await reconciler.start()
     following = Following(reconciler, opened.lease)

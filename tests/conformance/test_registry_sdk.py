@@ -5,21 +5,19 @@ that is made once and kept in the user's cache.
 """
 
 import json
-import os
 import pathlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from sdk_processes import OLD, old_interpreter, run
 from servers import Server, running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 SCRIPT = pathlib.Path(__file__).with_name("registry_calls.py")
-OLD = "1.165.1"
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
 PROBE = {"exec": {"command": ["true"]}, "periodSeconds": 5, "timeoutSeconds": 3}
 CALLS = (
@@ -35,34 +33,6 @@ CALLS = (
     "beta",
     "lineage_of_labels",
 )
-
-
-def old_interpreter() -> str:
-    """Return the interpreter of an environment with the older SDK, made once."""
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    directory = pathlib.Path(cache) / "homeport-tests" / f"aiplatform-{OLD}"
-    python = directory / "bin" / "python"
-    whole = directory / "whole"
-    if not whole.exists():
-        run([sys.executable, "-m", "venv", "--clear", str(directory)])
-        packages = [f"google-cloud-aiplatform=={OLD}", "google-cloud-storage<4"]
-        run([str(python), "-m", "pip", "install", "--quiet", *packages])
-        whole.touch()
-    return str(python)
-
-
-def run(command: list[str], **environment: str) -> str:
-    """Return what a command prints; its complaints are the failure's message."""
-    ended = subprocess.run(  # noqa: S603
-        command,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return ended.stdout
 
 
 @pytest.fixture(

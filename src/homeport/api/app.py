@@ -16,6 +16,7 @@ import homeport
 from homeport.api import (
     checks,
     comparison,
+    deployments,
     evaluations,
     health,
     history,
@@ -24,6 +25,7 @@ from homeport.api import (
     models,
     provenance,
     tokens,
+    traffic,
     transfers,
     unimplemented,
 )
@@ -50,6 +52,7 @@ from homeport.registry.operations import Operations
 from homeport.registry.provenance import Provenances
 from homeport.registry.transfers import Transfers
 from homeport.registry.upload import Uploads
+from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
@@ -76,6 +79,7 @@ class Verbs:
     locations: Locations
     endpoints: Endpoints
     batch_jobs: BatchJobs
+    deployments: Deployments
     reconciler: Reconciler
     router: Router
     metrics: Metrics
@@ -89,6 +93,7 @@ def build(
     *,
     hosts: Iterable[str],
     max_request_bytes: int,
+    tls_port: int | None = None,
 ) -> ASGIApp:
     """Return the application: predictions and what reads models by the short way.
 
@@ -100,11 +105,12 @@ def build(
         access_log: Where every request is noted.
         hosts: Names that requests may be addressed to.
         max_request_bytes: Longest body of a request that is not a storage upload.
+        tls_port: Where HTTPS is answered, None for nowhere.
     """
     turns = Turns(verbs.router, verbs.endpoints)
     predictions, model_calls = Predictions(turns), ModelCalls(turns)
     reads = ModelReads(verbs.catalog)
-    control = _control_plane(verbs, storage.routes)
+    control = _control_plane(verbs, storage.routes, tls_port)
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = predictions.match(scope)
@@ -148,7 +154,7 @@ def _limits(max_request_bytes: int) -> dict[str, int]:
     return {**own, **dict.fromkeys(uploads, _UPLOAD_BYTES)}
 
 
-def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
+def _control_plane(verbs: Verbs, storage: APIRouter, tls_port: int | None) -> FastAPI:
     # No interactive documentation: it would load scripts from elsewhere.
     app = FastAPI(
         title="Homeport",
@@ -157,6 +163,7 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
+    app.state.tls_port = tls_port
     operations = operation_routes.router(verbs.operations, verbs.endpoints)
     places = locations.router(verbs.locations)
     # Routes are tried one after the other: first those that are asked most.
@@ -177,17 +184,20 @@ def _control_plane(verbs: Verbs, storage: APIRouter) -> FastAPI:
         )
         app.include_router(evaluations.router(verbs.evaluations), prefix=version)
         app.include_router(
-            endpoint_routes.router(
-                verbs.endpoints, verbs.operations, verbs.reconciler.ready_replicas
-            ),
+            deployments.router(verbs.deployments, verbs.endpoints, verbs.operations),
             prefix=version,
         )
         app.include_router(
             jobs.router(verbs.batch_jobs, verbs.operations), prefix=version
         )
+        app.include_router(
+            endpoint_routes.router(verbs.endpoints, verbs.reconciler.ready_replicas),
+            prefix=version,
+        )
     # Behind all that are answered.
     for version in ("/v1", "/v1beta1", "/ui"):
         app.include_router(unimplemented.router(), prefix=version)
+    app.include_router(traffic.router(verbs.deployments, verbs.operations))
     app.include_router(checks.router(verbs.catalog))
     app.include_router(history.router(verbs.history))
     app.include_router(provenance.router(verbs.provenances))

@@ -15,6 +15,12 @@ from homeport.resources.operation import Operation, OperationKind
 from homeport.serving.endpoints import Endpoints
 
 _LONGEST_WAIT_S = 60.0
+_OF_ENDPOINTS = frozenset(
+    {OperationKind.CREATE_ENDPOINT, OperationKind.UPDATE_ENDPOINT}
+)
+_OF_DEPLOYED_MODELS = frozenset(
+    {OperationKind.DEPLOY_MODEL, OperationKind.MUTATE_DEPLOYED_MODEL}
+)
 _PARENTS = (
     "/projects/{project}/locations/{location}",
     "/projects/{project}/locations/{location}/models/{resource}",
@@ -36,14 +42,18 @@ def _add_readers(
     async def get_operation(request: Request) -> Response:
         name = _name(request)
         found = await asyncio.to_thread(operations.get, name)
-        made = await asyncio.to_thread(_made, endpoints, found)
+        made = await asyncio.to_thread(
+            _made, endpoints, found, requests.dedicated_dns(request)
+        )
         return requests.told(request, found, made)
 
     async def wait_operation(request: Request) -> Response:
         name = _name(request)
         timeout_s = _timeout_s(requests.query_value(request, "timeout"))
         found = await operations.wait(name, timeout_s)
-        made = await asyncio.to_thread(_made, endpoints, found)
+        made = await asyncio.to_thread(
+            _made, endpoints, found, requests.dedicated_dns(request)
+        )
         return requests.told(request, found, made)
 
     async def list_operations(request: Request) -> Response:
@@ -80,23 +90,26 @@ def _list(operations: Operations, endpoints: Endpoints, request: Request) -> Res
     found, token = operations.list_operations(
         below.parent, below.resource, dataclasses.replace(page, query=newest_first)
     )
-    told = [requests.operation(request, one, _made(endpoints, one)) for one in found]
+    dns = requests.dedicated_dns(request)
+    told = [
+        requests.operation(request, one, _made(endpoints, one, dns)) for one in found
+    ]
     pages = {"nextPageToken": token} if token else {}
     return requests.answer(({"operations": told} if told else {}) | pages)
 
 
 def _made(
-    endpoints: Endpoints, operation: Operation
+    endpoints: Endpoints, operation: Operation, dns: str
 ) -> EndpointMessage | DeployedModelMessage | None:
-    """Return what an ended create or deploy made, None if it is gone again."""
+    """Return what an ended operation made or changed, None if it is gone again."""
     if not operation.result:
         return None
     parent, resource = operation.name.parent, operation.name.resource
     try:
-        if operation.kind is OperationKind.CREATE_ENDPOINT:
+        if operation.kind in _OF_ENDPOINTS:
             name = EndpointName.parse(operation.result["endpoint"])
-            return translate.endpoint_message(endpoints.get(name))
-        if operation.kind is OperationKind.DEPLOY_MODEL:
+            return translate.endpoint_message(endpoints.get(name), dns)
+        if operation.kind in _OF_DEPLOYED_MODELS:
             endpoint = endpoints.get(EndpointName.parse(f"{parent}/{resource}"))
             for deployed in endpoint.deployed_models:
                 if deployed.id == operation.result["deployed_model"]:

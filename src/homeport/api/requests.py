@@ -77,6 +77,21 @@ def caller(request: Request) -> str:
     return check_caller(told.decode("utf-8", "replace"))
 
 
+def dedicated_dns(request: Request) -> str:
+    """Return where HTTPS is answered, `host:port` as the client can reach it.
+
+    "" where the server has no HTTPS. The certificate is the server's own, so that every
+    dedicated endpoint has the same name.
+    """
+    if request.url.scheme == "https":
+        return request.url.netloc
+    port = getattr(request.app.state, "tls_port", None)
+    host = request.url.hostname or ""
+    if not port or not host:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def below_version(request: Request) -> str:
     """Return the path behind /v1, /v1beta1 or /ui, which names a resource."""
     return str(request.url.path.split("/", 2)[2])

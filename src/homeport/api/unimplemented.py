@@ -56,18 +56,6 @@ METHODS: Final = (
         _MODEL + ":updateExplanationDataset",
         "predictions are not explained here",
     ),
-    Method(
-        "MutateDeployedModel",
-        "POST",
-        _ENDPOINT + ":mutateDeployedModel",
-        "deploy the version with the numbers it shall have, then undeploy the old one",
-    ),
-    Method(
-        "UpdateEndpointLongRunning",
-        "POST",
-        _ENDPOINT + ":update",
-        "PATCH the endpoint; client_connection_config has no effect here",
-    ),
     *(
         Method(verb[0].upper() + verb[1:], "POST", f"{_PUBLISHED}:{verb}", _GENERATE)
         for verb in (

@@ -19,7 +19,7 @@ from homeport.client import registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection, ServerError
 from homeport.client.registry import Endpoint
-from homeport.errors import HomeportError, NotFoundError
+from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
 from homeport.resources.lineage import METADATA_KEY
 
 _BAR_FROM_BYTES: Final = 20_000_000
@@ -28,11 +28,26 @@ Examples:
   homeport deploy digits.mar
   homeport deploy digits.mar --traffic 20          # a canary beside what serves now
   homeport deploy digits.mar --endpoint checks --replicas 2 --env THRESHOLD=0.5
+  homeport deploy digits@3                         # a version that is registered
 """
 
 
+def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path | str:
+    """Return an archive's path, or MODEL@VERSION where there is no such file."""
+    del ctx
+    path = Path(value)
+    if path.is_file():
+        return path
+    if "@" not in value or path.exists():
+        raise click.BadParameter(
+            f"{value!r} is no file, and no MODEL@VERSION such as digits@3",
+            param=parameter,
+        )
+    return value
+
+
 @click.command(epilog=_EPILOG)
-@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("subject", metavar="ARCHIVE|MODEL@VERSION", callback=_subject)
 @click.option(
     "--display-name",
     help="Default: the archive's model name. A model of this name gets a new version.",
@@ -76,7 +91,7 @@ Examples:
 @options.server_options
 def deploy(  # noqa: PLR0913  # one parameter for each option
     *,
-    archive: Path,
+    subject: Path | str,
     display_name: str | None,
     endpoint_name: str | None,
     replicas: int,
@@ -87,32 +102,62 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     environment: dict[str, str],
     **server: str,
 ) -> None:
-    """Upload an archive, register it, deploy it, and wait until it answers."""
+    """Upload an archive, register it, deploy it, and wait until it answers.
+
+    MODEL@VERSION (an id or alias) deploys what is registered already.
+    """
     began = time.monotonic()
-    with archive.open("rb") as file:
-        name = display_name or mar.inspect(file).manifest.model_name
-    with options.connect(**server) as connection:
-        uri = _upload(connection, archive)
-        click.echo(f"uploaded    {uri}")
-        # Without an alias: what the plain name means moves when the version answers.
-        model: dict[str, Any] = {
-            "displayName": name,
-            "versionDescription": description,
-            "artifactUri": uri,
-            "labels": labels,
-            "containerSpec": {
-                "env": [{"name": key, "value": environment[key]} for key in environment]
-            },
+    words = {
+        "displayName": display_name,
+        "versionDescription": description,
+        "labels": labels,
+        "metadata": {METADATA_KEY: lineage} if lineage else {},
+        "containerSpec": {
+            "env": [{"name": key, "value": environment[key]} for key in environment]
         }
-        if lineage:
-            model["metadata"] = {METADATA_KEY: lineage}
-        version = _register(connection, model)
+        if environment
+        else {},
+    }
+    with options.connect(**server) as connection:
+        if isinstance(subject, Path):
+            name, version = _registered(connection, subject, words)
+        else:
+            name, version = _found(connection, subject, words)
         endpoint = _deploy(
             connection, version, endpoint_name or name, (traffic, replicas)
         )
         seconds = time.monotonic() - began
         click.echo(f"ready after {seconds:.1f} s\n")
         click.echo(_next_steps(connection, endpoint, endpoint_name or name))
+
+
+def _registered(
+    connection: Connection, archive: Path, words: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Upload and register an archive; return its display name and the version."""
+    with archive.open("rb") as file:
+        name = words["displayName"] or mar.inspect(file).manifest.model_name
+    uri = _upload(connection, archive)
+    click.echo(f"uploaded    {uri}")
+    # Without an alias: what the plain name means moves when the version answers.
+    given = {key: value for key, value in words.items() if value}
+    model = {**given, "displayName": name, "artifactUri": uri}
+    return name, _register(connection, model)
+
+
+def _found(
+    connection: Connection, wanted: str, words: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Return the display name and full name of a version that is registered."""
+    if any(words.values()):
+        raise InvalidArgumentError(
+            f"{wanted} is registered, and its version never changes: --display-name, "
+            "--description, --label, --lineage and --env go with an archive"
+        )
+    model, _, version = wanted.rpartition("@")
+    found = registry.find_version(connection, model, version)
+    click.echo(f"found       {found.name}@{found.version}")
+    return found.display_name, f"{found.name}@{found.version}"
 
 
 def _register(connection: Connection, model: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from homeport.cli import options
+from homeport.cli.checkview import printable
 from homeport.client import registry, traffic
 from homeport.errors import FailedPreconditionError
 
@@ -16,7 +17,7 @@ _WIDTH: Final = 1000
 
 @click.group()
 def endpoints() -> None:
-    """See and delete what serves."""
+    """See what serves, roll it back, and delete it."""
 
 
 @endpoints.command("list")
@@ -43,6 +44,44 @@ def list_endpoints(filter_text: str, **server: str) -> None:
         if not endpoint.deployed:
             table.add_row(*first, "", "", "")
     Console(width=_WIDTH).print(table)
+
+
+@endpoints.command("states")
+@click.argument("endpoint")
+@options.server_options
+def list_states(endpoint: str, **server: str) -> None:
+    """List the traffic that ENDPOINT (name or id) had, the newest state first."""
+    with options.connect(**server) as connection:
+        found = registry.find_endpoint(connection, endpoint)
+        states = registry.traffic_states(connection, found)
+    table = Table("STATE", "SINCE", "CALLER", "TRAFFIC", box=None)
+    for state in states:
+        versions = state["models"]
+        shares = [
+            f"{versions[id_].rpartition('/')[2]}={percent}"
+            for id_, percent in state["trafficSplit"].items()
+            if percent
+        ]
+        shown = printable(" ".join(shares) or "none")
+        table.add_row(state["state"], state["time"], printable(state["caller"]), shown)
+    Console(width=_WIDTH).print(table)
+
+
+@endpoints.command("rollback")
+@click.argument("endpoint")
+@click.option(
+    "--state",
+    type=click.IntRange(min=1),
+    help="As `homeport endpoints states` lists them. Default: the one before this.",
+)
+@options.server_options
+def roll_back(endpoint: str, *, state: int | None, **server: str) -> None:
+    """Give ENDPOINT (name or id) the traffic it had, and what served it then."""
+    with options.connect(**server) as connection:
+        found = registry.find_endpoint(connection, endpoint)
+        number = registry.roll_back(connection, found, state or 0)
+        click.echo(f"back at     state {number}")
+        options.show_traffic(registry.find_endpoint(connection, found.name))
 
 
 @endpoints.command("delete")

@@ -170,6 +170,19 @@ def find_model(connection: Connection, wanted: str) -> str:
     return named[0].name
 
 
+def find_version(connection: Connection, wanted: str, version: str) -> Model:
+    """Return a version by its id or alias, of the model that `find_model` finds.
+
+    Raises:
+        NotFoundError: No such model.
+        ServerError: It has no such version.
+        InvalidArgumentError: Several models have this display name.
+    """
+    model = find_model(connection, wanted)
+    found = _model(connection.get(f"/v1/{model}@{version}"))
+    return dataclasses.replace(found, name=model)
+
+
 def make_default(connection: Connection, version: str) -> None:
     """Make the version with this full name the one that its model's name means."""
     path = f"/v1/{version}:mergeVersionAliases"
@@ -278,6 +291,28 @@ def set_traffic(
     connection.patch(
         f"/v1/{endpoint.name}", {"trafficSplit": dict(split)}, updateMask="trafficSplit"
     )
+
+
+def roll_back(connection: Connection, endpoint: Endpoint, state: int) -> str:
+    """Bring back an earlier traffic state and wait for it; return its number.
+
+    Args:
+        connection: The server.
+        endpoint: Whose traffic.
+        state: Its number, 0 for the one before the newest.
+    """
+    path = f"/homeport/v1/{endpoint.name}:rollback"
+    answer = connection.post(path, {"state": str(state)})
+    for operation in answer["operations"]:
+        connection.wait(operation)
+    return str(answer["state"]["state"])
+
+
+def traffic_states(connection: Connection, endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Return the traffic states of an endpoint as the server tells them."""
+    path = f"/homeport/v1/{endpoint.name}/trafficStates"
+    states: list[dict[str, Any]] = connection.get(path)["trafficStates"]
+    return states
 
 
 def delete_endpoint(connection: Connection, endpoint: Endpoint) -> None:

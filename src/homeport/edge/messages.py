@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from homeport.edge.codec import (
     EnumNames,
+    FieldMask,
     FromPath,
     Int32,
     Kept,
@@ -293,6 +294,20 @@ class DeployModelRequest(Message):
     endpoint: FromPath[str] = ""
     deployed_model: DeployedModelMessage | None = None
     traffic_split: Mapping[str, Int32] = {}
+
+
+class MutateDeployedModelRequest(Message):
+    """EndpointService.MutateDeployedModel."""
+
+    endpoint: FromPath[str] = ""
+    deployed_model: DeployedModelMessage | None = None
+    update_mask: FieldMask = ()
+
+
+class UpdateEndpointLongRunningRequest(Message):
+    """EndpointService.UpdateEndpointLongRunning."""
+
+    endpoint: EndpointMessage | None = None
 
 
 class UndeployModelRequest(Message):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from homeport.edge import codec
@@ -204,15 +204,19 @@ def dedicated_resources(message: DeployedModelMessage) -> DedicatedResources:
 
 
 def endpoint_message(
-    endpoint: Endpoint, replicas: Callable[[str], int | None] = lambda _: None
+    endpoint: Endpoint,
+    dns: str = "",
+    replicas: Callable[[str], int | None] = lambda _: None,
 ) -> EndpointMessage:
     """Return an endpoint as clients read it.
 
     Args:
-        endpoint: It.
+        endpoint: The endpoint.
+        dns: Where a dedicated endpoint answers, `host:port`; "" if there is no HTTPS.
         replicas: How many replicas of a deployed model, by its id, answer now; None
             where nobody can tell.
     """
+    dedicated = endpoint.kept.get("dedicated_endpoint_enabled") is True
     return EndpointMessage(
         name=str(endpoint.name),
         display_name=endpoint.display_name,
@@ -226,6 +230,7 @@ def endpoint_message(
         labels=endpoint.labels,
         create_time=endpoint.create_time,
         update_time=endpoint.update_time,
+        dedicated_endpoint_dns=dns if dedicated else "",
         **endpoint.kept,
     )
 
@@ -257,9 +262,14 @@ def deployed_model_message(
     )
 
 
-def no_effect(message: codec.Message) -> tuple[str, ...]:
-    """Return one warning for each field a request set that has no effect here."""
-    return _stored(message.kept_paths())
+def no_effect(message: codec.Message, but: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return one warning for each field a request set that has no effect here.
+
+    Args:
+        message: The request.
+        but: Paths of those that have one.
+    """
+    return _stored([path for path in message.kept_paths() if path not in but])
 
 
 def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:

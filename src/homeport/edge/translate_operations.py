@@ -60,6 +60,8 @@ def _metadata(operation: Operation, version: str) -> dict[str, Any]:
         "@type": _type(f"{kind}OperationMetadata", version),
         "genericMetadata": generic,
     }
+    if operation.stages:
+        metadata["deploymentStage"] = operation.stages[-1].stage.value
     if operation.kind is OperationKind.EXPORT_MODEL and operation.result:
         metadata["outputInfo"] = {"artifactOutputUri": operation.result["uri"]}
     return metadata
@@ -79,10 +81,10 @@ def _response(
                 "model": result["model"],
                 "modelVersionId": result["model_version_id"],
             }
-        case OperationKind.CREATE_ENDPOINT:
+        case OperationKind.CREATE_ENDPOINT | OperationKind.UPDATE_ENDPOINT:
             endpoint = made or EndpointMessage(name=result["endpoint"])
             return {"@type": _type("Endpoint", version), **codec.encode(endpoint)}
-        case OperationKind.DEPLOY_MODEL:
+        case OperationKind.DEPLOY_MODEL | OperationKind.MUTATE_DEPLOYED_MODEL:
             deployed = made or DeployedModelMessage(id=result["deployed_model"])
             return {**of_kind, "deployedModel": codec.encode(deployed)}
         case OperationKind.UNDEPLOY_MODEL | OperationKind.EXPORT_MODEL:

@@ -45,11 +45,13 @@ class Deployment:
         wanted_split: The split to apply once it answers, "0" for itself; empty leaves
             the endpoint's split alone.
         operation: The operation to end when it answers or fails.
+        found_split: The endpoint's split when it was asked for, None if unknown.
     """
 
     deployed_model: DeployedModel
     wanted_split: Mapping[str, int]
     operation: OperationName
+    found_split: Mapping[str, int] | None = None
 
 
 def insert(transaction: Transaction, endpoint: Endpoint) -> None:
@@ -155,6 +157,18 @@ def insert_deployment(transaction: Transaction, deployment: Deployment) -> None:
             wanted_split=dict(deployment.wanted_split),
             operation=str(deployment.operation),
             create_time=deployed.create_time,
+            found_split=deployment.found_split,
+        )
+    )
+
+
+def set_resources(transaction: Transaction, deployed: DeployedModel) -> None:
+    """Write what a deployed model asks of the machine, and what is kept of it."""
+    transaction.execute(
+        deployed_models.update()
+        .where(deployed_models.c.id == deployed.id)
+        .values(
+            resources=dataclasses.asdict(deployed.resources), kept=dict(deployed.kept)
         )
     )
 
@@ -268,7 +282,12 @@ def _to_deployment(row: sa.Row[Any]) -> Deployment:
         state=DeployState(row.state),
         create_time=row.create_time,
     )
-    return Deployment(deployed, row.wanted_split, OperationName.parse(row.operation))
+    return Deployment(
+        deployed,
+        row.wanted_split,
+        OperationName.parse(row.operation),
+        row.found_split,
+    )
 
 
 def _insert_labels(transaction: Transaction, endpoint: Endpoint) -> None:

@@ -12,7 +12,13 @@ from homeport.metadata.database import Transaction
 from homeport.metadata.tables import operations
 from homeport.resources.listing import OrderBy
 from homeport.resources.names import OperationName, Parent
-from homeport.resources.operation import Failure, Operation, OperationKind
+from homeport.resources.operation import (
+    DeployStage,
+    Failure,
+    Operation,
+    OperationKind,
+    Reached,
+)
 
 OPERATION_FIELDS: Final = listing_sql.Fields(
     columns={
@@ -131,6 +137,10 @@ def _state(operation: Operation) -> Mapping[str, Any]:
                 {"code": int(one.code), "message": one.message}
                 for one in operation.failures
             ],
+            "stages": [
+                {"stage": one.stage.value, "time": one.time.isoformat()}
+                for one in operation.stages
+            ],
         },
         "done": operation.done,
         "error_code": 0 if failure is None else int(failure.code),
@@ -155,6 +165,10 @@ def _to_operation(row: sa.Row[Any]) -> Operation:
         update_time=row.update_time,
         # Rows of older versions have none of these.
         api_version=row.metadata.get("api_version", "v1"),
+        stages=tuple(
+            Reached(DeployStage(one["stage"]), dt.datetime.fromisoformat(one["time"]))
+            for one in row.metadata.get("stages", ())
+        ),
         failures=tuple(
             Failure(Code(one["code"]), one["message"])
             for one in row.metadata.get("failures", ())

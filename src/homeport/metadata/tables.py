@@ -384,6 +384,8 @@ deployed_models: Final = sa.Table(
     # While deploying: the operation to end, by full name.
     sa.Column("operation", sa.String, nullable=False),
     sa.Column("create_time", UtcTime, nullable=False),
+    # While deploying: the endpoint's split when that was asked for; NULL if unknown.
+    sa.Column("found_split", sa.JSON(none_as_null=True)),
     sa.ForeignKeyConstraint(_ENDPOINT_KEY, _ENDPOINT_REFERENCE),
     # A version that is deployed cannot be deleted.
     sa.ForeignKeyConstraint(
@@ -422,6 +424,21 @@ operations: Final = sa.Table(
 
 # The history: rows are added and never changed. Nothing refers to what a row is about,
 # which may be gone.
+traffic_states: Final = sa.Table(
+    "traffic_states",
+    metadata,
+    sa.Column("project", sa.String, primary_key=True),
+    sa.Column("location", sa.String, primary_key=True),
+    sa.Column("endpoint_id", sa.String, primary_key=True),
+    # From 1 for each endpoint.
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time", UtcTime, nullable=False),
+    sa.Column("caller", sa.String, nullable=False),
+    sa.Column("split", sa.JSON, nullable=False),
+    # What was deployed under each id with traffic: `metadata.traffic_rows`.
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.ForeignKeyConstraint(_ENDPOINT_KEY, _ENDPOINT_REFERENCE, ondelete="CASCADE"),
+)
 changes: Final = sa.Table(
     "changes",
     metadata,

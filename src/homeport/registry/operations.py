@@ -21,7 +21,13 @@ from homeport.metadata import operation_rows, server_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.names import OperationName, Parent
-from homeport.resources.operation import Failure, Operation, OperationKind
+from homeport.resources.operation import (
+    DeployStage,
+    Failure,
+    Operation,
+    OperationKind,
+    Reached,
+)
 
 _log: Final = logging.getLogger(__name__)
 # How long ended operations can still be asked for.
@@ -100,6 +106,7 @@ class Operations:
             result={},
             create_time=now,
             update_time=now,
+            stages=_first_stage(kind, now),
         )
         operation_rows.insert(transaction, operation, self.owner)
         return operation
@@ -111,6 +118,18 @@ class Operations:
             if operation is not None:
                 told = dataclasses.replace(operation, api_version=api_version)
                 operation_rows.update(transaction, told)
+
+    def reach(self, name: OperationName, stage: DeployStage) -> None:
+        """Write that a deployment has come to a stage; one that ended is left alone."""
+        with self._database.transaction() as transaction:
+            operation = operation_rows.get(transaction, name)
+            if operation is not None and not operation.done:
+                now = self._now()
+                stages = (*operation.stages, Reached(stage, now))
+                operation_rows.update(
+                    transaction,
+                    dataclasses.replace(operation, stages=stages, update_time=now),
+                )
 
     def warn(
         self,
@@ -141,8 +160,13 @@ class Operations:
         self, transaction: Transaction, operation: Operation, result: Result
     ) -> Operation:
         """Write that the operation ended well; return it as it now stands."""
+        now = self._now()
         ended = dataclasses.replace(
-            operation, done=True, result=result, update_time=self._now()
+            operation,
+            done=True,
+            result=result,
+            update_time=now,
+            stages=_last_stage(operation, DeployStage.SUCCESSFULLY_DEPLOYED, now),
         )
         operation_rows.update(transaction, ended)
         return ended
@@ -162,8 +186,13 @@ class Operations:
             operation = operation_rows.get(transaction, name)
             if operation is None or operation.done:
                 return
+            now = self._now()
             ended = dataclasses.replace(
-                operation, done=True, failure=failure, update_time=self._now()
+                operation,
+                done=True,
+                failure=_at_stage(operation, failure),
+                update_time=now,
+                stages=_last_stage(operation, DeployStage.FAILED_TO_DEPLOY, now),
             )
             operation_rows.update(transaction, ended)
 
@@ -360,6 +389,30 @@ class Operations:
         """Wait for the work in progress; what has not begun is for `recover`."""
         for threads in (self._threads, self._long_threads):
             threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _first_stage(kind: OperationKind, now: dt.datetime) -> tuple[Reached, ...]:
+    if kind is not OperationKind.DEPLOY_MODEL:
+        return ()
+    return (Reached(DeployStage.STARTING_DEPLOYMENT, now),)
+
+
+def _last_stage(
+    operation: Operation, stage: DeployStage, now: dt.datetime
+) -> tuple[Reached, ...]:
+    if operation.kind is not OperationKind.DEPLOY_MODEL:
+        return ()
+    return (*operation.stages, Reached(stage, now))
+
+
+def _at_stage(operation: Operation, failure: Failure) -> Failure:
+    """Return a failure that says which stage of a deployment it ended."""
+    if not operation.stages:
+        return failure
+    stage = operation.stages[-1].stage
+    return dataclasses.replace(
+        failure, message=f"the deployment failed at {stage}: {failure.message}"
+    )
 
 
 def _not_found(name: OperationName) -> NotFoundError:

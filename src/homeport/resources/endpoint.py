@@ -101,6 +101,11 @@ class Endpoint:
     etag: str
 
 
+def with_traffic(split: Mapping[str, int]) -> dict[str, int]:
+    """Return a split without those that get nothing, which says the same."""
+    return {deployed_id: percent for deployed_id, percent in split.items() if percent}
+
+
 def check_split(split: Mapping[str, int], deployed_ids: frozenset[str]) -> None:
     """Refuse a traffic split that cannot be served; the empty split is fine.
 

@@ -22,6 +22,32 @@ class OperationKind(enum.StrEnum):
     DEPLOY_MODEL = "DeployModel"
     UNDEPLOY_MODEL = "UndeployModel"
     DELETE_BATCH_PREDICTION_JOB = "DeleteBatchPredictionJob"
+    MUTATE_DEPLOYED_MODEL = "MutateDeployedModel"
+    UPDATE_ENDPOINT = "UpdateEndpoint"
+
+
+class DeployStage(enum.StrEnum):
+    """How far a deployment is; the values of Vertex AI's DeploymentStage."""
+
+    STARTING_DEPLOYMENT = "STARTING_DEPLOYMENT"
+    PREPARING_MODEL = "PREPARING_MODEL"
+    STARTING_MODEL_SERVER = "STARTING_MODEL_SERVER"
+    FINISHING_UP = "FINISHING_UP"
+    SUCCESSFULLY_DEPLOYED = "SUCCESSFULLY_DEPLOYED"
+    FAILED_TO_DEPLOY = "FAILED_TO_DEPLOY"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reached:
+    """A stage, and when a deployment came to it.
+
+    Attributes:
+        stage: The stage.
+        time: UTC.
+    """
+
+    stage: DeployStage
+    time: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +79,7 @@ class Operation:
         update_time: UTC.
         failures: What failed without failing the operation.
         api_version: `v1` or `v1beta1`: whose messages the client that waits unpacks.
+        stages: What a deployment went through so far, in order.
     """
 
     name: OperationName
@@ -65,3 +92,4 @@ class Operation:
     update_time: dt.datetime
     failures: tuple[Failure, ...] = ()
     api_version: str = "v1"
+    stages: tuple[Reached, ...] = ()

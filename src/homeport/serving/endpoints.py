@@ -1,8 +1,6 @@
-"""The verbs on endpoints: they write what is wanted; the reconciler makes it so."""
+"""The verbs on endpoints themselves; those on what is deployed are in `deployments`."""
 
 import dataclasses
-import datetime as dt
-from collections.abc import Callable, Mapping
 from typing import Final
 
 from homeport.errors import (
@@ -10,36 +8,21 @@ from homeport.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
-    NotFoundError,
 )
 from homeport.metadata import endpoint_rows
-from homeport.metadata.database import Database, Transaction
-from homeport.metadata.endpoint_rows import Deployment
-from homeport.registry import catalog
-from homeport.registry.journal import Journal
-from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.change import ANONYMOUS
-from homeport.resources.endpoint import (
-    PLACEHOLDER_ID,
-    DeployedModel,
-    DeployState,
-    Endpoint,
-    check_split,
-)
-from homeport.resources.model import ModelVersion, check_display_name, check_labels
-from homeport.resources.names import (
-    EndpointName,
-    Parent,
-    check_deployed_model_id,
-    check_endpoint_id,
-)
+from homeport.resources.endpoint import Endpoint, check_split
+from homeport.resources.model import check_display_name, check_labels
+from homeport.resources.names import EndpointName, Parent, check_endpoint_id
 from homeport.resources.operation import Operation, OperationKind
-from homeport.serving import chronicle, engines, machines, scalings
-from homeport.serving.engines import Offer
-from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
+from homeport.serving import chronicle, desk
+from homeport.serving.desk import Desk
+from homeport.serving.specs import EndpointPatch, EndpointSpec
 
 _ENDPOINT_ORDER: Final = ("display_name", "create_time", "update_time")
+# UpdateEndpointLongRunning (aiplatform v1) changes this one field.
+_LONG_UPDATED: Final = "client_connection_config"
 
 
 class Endpoints:
@@ -49,29 +32,13 @@ class Endpoints:
     each that changes what should run, and returns when routing follows it.
 
     Args:
-        database: Where it is written.
-        operations: The ledger of promises.
+        at: Where it is written.
         pager: Cuts lists into pages.
-        changed: Told the endpoint whose rows changed.
-        clock: The time, aware, and a maker of ids that were never used.
-        offer: What this server offers to deployments.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        operations: Operations,
-        pager: Pager,
-        changed: Callable[[EndpointName], None],
-        clock: tuple[Callable[[], dt.datetime], Callable[[], str]],
-        offer: Offer,
-    ) -> None:
-        self._database = database
-        self._operations = operations
+    def __init__(self, at: Desk, pager: Pager) -> None:
+        self._at = at
         self._pager = pager
-        self._changed = changed
-        self._now, self._new_id = clock
-        self._offer = offer
 
     def create(
         self,
@@ -91,8 +58,8 @@ class Endpoints:
         check_labels(spec.labels)
         if endpoint_id:
             check_endpoint_id(endpoint_id)
-        name = EndpointName(parent, endpoint_id or self._new_id())
-        now = self._now()
+        name = EndpointName(parent, endpoint_id or self._at.new_id())
+        now = self._at.now()
         endpoint = Endpoint(
             name=name,
             display_name=spec.display_name,
@@ -103,22 +70,22 @@ class Endpoints:
             kept=spec.kept,
             create_time=now,
             update_time=now,
-            etag=self._new_id(),
+            etag=self._at.new_id(),
         )
-        with self._database.transaction() as transaction:
+        with self._at.database.transaction() as transaction:
             if endpoint_rows.get(transaction, name) is not None:
                 raise AlreadyExistsError(
                     f"endpoint {name} already exists", resource=str(name)
                 )
             endpoint_rows.insert(transaction, endpoint)
-            chronicle.note(self._journal(transaction, caller), name, None, endpoint)
-            operation = self._promise(
+            chronicle.note(self._at.journal(transaction, caller), name, None, endpoint)
+            operation = self._at.promise(
                 transaction, OperationKind.CREATE_ENDPOINT, name, spec.warnings
             )
-            operation = self._operations.fulfil(
+            operation = self._at.operations.fulfil(
                 transaction, operation, {"endpoint": str(name)}
             )
-        self._changed(name)
+        self._at.changed(name)
         return operation
 
     def get(self, name: EndpointName) -> Endpoint:
@@ -127,8 +94,8 @@ class Endpoints:
         Raises:
             NotFoundError: No such endpoint.
         """
-        with self._database.snapshot() as transaction:
-            return _require(transaction, name)
+        with self._at.database.snapshot() as transaction:
+            return desk.require(transaction, name)
 
     def list_endpoints(
         self, parent: Parent, request: PageRequest
@@ -138,7 +105,7 @@ class Endpoints:
         Raises:
             InvalidArgumentError: A bad filter, order, page size or token.
         """
-        with self._database.snapshot() as transaction:
+        with self._at.database.snapshot() as transaction:
             return self._pager.page(
                 request,
                 _ENDPOINT_ORDER,
@@ -164,22 +131,53 @@ class Endpoints:
             for field in ("display_name", "description", "labels", "traffic_split")
             if (value := getattr(patch, field)) is not None
         }
-        with self._database.transaction() as transaction:
-            endpoint = _require(transaction, name)
-            if patch.etag and patch.etag != endpoint.etag:
-                # AIP-154: a stale etag is ABORTED.
-                raise AbortedError(
-                    f"{name} was changed since etag {patch.etag!r} was read: read it "
-                    "again and retry",
-                    resource=str(name),
-                )
-            check_split(given.get("traffic_split", {}), _ids(endpoint))
-            updated = self._stamped(dataclasses.replace(endpoint, **given))
-            endpoint_rows.update(transaction, updated)
-            journal = self._journal(transaction, caller)
-            chronicle.note(journal, name, endpoint, updated)
-        self._changed(name)
+        with self._at.database.transaction() as transaction:
+            endpoint = desk.require(transaction, name)
+            _check_etag(endpoint, patch.etag)
+            check_split(given.get("traffic_split", {}), desk.serving_ids(endpoint))
+            updated = self._at.replace(
+                transaction, endpoint, dataclasses.replace(endpoint, **given), caller
+            )
+        self._at.changed(name)
         return updated
+
+    def update_connection(
+        self,
+        name: EndpointName,
+        spec: EndpointSpec,
+        etag: str = "",
+        *,
+        caller: str = ANONYMOUS,
+    ) -> Operation:
+        """Replace an endpoint's connection settings; the operation has ended.
+
+        Args:
+            name: The endpoint.
+            spec: As it is to be; what is not set is left alone.
+            etag: The one read before, "" to overwrite whatever is there.
+            caller: Who asks, for the history.
+
+        Raises:
+            NotFoundError: No such endpoint.
+            AbortedError: Somebody changed it since the etag was read.
+            InvalidArgumentError: Anything else differs from what is there.
+        """
+        with self._at.database.transaction() as transaction:
+            endpoint = desk.require(transaction, name)
+            _check_etag(endpoint, etag)
+            _check_only_connection(endpoint, spec)
+            kept = {**endpoint.kept, _LONG_UPDATED: spec.kept.get(_LONG_UPDATED)}
+            kept = {field: value for field, value in kept.items() if value is not None}
+            changed = dataclasses.replace(endpoint, kept=kept)
+            self._at.replace(transaction, endpoint, changed, caller)
+            operation = self._at.promise(
+                transaction, OperationKind.UPDATE_ENDPOINT, name, spec.warnings
+            )
+            operation = self._at.operations.fulfil(
+                transaction, operation, {"endpoint": str(name)}
+            )
+        self._at.changed(name)
+        return operation
 
     def delete(self, name: EndpointName, *, caller: str = ANONYMOUS) -> Operation:
         """Delete an endpoint without deployed models.
@@ -188,8 +186,8 @@ class Endpoints:
             NotFoundError: No such endpoint.
             FailedPreconditionError: Models are deployed, or being deployed, to it.
         """
-        with self._database.transaction() as transaction:
-            endpoint = _require(transaction, name)
+        with self._at.database.transaction() as transaction:
+            endpoint = desk.require(transaction, name)
             deployments = endpoint_rows.deployments(transaction, name)
             if deployments:
                 ids = ", ".join(one.deployed_model.id for one in deployments)
@@ -198,187 +196,39 @@ class Endpoints:
                     resource=str(name),
                 )
             endpoint_rows.delete(transaction, name)
-            chronicle.note(self._journal(transaction, caller), name, endpoint, None)
-            operation = self._operations.fulfil(
+            chronicle.note(self._at.journal(transaction, caller), name, endpoint, None)
+            operation = self._at.operations.fulfil(
                 transaction,
-                self._promise(transaction, OperationKind.DELETE_ENDPOINT, name),
+                self._at.promise(transaction, OperationKind.DELETE_ENDPOINT, name),
                 {},
             )
-        self._changed(name)
+        self._at.changed(name)
         return operation
 
-    def deploy(
-        self, name: EndpointName, spec: DeploySpec, *, caller: str = ANONYMOUS
-    ) -> Operation:
-        """Want a version served; the operation ends when its replicas answer.
 
-        Raises:
-            NotFoundError: No such endpoint or version.
-            InvalidArgumentError: A split, id or replica count breaks its rules.
-            AlreadyExistsError: The chosen id is taken.
-            FailedPreconditionError: The version has nothing our worker can serve, or
-                the host lacks what is asked for and that is to be refused.
-            UnimplementedError: The version needs its own container.
-        """
-        host = machines.this_host()
-        machines.check_resources(spec.resources, host)
-        scalings.check_targets(spec.resources)
-        lacking = machines.shortages(spec.resources, host)
-        lacking += scalings.shortages(spec.resources)
-        if lacking and self._offer.strict_resources:
-            raise FailedPreconditionError("; ".join(lacking))
-        if spec.deployed_model_id:
-            check_deployed_model_id(spec.deployed_model_id)
-        with self._database.transaction() as transaction:
-            endpoint = _require(transaction, name)
-            version = catalog.resolve(transaction, spec.model)
-            engines.check_servable(version, spec.resources, self._offer)
-            check_split(spec.traffic_split, _ids(endpoint) | {PLACEHOLDER_ID})
-            deployed = self._deployed_model(transaction, name, version, spec)
-            operation = self._promise(
-                transaction, OperationKind.DEPLOY_MODEL, name, spec.warnings + lacking
-            )
-            endpoint_rows.insert_deployment(
-                transaction, Deployment(deployed, spec.traffic_split, operation.name)
-            )
-            journal = self._journal(transaction, caller)
-            chronicle.note_deployed(journal, deployed, spec.traffic_split)
-        self._changed(name)
-        return operation
-
-    def undeploy(
-        self,
-        name: EndpointName,
-        deployed_id: str,
-        split: Mapping[str, int],
-        *,
-        caller: str = ANONYMOUS,
-    ) -> Operation:
-        """Want a deployed model gone; the operation ends when its replicas have.
-
-        Args:
-            name: The endpoint.
-            deployed_id: The deployed model.
-            split: The endpoint's split without it; empty only if it has no traffic, or
-                is the last one.
-            caller: Who asks, for the history.
-
-        Raises:
-            NotFoundError: No such endpoint or deployed model.
-            FailedPreconditionError: It has traffic that `split` does not take away.
-            InvalidArgumentError: The split breaks its rules.
-        """
-        with self._database.transaction() as transaction:
-            endpoint = _require(transaction, name)
-            deployment = endpoint_rows.get_deployment(transaction, deployed_id)
-            if deployment is None or deployment.deployed_model.endpoint != name:
-                raise NotFoundError(
-                    f"{name} has no deployed model {deployed_id!r}; it has "
-                    f"{sorted(_ids(endpoint))}"
-                )
-            if deployment.deployed_model.state is not DeployState.DEPLOYED:
-                raise FailedPreconditionError(
-                    f"deployed model {deployed_id} is "
-                    f"{deployment.deployed_model.state}: wait for that to end"
-                )
-            left = _split_without(endpoint, deployed_id, split)
-            operation = self._promise(transaction, OperationKind.UNDEPLOY_MODEL, name)
-            endpoint_rows.set_state(
-                transaction, deployed_id, DeployState.UNDEPLOYING, operation.name
-            )
-            updated = self._stamped(dataclasses.replace(endpoint, traffic_split=left))
-            endpoint_rows.update(transaction, updated)
-            journal = self._journal(transaction, caller)
-            chronicle.note(journal, name, endpoint, updated)
-            chronicle.note_undeployed(journal, deployment.deployed_model)
-        self._changed(name)
-        return operation
-
-    def _promise(
-        self,
-        transaction: Transaction,
-        kind: OperationKind,
-        name: EndpointName,
-        warnings: tuple[str, ...] = (),
-    ) -> Operation:
-        return self._operations.promise(
-            transaction,
-            kind,
-            name.parent,
-            f"endpoints/{name.endpoint}",
-            warnings=warnings,
-        )
-
-    def _journal(self, transaction: Transaction, caller: str) -> Journal:
-        return Journal(transaction, caller, self._now())
-
-    def _deployed_model(
-        self,
-        transaction: Transaction,
-        name: EndpointName,
-        version: ModelVersion,
-        spec: DeploySpec,
-    ) -> DeployedModel:
-        deployed_id = spec.deployed_model_id or self._new_id()
-        if endpoint_rows.get_deployment(transaction, deployed_id) is not None:
-            raise AlreadyExistsError(
-                f"deployed model id {deployed_id} is taken: choose another or leave it "
-                "out"
-            )
-        return DeployedModel(
-            id=deployed_id,
-            endpoint=name,
-            version=version.name,
-            display_name=spec.display_name or version.display_name,
-            model_display_name=version.display_name,
-            resources=spec.resources,
-            kept=spec.kept,
-            state=DeployState.DEPLOYING,
-            create_time=self._now(),
-        )
-
-    def _stamped(self, endpoint: Endpoint) -> Endpoint:
-        return dataclasses.replace(
-            endpoint, etag=self._new_id(), update_time=self._now()
-        )
-
-
-def _require(transaction: Transaction, name: EndpointName) -> Endpoint:
-    endpoint = endpoint_rows.get(transaction, name)
-    if endpoint is None:
-        raise NotFoundError(f"endpoint {name} was not found", resource=str(name))
-    return endpoint
-
-
-def _ids(endpoint: Endpoint) -> frozenset[str]:
-    return frozenset(
-        one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
-    )
-
-
-def _split_without(
-    endpoint: Endpoint, deployed_id: str, split: Mapping[str, int]
-) -> dict[str, int]:
-    """Return the endpoint's split after an undeploy."""
-    others = _ids(endpoint) - {deployed_id}
-    if split:
-        if split.get(deployed_id, 0):
-            raise InvalidArgumentError(
-                f"traffic_split still gives {split[deployed_id]} percent to the model "
-                "being undeployed"
-            )
-        check_split(split, others | {deployed_id})
-        return {key: share for key, share in split.items() if key != deployed_id}
-    if not others:
-        return {}
-    if endpoint.traffic_split.get(deployed_id, 0):
-        raise FailedPreconditionError(
-            f"deployed model {deployed_id} still has traffic: name a traffic_split "
-            "that gives it to the others",
+def _check_etag(endpoint: Endpoint, etag: str) -> None:
+    if etag and etag != endpoint.etag:
+        # AIP-154: a stale etag is ABORTED.
+        raise AbortedError(
+            f"{endpoint.name} was changed since etag {etag!r} was read: read it again "
+            "and retry",
             resource=str(endpoint.name),
         )
-    return {
-        key: share
-        for key, share in endpoint.traffic_split.items()
-        if key != deployed_id
-    }
+
+
+def _check_only_connection(endpoint: Endpoint, spec: EndpointSpec) -> None:
+    differing = [
+        field
+        for field in ("display_name", "description", "labels")
+        if getattr(spec, field) and getattr(spec, field) != getattr(endpoint, field)
+    ]
+    differing += [
+        field
+        for field, value in spec.kept.items()
+        if field != _LONG_UPDATED and value != endpoint.kept.get(field)
+    ]
+    if differing:
+        raise InvalidArgumentError(
+            f":update would change {', '.join(sorted(differing))}: it changes "
+            f"{_LONG_UPDATED} alone, PATCH the endpoint for what can be changed"
+        )

@@ -11,7 +11,7 @@ from typing import Final
 from homeport.errors import HomeportError, RelayedError
 from homeport.worker.redaction import redacted
 
-_ERROR_LOG_LINES: Final = 20
+_ERROR_LOG_LINES: Final = 100
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
 _READ_BYTES: Final = 256 << 10

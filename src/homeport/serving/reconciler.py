@@ -6,6 +6,7 @@ the event loop's thread; what blocks goes to a thread.
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar, TypeVarTuple
@@ -21,6 +22,7 @@ from homeport.resources.endpoint import (
     Endpoint,
 )
 from homeport.resources.names import EndpointName, OperationName
+from homeport.resources.operation import DeployStage
 from homeport.serving.logs import ReplicaLog
 from homeport.serving.machines import Host
 from homeport.serving.router import Route, Router, Share
@@ -284,8 +286,11 @@ class Reconciler:
         """Start what is deployed for the first time; undo it if that fails."""
         deployed = deployment.deployed_model
         try:
+            await self._reach(deployment, DeployStage.PREPARING_MODEL)
             pool = await self._starter.start_pool(running)
+            await self._reach(deployment, DeployStage.STARTING_MODEL_SERVER)
             await pool.ready()
+            await self._reach(deployment, DeployStage.FINISHING_UP)
             running.recording = True
             await self._record(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
@@ -296,6 +301,12 @@ class Reconciler:
         # The operation ends last: whoever saw it end finds the new split in place.
         await self._apply(deployed.endpoint)
         await self._record(self._wanted.end_deploy, deployment)
+
+    async def _reach(self, deployment: Deployment, stage: DeployStage) -> None:
+        """Tell who waits how far a deployment is, if the database takes it."""
+        with contextlib.suppress(DatabaseUnavailableError):
+            reach = self._stores.operations.reach
+            await self._on_thread(reach, deployment.operation, stage)
 
     async def _bring_back(self, running: Running) -> None:
         """Start what was deployed before the server restarted, however long it takes.

@@ -70,3 +70,20 @@ class EndpointPatch:
     labels: Mapping[str, str] | None = None
     traffic_split: Mapping[str, int] | None = None
     etag: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeployedModelPatch:
+    """What is to change of a deployed model that serves.
+
+    Attributes:
+        resources: Fields of `DedicatedResources`, by their names.
+        kept_resources: Known fields of them that have no effect here.
+        kept: Known fields of the deployed model that have none.
+        warnings: Sentences for the operation.
+    """
+
+    resources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kept_resources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import datetime as dt
 import pathlib
 from collections.abc import Callable, Mapping
 
-from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.errors import AbortedError, InvalidArgumentError, NotFoundError
 from homeport.metadata import endpoint_rows, model_rows, operation_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
@@ -23,11 +23,12 @@ from homeport.resources.endpoint import (
     DeployState,
     Endpoint,
     check_split,
+    with_traffic,
 )
 from homeport.resources.model import ContainerSpec
 from homeport.resources.names import EndpointName, ModelName, OperationName
 from homeport.resources.torchserve import TorchServeWords
-from homeport.serving import chronicle, contract, engines
+from homeport.serving import chronicle, contract, desk, engines
 from homeport.serving.runtime import Launch
 
 
@@ -142,6 +143,7 @@ class Wanted:
         """Write, all at once, that a model serves and the split it came for.
 
         Raises:
+            AbortedError: Somebody else changed the endpoint's split meanwhile.
             InvalidArgumentError: The endpoint has changed so that the split cannot be.
         """
         deployed = deployment.deployed_model
@@ -150,9 +152,15 @@ class Wanted:
             endpoint = endpoint_rows.get(transaction, deployed.endpoint)
             if endpoint is None:
                 raise RuntimeError(f"{deployed.endpoint} vanished under a deployment")
+            coming = frozenset(
+                one.deployed_model.id
+                for one in endpoint_rows.deployments(transaction, deployed.endpoint)
+                if one.deployed_model.state is DeployState.DEPLOYING
+                and one.wanted_split == deployment.wanted_split
+            )
             changed = dataclasses.replace(
                 endpoint,
-                traffic_split=_applied(deployment, endpoint),
+                traffic_split=_applied(deployment, endpoint, coming),
                 update_time=self._stores.now(),
                 # An operation changes its endpoint once: its id is as good.
                 etag=deployment.operation.operation,
@@ -206,18 +214,32 @@ def _platform(
     return contract.of_deployment(deployed, container)
 
 
-def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
-    """Return the endpoint's split once the deployment answers."""
+def _applied(
+    deployment: Deployment, endpoint: Endpoint, coming: frozenset[str]
+) -> Mapping[str, int]:
+    """Return the endpoint's split once the deployment answers.
+
+    Args:
+        deployment: It serves already.
+        endpoint: As it stands.
+        coming: The ids of others that are wanted with the same split.
+
+    Raises:
+        AbortedError: Somebody else changed the split meanwhile.
+        InvalidArgumentError: The split names what does not serve.
+    """
     if not deployment.wanted_split:
         return endpoint.traffic_split
+    _check_found(deployment, endpoint)
     own_id = deployment.deployed_model.id
     split = {
         own_id if key == PLACEHOLDER_ID else key: percent
         for key, percent in deployment.wanted_split.items()
     }
-    serving = frozenset(
-        one.id for one in endpoint.deployed_models if one.state is DeployState.DEPLOYED
-    )
+    serving = desk.serving_ids(endpoint)
+    if split.keys() - serving and split.keys() <= serving | coming:
+        # Of several that come for one split, the last brings it.
+        return endpoint.traffic_split
     try:
         check_split(split, serving)
     except InvalidArgumentError as error:
@@ -225,3 +247,16 @@ def _applied(deployment: Deployment, endpoint: Endpoint) -> Mapping[str, int]:
             f"the endpoint changed during the deployment: {error.message}"
         ) from error
     return split
+
+
+def _check_found(deployment: Deployment, endpoint: Endpoint) -> None:
+    """Refuse to overwrite a split that the caller has never seen."""
+    found = deployment.found_split
+    if found is None or with_traffic(found) == with_traffic(endpoint.traffic_split):
+        return
+    raise AbortedError(
+        f"the traffic split of {endpoint.name} was changed from {dict(found)} to "
+        f"{dict(endpoint.traffic_split)} during the deployment: read the endpoint "
+        "again and deploy with a split that fits",
+        resource=str(endpoint.name),
+    )

@@ -20,7 +20,12 @@ from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import OperationKind
 from homeport.serving.engines import Offer
-from homeport.serving.specs import DeploySpec, EndpointPatch, EndpointSpec
+from homeport.serving.specs import (
+    DeployedModelPatch,
+    DeploySpec,
+    EndpointPatch,
+    EndpointSpec,
+)
 from rooms import PARENT, Rooms, page
 from wishes import Wishes, open_wishes
 
@@ -102,7 +107,7 @@ def test_what_is_not_there_is_not_found(wishes: Wishes) -> None:
         lambda: wishes.endpoints.update(MISSING, patch),
         lambda: wishes.endpoints.delete(MISSING),
         lambda: wishes.deploy(MISSING, MODEL),
-        lambda: wishes.endpoints.undeploy(MISSING, "1", {}),
+        lambda: wishes.deployments.undeploy(MISSING, "1", {}),
     ):
         with pytest.raises(NotFoundError, match="missing was not found"):
             verb()
@@ -251,7 +256,7 @@ def test_a_deployed_model_has_the_models_name_unless_it_has_its_own(
     name = wishes.create()
     own = DeploySpec(MODEL, {}, "2", display_name="own", kept={"service_account": "s"})
     wishes.deploy(name, MODEL, {}, "1")
-    wishes.endpoints.deploy(name, own)
+    wishes.deployments.deploy(name, own)
 
     with wishes.rooms.database.snapshot() as transaction:
         first, second = (
@@ -315,7 +320,7 @@ def test_a_deploy_that_cannot_be_is_refused(
     wishes.serve(name, "1", d1=100)
 
     with pytest.raises(error, match=cause):
-        wishes.endpoints.deploy(name, spec)
+        wishes.deployments.deploy(name, spec)
 
     assert _states(wishes) == {"1": "deployed"}
 
@@ -386,7 +391,7 @@ def test_what_the_host_lacks_is_a_warning_or_a_refusal(wishes: Wishes) -> None:
     resources = DedicatedResources(machine_type="n1-standard-9999", max_replica_count=2)
     spec = DeploySpec(MODEL, {}, resources=resources, warnings=("first",))
 
-    operation = wishes.endpoints.deploy(name, spec)
+    operation = wishes.deployments.deploy(name, spec)
 
     assert operation.warnings[0] == "first"
     assert "has 9999 cores" in operation.warnings[1]
@@ -399,7 +404,7 @@ def test_strict_resources_refuse_what_the_host_lacks(rooms: Rooms) -> None:
     resources = DedicatedResources(machine_type="n1-standard-9999")
 
     with pytest.raises(FailedPreconditionError, match="9999 cores"):
-        wishes.endpoints.deploy(name, DeploySpec(MODEL, {}, resources=resources))
+        wishes.deployments.deploy(name, DeploySpec(MODEL, {}, resources=resources))
     assert _states(wishes) == {}
 
 
@@ -418,7 +423,7 @@ def test_an_undeploy_may_share_the_traffic_out_anew(
     name = wishes.create()
     wishes.serve(name, "1", "2", "3", d1=60, d2=40)
 
-    operation = wishes.endpoints.undeploy(name, "1", split)
+    operation = wishes.deployments.undeploy(name, "1", split)
 
     assert operation.kind is OperationKind.UNDEPLOY_MODEL
     assert not operation.done
@@ -431,7 +436,7 @@ def test_a_model_without_traffic_leaves_the_split_alone(wishes: Wishes) -> None:
     name = wishes.create()
     wishes.serve(name, "1", "2", "3", d1=0, d2=40, d3=60)
 
-    wishes.endpoints.undeploy(name, "1", {})
+    wishes.deployments.undeploy(name, "1", {})
 
     assert _split(wishes, name) == {"2": 40, "3": 60}
 
@@ -440,7 +445,7 @@ def test_the_last_undeploy_empties_the_split(wishes: Wishes) -> None:
     name = wishes.create()
     wishes.serve(name, "1", d1=100)
 
-    wishes.endpoints.undeploy(name, "1", {})
+    wishes.deployments.undeploy(name, "1", {})
 
     assert _split(wishes, name) == {}
 
@@ -487,7 +492,7 @@ def test_an_undeploy_that_would_lose_traffic_is_refused(
     wishes.serve(wishes.create("other"), "5", d5=100)
 
     with pytest.raises(HomeportError, match=cause) as raised:
-        wishes.endpoints.undeploy(name, deployed_id, split)
+        wishes.deployments.undeploy(name, deployed_id, split)
 
     assert raised.value.code is code
     assert _split(wishes, name) == {"1": 60, "2": 40}
@@ -497,9 +502,139 @@ def test_an_undeploy_that_would_lose_traffic_is_refused(
 def test_a_model_is_undeployed_once(wishes: Wishes) -> None:
     name = wishes.create()
     wishes.serve(name, "1", d1=100)
-    wishes.endpoints.undeploy(name, "1", {})
+    wishes.deployments.undeploy(name, "1", {})
 
     with pytest.raises(FailedPreconditionError, match="1 is undeploying"):
-        wishes.endpoints.undeploy(name, "1", {})
+        wishes.deployments.undeploy(name, "1", {})
     with pytest.raises(InvalidArgumentError, match="do not exist"):
         wishes.endpoints.update(name, EndpointPatch(traffic_split={"1": 100}))
+
+
+def test_replica_counts_of_what_serves_are_changed_at_once(wishes: Wishes) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", d1=100)
+    patch = DeployedModelPatch(
+        {"min_replica_count": 2, "max_replica_count": 3},
+        kept={"disable_container_logging": True},
+    )
+
+    operation = wishes.deployments.mutate(name, "1", patch)
+
+    assert operation.done
+    assert operation.kind is OperationKind.MUTATE_DEPLOYED_MODEL
+    assert operation.result == {"deployed_model": "1"}
+    (deployed,) = wishes.endpoints.get(name).deployed_models
+    assert deployed.resources.min_replica_count == 2
+    assert deployed.resources.max_replica_count == 3
+    assert deployed.kept == {"disable_container_logging": True}
+    assert wishes.changes[-1] == name
+
+
+def test_a_minimum_above_the_maximum_changes_nothing(wishes: Wishes) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", d1=100)
+
+    with pytest.raises(InvalidArgumentError, match="max_replica_count is 1"):
+        wishes.deployments.mutate(
+            name, "1", DeployedModelPatch({"min_replica_count": 2})
+        )
+
+    (deployed,) = wishes.endpoints.get(name).deployed_models
+    assert deployed.resources.min_replica_count == 1
+
+
+def test_what_is_not_deployed_is_not_changed(wishes: Wishes) -> None:
+    name = wishes.create()
+    wishes.deploy(name, MODEL, deployed_id="1")
+
+    with pytest.raises(FailedPreconditionError, match="is deploying"):
+        wishes.deployments.mutate(name, "1", DeployedModelPatch())
+    with pytest.raises(NotFoundError, match="no deployed model '9'"):
+        wishes.deployments.mutate(name, "9", DeployedModelPatch())
+
+
+def _numbers(wishes: Wishes, name: EndpointName) -> list[tuple[int, dict[str, int]]]:
+    states = wishes.deployments.traffic_states(name)
+    return [(one.number, dict(one.split)) for one in states]
+
+
+def test_each_change_of_traffic_is_a_state_that_one_call_brings_back(
+    wishes: Wishes,
+) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", "2", d1=100)
+    for split in ({"1": 80, "2": 20}, {"1": 0, "2": 100}):
+        wishes.endpoints.update(name, EndpointPatch(traffic_split=split))
+    wishes.endpoints.update(name, EndpointPatch(display_name="renamed"))
+
+    state, promised = wishes.deployments.roll_back(name)
+
+    assert (state.number, promised) == (1, [])
+    assert _split(wishes, name) == {"1": 80, "2": 20}
+    assert _numbers(wishes, name) == [
+        (3, {"1": 80, "2": 20}),
+        (2, {"2": 100}),
+        (1, {"1": 80, "2": 20}),
+    ]
+    placed = wishes.deployments.traffic_states(name)[2].models
+    assert {id_: str(one.version) for id_, one in placed.items()} == {
+        "1": f"{MODEL}@1",
+        "2": f"{MODEL}@1",
+    }
+
+
+def test_a_state_whose_models_are_gone_is_deployed_again_under_the_old_ids(
+    wishes: Wishes,
+) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", "2", d1=100)
+    for split in ({"1": 60, "2": 40}, {"2": 100}):
+        wishes.endpoints.update(name, EndpointPatch(traffic_split=split))
+    with wishes.rooms.database.transaction() as transaction:
+        endpoint_rows.delete_deployment(transaction, "1")
+
+    state, promised = wishes.deployments.roll_back(name, 1)
+
+    assert [one.kind for one in promised] == [OperationKind.DEPLOY_MODEL]
+    assert _states(wishes) == {"1": "deploying", "2": "deployed"}
+    # The old traffic stays until the model answers.
+    assert _split(wishes, name) == {"2": 100}
+    assert state.split == {"1": 60, "2": 40}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "no earlier traffic state"), (7, "no traffic state 7")]
+)
+def test_a_state_that_there_is_not_cannot_come_back(
+    wishes: Wishes, number: int, words: str
+) -> None:
+    name = wishes.create()
+
+    with pytest.raises(NotFoundError, match=words):
+        wishes.deployments.roll_back(name, number)
+
+
+def test_a_long_update_changes_the_connection_alone(wishes: Wishes) -> None:
+    name = wishes.create()
+    etag = wishes.endpoints.get(name).etag
+    settings = {"inferenceTimeout": "90s"}
+    spec = EndpointSpec("e", kept={"client_connection_config": settings})
+
+    operation = wishes.endpoints.update_connection(name, spec, etag)
+
+    assert operation.done
+    assert operation.kind is OperationKind.UPDATE_ENDPOINT
+    assert wishes.endpoints.get(name).kept == {"client_connection_config": settings}
+    with pytest.raises(AbortedError, match="etag"):
+        wishes.endpoints.update_connection(name, spec, etag)
+    with pytest.raises(InvalidArgumentError, match="would change display_name"):
+        wishes.endpoints.update_connection(name, EndpointSpec("other"))
+
+
+def test_a_version_that_was_deleted_is_not_deployed(wishes: Wishes) -> None:
+    name = wishes.create()
+
+    with pytest.raises(NotFoundError, match="no version '2'"):
+        wishes.deploy(name, ModelName(PARENT, "m", "2"))
+
+    assert _states(wishes) == {}

@@ -17,6 +17,7 @@ from homeport.registry.leases import LEASE, Lease, identify
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation, OperationKind
+from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.following import Following
 from homeport.serving.machines import Host
@@ -27,7 +28,7 @@ from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
 from rooms import PARENT, URI, Rooms, archive
-from wishes import open_endpoints
+from wishes import NO_ENGINES, open_desk
 
 HOST = Host(cores=2, gpus=())
 MODEL = ModelName(PARENT, "m")
@@ -51,13 +52,14 @@ class Server:
     router: Router
     reconciler: Reconciler
     endpoints: Endpoints
+    deployments: Deployments
 
     async def create(self) -> None:
         await asyncio.to_thread(self.endpoints.create, PARENT, EndpointSpec("e"), "e")
 
     async def deploy(self, deployed_id: str) -> Operation:
         spec = DeploySpec(MODEL, {"0": 100}, deployed_id)
-        return await asyncio.to_thread(self.endpoints.deploy, NAME, spec)
+        return await asyncio.to_thread(self.deployments.deploy, NAME, spec)
 
     async def served(self, deployed_id: str) -> None:
         promised = await self.deploy(deployed_id)
@@ -93,10 +95,12 @@ async def serving(
         own.clock.now,
     )
     reconciler = Reconciler(stores, runtime, router, Metrics(), TIMING, HOST)
-    endpoints = open_endpoints(own, reconciler.changed)
+    at = open_desk(own, reconciler.changed)
+    endpoints = Endpoints(at, own.pager)
+    deployments = Deployments(at, NO_ENGINES)
     await reconciler.start()
     try:
-        yield Server(own, lease, runtime, router, reconciler, endpoints)
+        yield Server(own, lease, runtime, router, reconciler, endpoints, deployments)
     finally:
         await asyncio.wait_for(reconciler.stop(5.0, asyncio.Event()), 20.0)
         own.close()
@@ -128,7 +132,7 @@ def test_what_one_server_deploys_others_serve_and_undeploy(rooms: Rooms) -> None
             await second.reconciler.follow()
             await second.routes_to("7")
 
-            await asyncio.to_thread(second.endpoints.undeploy, NAME, "7", {})
+            await asyncio.to_thread(second.deployments.undeploy, NAME, "7", {})
             await first.reconciler.follow()
             await until(lambda: first.runtime.running == [])
             await until(lambda: second.runtime.running == [])

@@ -27,6 +27,7 @@ from homeport.resources.listing import ListQuery
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation
+from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.machines import Host
 from homeport.serving.reconciler import Reconciler
@@ -37,7 +38,7 @@ from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
 from homeport.worker.replica import ReplicaLoadError
 from rooms import PARENT, URI, Rooms, archive
-from wishes import Wishes, open_endpoints
+from wishes import NO_ENGINES, open_desk, wishes_over
 
 MODEL = ModelName(PARENT, "m")
 NAME = EndpointName(PARENT, "e")
@@ -62,6 +63,7 @@ class Server:
     metrics: Metrics
     reconciler: Reconciler
     endpoints: Endpoints
+    deployments: Deployments
 
     async def verb(self, verb: Callable[..., _T], *args: Any) -> _T:
         """Call a verb as a surface does."""
@@ -77,7 +79,7 @@ class Server:
         self, deployed_id: str, split: Mapping[str, int] | None = None, **spec: Any
     ) -> Operation:
         return await self.verb(
-            self.endpoints.deploy,
+            self.deployments.deploy,
             NAME,
             DeploySpec(
                 MODEL, {"0": 100} if split is None else split, deployed_id, **spec
@@ -87,7 +89,9 @@ class Server:
     async def undeploy(
         self, deployed_id: str, split: Mapping[str, int] | None = None
     ) -> Operation:
-        return await self.verb(self.endpoints.undeploy, NAME, deployed_id, split or {})
+        return await self.verb(
+            self.deployments.undeploy, NAME, deployed_id, split or {}
+        )
 
     async def ended(self, operation: Operation) -> Operation:
         await until(lambda: self.rooms.operations.get(operation.name).done)
@@ -131,10 +135,14 @@ async def running(
         rooms.clock.now,
     )
     reconciler = Reconciler(stores, runtime, router, metrics, TIMING, HOST)
-    endpoints = open_endpoints(rooms, reconciler.changed)
+    at = open_desk(rooms, reconciler.changed)
+    endpoints = Endpoints(at, rooms.pager)
+    deployments = Deployments(at, NO_ENGINES)
     await reconciler.start()
     try:
-        yield Server(rooms, runtime, router, metrics, reconciler, endpoints)
+        yield Server(
+            rooms, runtime, router, metrics, reconciler, endpoints, deployments
+        )
     finally:
         await asyncio.wait_for(reconciler.stop(5.0, asyncio.Event()), 20.0)
         assert runtime.running == []
@@ -485,7 +493,9 @@ def test_one_of_several_replicas_that_fails_fails_the_deploy(rooms: Rooms) -> No
 
             assert failure is not None
             assert failure.code is Code.UNAVAILABLE
-            assert failure.message.startswith("no memory left\n")
+            assert failure.message.startswith(
+                "the deployment failed at STARTING_MODEL_SERVER: no memory left\n"
+            )
             assert server.runtime.running == []
 
     run(scenario)
@@ -538,10 +548,78 @@ def test_a_split_that_is_wrong_by_then_fails_the_deploy(rooms: Rooms) -> None:
             failure = (await server.ended(promised)).failure
 
             assert failure is not None
-            assert failure.code is Code.INVALID_ARGUMENT
-            assert "changed during the deployment" in failure.message
+            assert failure.code is Code.ABORTED
+            assert "from {'1': 100} to {} during the deployment" in failure.message
             assert server.endpoint().deployed_models == ()
             assert server.runtime.running == []
+
+    run(scenario)
+
+
+def test_of_two_deployments_that_want_other_splits_the_second_loses_nothing(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            server.runtime.held = asyncio.Event()
+            first = await server.deploy("2", {"0": 50, "1": 50})
+            second = await server.deploy("3", {"0": 10, "1": 90})
+            beside = await server.deploy("4", {})
+
+            server.runtime.held.set()
+            ended = [await server.ended(one) for one in (first, second, beside)]
+
+            codes = [one.failure.code if one.failure else 0 for one in ended[:2]]
+            assert sorted(codes) == [0, Code.ABORTED]
+            assert ended[2].failure is None
+            won = "2" if codes[0] == 0 else "3"
+            assert set(server.endpoint().traffic_split) == {"1", won}
+            ids = {one.id for one in server.endpoint().deployed_models}
+            assert ids == {"1", won, "4"}
+
+    run(scenario)
+
+
+def test_an_operation_tells_the_stages_of_its_deployment(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            good = await server.ended(await server.deploy("1"))
+            server.runtime.failures = [UnavailableError("no")]
+            bad = await server.ended(await server.deploy("2", {}))
+
+            begun = ["STARTING_DEPLOYMENT", "PREPARING_MODEL", "STARTING_MODEL_SERVER"]
+            assert [one.stage for one in good.stages] == [
+                *begun,
+                "FINISHING_UP",
+                "SUCCESSFULLY_DEPLOYED",
+            ]
+            assert [one.stage for one in bad.stages] == [*begun, "FAILED_TO_DEPLOY"]
+            times = [one.time for one in good.stages]
+            assert times == sorted(times)
+
+    run(scenario)
+
+
+def test_a_rollback_brings_back_several_models_that_were_undeployed(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("1", {"0": 100})
+            await server.served("2", {"0": 50, "1": 50})
+            await server.served("3", {"0": 100})
+            for gone in ("1", "2"):
+                await server.ended(await server.undeploy(gone))
+
+            _, promised = await server.verb(server.deployments.roll_back, NAME, 2)
+            ended = [await server.ended(one) for one in promised]
+
+            assert [one.failure for one in ended] == [None, None]
+            assert server.endpoint().traffic_split == {"1": 50, "2": 50}
 
     run(scenario)
 
@@ -680,7 +758,7 @@ def test_stopping_waits_no_longer_than_it_may(
 
 def _leave(rooms: Rooms, **states: DeployState) -> dict[str, Operation]:
     """Leave rows as a server does that dies; return the operations by `d` and id."""
-    wishes = Wishes(rooms, open_endpoints(rooms, lambda _: None), [])
+    wishes = wishes_over(rooms)
     wishes.create()
     left = {}
     for key, state in states.items():
@@ -690,7 +768,7 @@ def _leave(rooms: Rooms, **states: DeployState) -> dict[str, Operation]:
             continue
         wishes.share(NAME, **{key: 100})
         if state is DeployState.UNDEPLOYING:
-            left[key] = wishes.endpoints.undeploy(NAME, deployed_id, {})
+            left[key] = wishes.deployments.undeploy(NAME, deployed_id, {})
     return left
 
 

@@ -1,0 +1,93 @@
+"""The traffic states of endpoints as rows: added, and gone with their endpoint."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from homeport.metadata.database import Transaction
+from homeport.metadata.tables import traffic_states
+from homeport.resources.endpoint import (
+    DedicatedResources,
+    DeployedModel,
+    Endpoint,
+    with_traffic,
+)
+from homeport.resources.names import EndpointName, ModelName
+from homeport.resources.traffic import Placement, TrafficState
+
+
+def insert(
+    transaction: Transaction, endpoint: Endpoint, time: dt.datetime, caller: str
+) -> None:
+    """Write the endpoint's traffic as its newest state."""
+    key = _key(endpoint.name)
+    newest = sa.select(sa.func.coalesce(sa.func.max(traffic_states.c.number), 0) + 1)
+    transaction.execute(
+        traffic_states.insert().values(
+            **key,
+            number=newest.where(_is(endpoint.name)).scalar_subquery(),
+            time=time,
+            caller=caller,
+            split=with_traffic(endpoint.traffic_split),
+            models={
+                one.id: _written(one)
+                for one in endpoint.deployed_models
+                if endpoint.traffic_split.get(one.id)
+            },
+        )
+    )
+
+
+def all_of(transaction: Transaction, endpoint: EndpointName) -> list[TrafficState]:
+    """Return the states of an endpoint, the newest first."""
+    query = (
+        sa.select(traffic_states)
+        .where(_is(endpoint))
+        .order_by(traffic_states.c.number.desc())
+    )
+    return [_to_state(row) for row in transaction.execute(query)]
+
+
+def _to_state(row: sa.Row[Any]) -> TrafficState:
+    return TrafficState(
+        number=row.number,
+        time=row.time,
+        caller=row.caller,
+        split=row.split,
+        models={id_: _read(written) for id_, written in row.models.items()},
+    )
+
+
+def _written(deployed: DeployedModel) -> dict[str, Any]:
+    return {
+        "model": str(deployed.version),
+        "display_name": deployed.display_name,
+        "resources": dataclasses.asdict(deployed.resources),
+        "kept": dict(deployed.kept),
+    }
+
+
+def _read(written: Mapping[str, Any]) -> Placement:
+    return Placement(
+        version=ModelName.parse(written["model"]),
+        display_name=written["display_name"],
+        resources=DedicatedResources(**written["resources"]),
+        kept=written["kept"],
+    )
+
+
+def _key(name: EndpointName) -> dict[str, str]:
+    return {
+        "project": name.parent.project,
+        "location": name.parent.location,
+        "endpoint_id": name.endpoint,
+    }
+
+
+def _is(name: EndpointName) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        *(traffic_states.c[column] == value for column, value in _key(name).items())
+    )
