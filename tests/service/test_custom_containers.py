@@ -6,7 +6,6 @@ Run as commands on the host and, marked, as containers of a real engine.
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import pathlib
 import signal
@@ -294,12 +293,11 @@ def test_a_killed_server_leaves_no_container_after_its_restart(
 
 def own_containers(daemon: engines.Docker, custom: Custom) -> list[str]:
     """Return the names of a server's containers: of no other test's."""
-    place = (
-        f"{custom.server.data_dir.resolve()} {custom.server.data_dir.stat().st_ino} "
-    )
-    secret = (custom.server.data_dir / "secret").read_bytes()
-    install = hashlib.sha256(place.encode() + secret).hexdigest()[:16]
-    return [name for name in daemon.containers() if install in name]
+    artifacts = str(custom.server.data_dir.resolve() / "artifacts")
+    words = ("inspect", "--format", "{{.Name}} {{range .Mounts}}{{.Source}}{{end}}")
+    told = [daemon.call(*words, name, check=False) for name in daemon.containers()]
+    lines = [one.stdout.decode() for one in told]
+    return [line.split()[0] for line in lines if artifacts in line]
 
 
 @pytest.mark.containers
