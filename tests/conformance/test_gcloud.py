@@ -231,3 +231,38 @@ def test_gcloud_beta_speaks_v1beta1(gcloud: Any) -> None:
 
     assert [one["versionId"] for one in versions] == ["1", "2"]
     assert versions[1]["originalModelInfo"] == {"model": f"{source}@1"}
+
+
+def test_the_requests_of_gclouds_endpoints_are_answered(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    registered = server.register(mlp_archive)["response"]["model"]
+    endpoints = f"/v1/{PARENT}/endpoints"
+    created = asked(server, "POST", f"{endpoints}?alt=json", {"displayName": "e"})
+    name = polled(server, created, "v1beta1")["name"]
+    deployed = {
+        "deployedModel": {
+            "automaticResources": {"maxReplicaCount": 1, "minReplicaCount": 1},
+            "displayName": "d",
+            "model": registered,
+        },
+        "trafficSplit": {"0": 100},
+    }
+    begun = asked(server, "POST", f"/v1/{name}:deployModel?alt=json", deployed)
+    deployed_id = polled(server, begun, "v1beta1")["deployedModel"]["id"]
+
+    rows = {"instances": [[1, 2, 3, 4]]}
+    predicted = asked(server, "POST", f"/v1/{name}:predict?alt=json", rows)
+    raw = asked(server, "POST", f"/v1/{name}:rawPredict?alt=json", rows)
+    masks = "display_name,traffic_split"
+    changed = {"displayName": "e2", "trafficSplit": {deployed_id: 100}}
+    patched = asked(server, "PATCH", f"/v1/{name}?alt=json&updateMask={masks}", changed)
+    leaving = {"deployedModelId": deployed_id}
+    undeployed = asked(server, "POST", f"/v1/{name}:undeployModel?alt=json", leaving)
+    polled(server, undeployed, "v1beta1")
+    gone = asked(server, "DELETE", f"/v1/{name}?alt=json")
+
+    assert predicted["deployedModelId"] == deployed_id
+    assert raw["predictions"] == predicted["predictions"]
+    assert patched["displayName"] == "e2"
+    assert gone["done"] is True
