@@ -93,6 +93,10 @@ class Docker:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(timeout=_TIMEOUT_S)
+        # A daemon that was killed leaves its mounts.
+        mounts = pathlib.Path("/proc/self/mounts").read_text().split()
+        for place in sorted({m for m in mounts if m.startswith(str(self.directory))}):
+            subprocess.run(["umount", "--lazy", place], check=False)  # noqa: S603, S607
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

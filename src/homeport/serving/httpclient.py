@@ -7,6 +7,7 @@ comes from our own rooms: paths and headers are checked before.
 
 import asyncio
 import dataclasses
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,6 +17,8 @@ import httptools
 _HOST: Final = "127.0.0.1"
 # Servers end idle connections after 2 s (gunicorn) or more: ours are gone before.
 _IDLE_S: Final = 1.5
+# Linux alone has it.
+_QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _JOIN_BELOW_BYTES: Final = 64 * 1024
 
 
@@ -196,6 +199,7 @@ class _Connection(asyncio.Protocol):
         self._reset()
         self._heard, self._on_piece = False, on_piece
         self._answer = asyncio.get_running_loop().create_future()
+        self._acknowledge_at_once()
         if len(body) < _JOIN_BELOW_BYTES:
             self._transport.write(head + body)
         else:
@@ -223,6 +227,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on."""
         self._heard = True
+        self._acknowledge_at_once()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -285,6 +290,16 @@ class _Connection(asyncio.Protocol):
         """Give the answer."""
         if self._begun:
             self._finish(keeps=self._parser.should_keep_alive())
+
+    def _acknowledge_at_once(self) -> None:
+        """Have the next packet acknowledged without waiting for company.
+
+        Many servers write head and body apart and hold the second until the first is
+        acknowledged, which Linux otherwise puts off by 40 ms; it forgets this soon.
+        """
+        if self._transport is not None and _QUICK_ACK is not None:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def _announces_length(self) -> bool:
         names = self._headers.keys()
