@@ -32,9 +32,12 @@ PINNED = (
 REGISTRY = ("mlflow==3.17.2", "psycopg[binary]>=3.2")
 # The peer of batch predictions, apart: it brings a data frame library.
 BATCH = (TORCH, "mlflow-skinny==3.17.2", "numpy>=1.26", "pandas>=2", "orjson>=3.10")
+# What reads and writes objects, apart from what Homeport itself imports.
+STORAGE = ("google-cloud-storage==3.17.1", "obstore==0.12.1")
 REPORTED = (
     *("torch", "numpy", "torchserve", "fastapi", "uvicorn", "uvloop", "pydantic"),
     *("mlflow", "mlflow-skinny", "pandas", "flask", "sqlalchemy", "psycopg"),
+    *("google-cloud-storage", "obstore"),
 )
 
 
@@ -86,6 +89,11 @@ def prepare_batch(cache: pathlib.Path) -> Environment:
     """Return the environment of the peer of batch predictions, as `prepare` does."""
     torch = importlib.metadata.version("torch").partition("+")[0]
     return _made(cache, "batch", (*BATCH, f"torch=={torch}"))
+
+
+def prepare_storage(cache: pathlib.Path) -> Environment:
+    """Return the environment of the storage clients, as `prepare` does."""
+    return _made(cache, "storage", STORAGE)
 
 
 def _made(cache: pathlib.Path, name: str, requirements: Sequence[str]) -> Environment:

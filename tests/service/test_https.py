@@ -58,6 +58,29 @@ def test_the_same_buckets_are_there_over_both(server: Server, printed: str) -> N
     assert found["selfLink"] == f"{server.tls_url}/storage/v1/b/models"
 
 
+def test_the_printed_lines_are_all_that_a_client_is_told(
+    folder: pathlib.Path, server: Server, tmp_path: pathlib.Path
+) -> None:
+    script = (
+        f"export $({sys.executable} -m homeport tls env --data-dir {folder}/data) && "
+        f"{sys.executable} -c '"
+        "import os, requests, sys; "
+        'assert os.path.isfile(os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"]); '
+        "print(requests.get(sys.argv[1], timeout=60).status_code)"
+        f"' {server.tls_url}/healthz"
+    )
+
+    told = subprocess.run(  # noqa: S603
+        ["sh", "-c", script],  # noqa: S607
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.stdout, told.stderr) == ("200\n", "")
+
+
 def test_a_client_that_was_not_told_does_not_connect(server: Server) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(f"{server.tls_url}/healthz")
