@@ -1,61 +1,58 @@
 """One server, its project and location, and how its answers become values."""
 
+import contextlib
 import dataclasses
-import ipaddress
-import pathlib
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
 import httpx
 
+import homeport
+from homeport.client import refusals
+from homeport.client.address import Address as Address
+from homeport.client.address import host_of, is_loopback
 from homeport.errors import (
     Code,
     DeadlineExceededError,
-    InvalidArgumentError,
-    RelayedError,
+    HomeportError,
+    ResourceExhaustedError,
     UnavailableError,
+    UnimplementedError,
 )
 
+# Of an answer, while nothing of it arrives: deployments are waited for apart.
 _TIMEOUT_S: Final = 300.0
+_CONNECT_TIMEOUT_S: Final = 10.0
 _FIRST_POLL_S: Final = 0.02
 _LONGEST_POLL_S: Final = 0.5
-_CHUNK_BYTES: Final = 1 << 20
-_CODES: Final = {
-    400: Code.INVALID_ARGUMENT,
-    403: Code.PERMISSION_DENIED,
-    404: Code.NOT_FOUND,
-    409: Code.ALREADY_EXISTS,
-    412: Code.FAILED_PRECONDITION,
-    429: Code.RESOURCE_EXHAUSTED,
-}
-
+# A server that is started again meanwhile goes on with its operations.
+_PATIENCE_S: Final = 60.0
+_MAX_ANSWER_BYTES: Final = 1 << 30
+_PERMANENT_REDIRECT: Final = 308  # "go on": what answers a part of an upload
+_OURS: Final = "/homeport/v1/"
 
 _CALLER_HEADER: Final = b"x-homeport-caller"
 
 
-class ServerError(RelayedError):
-    """What the server answered, with the code it gave."""
+# What a server refuses is raised as the class of `homeport.errors` that its code names.
+ServerError = HomeportError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Address:
-    """Where the client's resources live.
+class Answer:
+    """What a server answered, read to its end.
 
     Attributes:
-        url: Of the server, such as "http://127.0.0.1:8080".
-        project: Any name; the server keeps projects apart.
-        location: A Vertex AI region name, so that the official SDK finds it too.
+        status: Of HTTP.
+        headers: By their names in lower case.
+        content: The body.
     """
 
-    url: str
-    project: str
-    location: str
-
-    @property
-    def parent(self) -> str:
-        """`projects/{project}/locations/{location}`."""
-        return f"projects/{self.project}/locations/{self.location}"
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Connection:
@@ -64,19 +61,32 @@ class Connection:
     Args:
         address: Which server, and where on it.
         caller: Who asks, for the server's history; "" to be anonymous there.
+        timeout_s: How long nothing may arrive of an answer.
+        max_answer_bytes: The longest answer that is held in memory.
 
     Raises:
         InvalidArgumentError: The address has no URL of a server.
     """
 
-    def __init__(self, address: Address, caller: str = "") -> None:
+    def __init__(
+        self,
+        address: Address,
+        caller: str = "",
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        max_answer_bytes: int = _MAX_ANSWER_BYTES,
+    ) -> None:
         self.address = address
+        self._timeout_s = timeout_s
+        self._max_answer_bytes = max_answer_bytes
         self._http = httpx.Client(
             base_url=address.url,
-            timeout=_TIMEOUT_S,
+            timeout=httpx.Timeout(
+                timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S)
+            ),
             headers={_CALLER_HEADER: caller.encode()} if caller else {},
             # A proxy of the environment knows nothing of this machine's loopback.
-            trust_env=not _is_loopback(_host(address.url)),
+            trust_env=not is_loopback(host_of(address.url)),
         )
 
     def __enter__(self) -> Self:
@@ -93,7 +103,7 @@ class Connection:
         """Return the JSON object at a path.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         return self._json("GET", path, params=query)
@@ -102,16 +112,16 @@ class Connection:
         """Return the text at a path.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
-        return self._request("GET", path).text
+        return self.exchange("GET", path).content.decode()
 
     def put(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Put a JSON object at a path and return what is answered.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         return self._json("PUT", path, json=dict(document))
@@ -120,7 +130,7 @@ class Connection:
         """Post a JSON object and return the one that is answered.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         return self._json("POST", path, json=dict(document))
@@ -131,7 +141,7 @@ class Connection:
         """Change the resource at a path; return it as it now stands.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         return self._json("PATCH", path, params=query, json=dict(document))
@@ -140,7 +150,7 @@ class Connection:
         """Delete the resource at a path and return what is answered.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         return self._json("DELETE", path)
@@ -149,39 +159,11 @@ class Connection:
         """Post JSON text and return the text that is answered.
 
         Raises:
-            ServerError: The server's own refusal.
+            HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
         headers = {"content-type": "application/json"}
-        return self._request("POST", path, content=body, headers=headers).content
-
-    def post_file(
-        self,
-        path: str,
-        file: pathlib.Path,
-        query: Mapping[str, str],
-        on_progress: Callable[[int], None],
-    ) -> dict[str, Any]:
-        """Stream a file to the server.
-
-        Args:
-            path: Where to.
-            file: What.
-            query: Query parameters.
-            on_progress: Called with the number of bytes of each chunk sent.
-
-        Raises:
-            ServerError: The server's own refusal.
-            UnavailableError: No server answers there.
-        """
-        headers = {"content-length": str(file.stat().st_size)}
-        return self._json(
-            "POST",
-            path,
-            params=dict(query),
-            headers=headers,
-            content=_chunks(file, on_progress),
-        )
+        return self.exchange("POST", path, content=body, headers=headers).content
 
     def wait(
         self, operation: Mapping[str, Any], timeout_s: float = 900.0
@@ -189,7 +171,7 @@ class Connection:
         """Return the response of a long-running operation once it has ended.
 
         Raises:
-            ServerError: It failed.
+            HomeportError: It failed, as the class of its code.
             DeadlineExceededError: It has not ended in time.
         """
         response: dict[str, Any] = self.ended(operation, timeout_s)["response"]
@@ -201,7 +183,7 @@ class Connection:
         """Return a long-running operation once it has ended well.
 
         Raises:
-            ServerError: It failed.
+            HomeportError: It failed, as the class of its code.
             DeadlineExceededError: It has not ended in time.
         """
         deadline = time.monotonic() + timeout_s
@@ -214,68 +196,158 @@ class Connection:
                 )
             time.sleep(pause_s)
             pause_s = min(1.5 * pause_s, _LONGEST_POLL_S)
-            operation = self.get(f"/v1/{operation['name']}")
+            try:
+                operation = self._polled(str(operation["name"]), deadline)
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(f"{operation['name']} goes on in the server")
+                raise
         if "error" in operation:
             error = operation["error"]
-            raise ServerError(Code(error["code"]), error["message"])
+            raise refusals.of_code(error["code"], error["message"])
         return operation
 
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Iterable[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> Answer:
+        """Send bytes and return what is answered, held in memory.
+
+        Raises:
+            HomeportError: The server's own refusal, as the class of its code.
+            UnavailableError: No server answers there.
+            DeadlineExceededError: Nothing of the answer arrived in time.
+            ResourceExhaustedError: The answer is too long.
+        """
+        return self._exchange(
+            method, path, content=content, headers=headers or {}, params=query
+        )
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Iterable[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> Iterator[Iterator[bytes]]:
+        """Send bytes and yield the answer's pieces as they arrive, of any length.
+
+        Raises:
+            HomeportError: The server's own refusal, as the class of its code.
+            UnavailableError: No server answers there, or it broke off.
+            DeadlineExceededError: Nothing of the answer arrived in time.
+        """
+        with self._sent(
+            method, path, content=content, headers=headers or {}, params=query
+        ) as response:
+            yield response.iter_bytes()
+
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # httpx's own
-        document: dict[str, Any] = self._request(method, path, **options).json()
+        answer = self._exchange(method, path, **options)
+        try:
+            document = json.loads(answer.content)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise self._stranger(answer.status)
         return document
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401  # httpx's own
+    def _exchange(self, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401  # httpx's own
+        with self._sent(method, path, **options) as response:
+            content = self._read(response)
+            return Answer(response.status_code, dict(response.headers), content)
+
+    @contextlib.contextmanager
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        **options: Any,  # noqa: ANN401  # httpx's own
+    ) -> Iterator[httpx.Response]:
+        """Yield an answer that is no refusal, with its body still to read."""
         try:
-            response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+            with self._http.stream(method, path, **options) as response:
+                if not response.is_success and (
+                    response.status_code != _PERMANENT_REDIRECT
+                ):
+                    raise self._refusal(path, response)
+                yield response
+        except httpx.TimeoutException as error:
+            raise self._late(error) from error
+        except httpx.RequestError as error:
             raise UnavailableError(
                 f"no server answers at {self.address.url} ({error}): start one with "
-                "`homeport serve`, or name another with --url"
+                "`homeport serve`, or name another with --url or HOMEPORT_URL"
             ) from error
-        if response.is_success:
-            return response
-        raise _refusal(response)
 
-
-def _host(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InvalidArgumentError(
-            f"{url!r} is no address of a server ({error}): give one such as "
-            "http://127.0.0.1:8080"
-        ) from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise InvalidArgumentError(
-            f"{url!r} is no address of a server: give one such as http://127.0.0.1:8080"
+    def _late(self, error: httpx.TimeoutException) -> HomeportError:
+        if isinstance(error, httpx.ConnectTimeout):
+            return UnavailableError(
+                f"no server answers at {self.address.url} within "
+                f"{_CONNECT_TIMEOUT_S:g} s: is it the right address?"
+            )
+        return DeadlineExceededError(
+            f"nothing came from the server at {self.address.url} for "
+            f"{self._timeout_s:g} s: it is busy or hangs; ask again, or wait longer"
         )
-    return parsed.host
 
+    def _read(self, response: httpx.Response) -> bytes:
+        pieces, size_bytes = [], 0
+        for piece in response.iter_bytes():
+            size_bytes += len(piece)
+            if size_bytes > self._max_answer_bytes:
+                raise ResourceExhaustedError(
+                    f"the answer has more than {self._max_answer_bytes} bytes: ask for "
+                    "less at a time"
+                )
+            pieces.append(piece)
+        return b"".join(pieces)
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    def _polled(self, name: str, deadline: float) -> dict[str, Any]:
+        """Return an operation, also if the server is being started again."""
+        patience = min(deadline, time.monotonic() + _PATIENCE_S)
+        while True:
+            try:
+                return self.get(f"/v1/{name}")
+            except UnavailableError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(_LONGEST_POLL_S)
 
+    def _refusal(self, path: str, response: httpx.Response) -> HomeportError:
+        content = self._read(response)
+        try:
+            refusal = refusals.of_answer(response.status_code, json.loads(content))
+        except ValueError:
+            refusal = None
+        if refusal is None:
+            return self._stranger(response.status_code)
+        if refusal.code is Code.UNIMPLEMENTED or (
+            refusal.code is Code.NOT_FOUND and path.startswith(_OURS)
+        ):
+            return self._of_another_version(refusal)
+        return refusal
 
-def _chunks(file: pathlib.Path, on_progress: Callable[[int], None]) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            yield chunk
-            on_progress(len(chunk))
-
-
-def _refusal(response: httpx.Response) -> ServerError:
-    try:
-        error = response.json()["error"]
-        # The object store's errors are Google Cloud Storage's: they have no status.
-        unnamed = _CODES.get(response.status_code, Code.INTERNAL)
-        code = Code[error["status"]] if "status" in error else unnamed
-        return ServerError(code, error["message"])
-    except (ValueError, KeyError, TypeError):
-        return ServerError(
-            Code.INTERNAL,
-            f"the server answered {response.status_code} and no reason: is "
-            f"{response.url.host}:{response.url.port} a homeport server?",
+    def _stranger(self, http: int) -> HomeportError:
+        return HomeportError(
+            f"the server answered {http} and no reason: is {self.address.url} a "
+            "homeport server?"
         )
+
+    def _of_another_version(self, refusal: HomeportError) -> HomeportError:
+        """Return a refusal that may be one for want of a method, and says so then."""
+        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
+            there = self._http.get("/").json()["version"]
+            if there != homeport.__version__:
+                return UnimplementedError(
+                    f"{refusal.message}; the server is homeport {there}, this client "
+                    f"{homeport.__version__}: bring both to one version"
+                )
+        return refusal
