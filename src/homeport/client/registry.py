@@ -5,10 +5,11 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from homeport.client.connection import Connection, ServerError
-from homeport.errors import Code, InvalidArgumentError, NotFoundError
+from homeport.client import staging, uploading
+from homeport.client.connection import Connection
+from homeport.client.uploading import Target
+from homeport.errors import InvalidArgumentError, NotFoundError
 
-_BUCKET: Final = "homeport-uploads"
 _REGISTER_TIMEOUT_S: Final = 3600.0
 
 
@@ -89,20 +90,19 @@ def upload_archive(
         digest: Its sha256, which names the folder: equal archives share one.
         on_progress: Called with the number of bytes of each chunk sent.
     """
-    address = connection.address
-    try:
-        connection.post("/storage/v1/b?project=" + address.project, {"name": _BUCKET})
-    except ServerError as error:
-        if error.code is not Code.ALREADY_EXISTS:
-            raise
-    folder = f"{address.project}/{digest}"
-    connection.post_file(
-        f"/upload/storage/v1/b/{_BUCKET}/o",
-        archive,
-        {"uploadType": "media", "name": f"{folder}/model.mar"},
-        on_progress,
-    )
-    return f"gs://{_BUCKET}/{folder}"
+    folder = f"{connection.address.project}/{digest}"
+    sent_bytes = 0
+
+    def on_sent(so_far: int, total: int) -> None:
+        nonlocal sent_bytes
+        del total
+        on_progress(so_far - sent_bytes)
+        sent_bytes = so_far
+
+    staging.make_bucket(connection)
+    target = Target(staging.BUCKET, f"{folder}/model.mar")
+    uploading.upload(connection, archive, target, on_sent)
+    return f"gs://{staging.BUCKET}/{folder}"
 
 
 def register(connection: Connection, model: Mapping[str, Any]) -> Registered:
