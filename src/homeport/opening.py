@@ -106,11 +106,15 @@ def sweep(database: Database, stored: ByteStores) -> None:
     Nobody else uses those in the data directory yet. Another server may be writing to
     a bucket, by another clock.
     """
-    grace = _SHARED_GRACE if stored.bucket else dt.timedelta()
     with database.transaction() as transaction:
         artifact_rows.delete_unreferenced(transaction)
     now = dt.datetime.now(dt.UTC)
-    blob_sweep.sweep(database, stored.blobs, now, grace=grace)
+    blob_sweep.sweep(database, stored.blobs, now, grace=grace_of(stored))
+
+
+def grace_of(stored: ByteStores) -> dt.timedelta:
+    """Return how long a blob may be without a row, whoever's clock has dated it."""
+    return _SHARED_GRACE if stored.bucket else dt.timedelta()
 
 
 def bytes_of(settings: Settings, data_dir: pathlib.Path) -> ByteStores:

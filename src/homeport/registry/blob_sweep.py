@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import io
 import itertools
+import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import Final, final
 
@@ -18,8 +19,11 @@ from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.objects.parts import Parts
 from homeport.registry.object_uploads import SESSION_LIFETIME
+from homeport.resources.names import OperationName
 
 _BATCH: Final = 500  # SQLite before 3.32 takes at most 999 parameters
+# Everybody who writes waits while so many go, each some round trips of a bucket.
+_FEW: Final = 10
 
 
 def sweep(
@@ -67,17 +71,31 @@ class Sweeper:
         database: The rows.
         blobs: The bytes as they lie there.
         now: The time, aware.
+        grace: How much older than the look before a blob is at least, where its time
+            is of another clock.
     """
 
     def __init__(
-        self, database: Database, blobs: Blobs, now: Callable[[], dt.datetime]
+        self,
+        database: Database,
+        blobs: Blobs,
+        now: Callable[[], dt.datetime],
+        *,
+        grace: dt.timedelta = dt.timedelta(),
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._now = now
+        self._grace = grace
+        self._stopped = threading.Event()
         self._looked: dt.datetime | None = None
+        self._working: set[OperationName] = set()
         self._unused: set[str] = set()
         self._unneeded: set[str] = set()
+
+    def stop(self) -> None:
+        """Give up within a moment, for good."""
+        self._stopped.set()
 
     def look(self) -> int:
         """Delete what is unused as it was at the last look; return how many blobs."""
@@ -91,30 +109,43 @@ class Sweeper:
         unused: set[str] = set()
         gone: set[str] = set()
         for batch in _batches(self._blobs.iterate()):
-            # The write lock is held while files go, as in `sweep`.
-            with self._database.transaction() as transaction:
+            with self._database.snapshot() as transaction:
                 found = set(batch) - blob_rows.referenced(transaction, batch)
-                unused |= found
-                if since is not None:
-                    gone |= self._deleted(found & self._unused, since)
+            unused |= found
+            if since is not None:
+                gone |= self._deleted(found & self._unused, since)
+            if self._stopped.is_set():
+                return len(gone)
+        with self._database.snapshot() as transaction:
+            # At the end: who began during this look may need what it found unused.
+            self._working = _working(transaction)
         self._looked, self._unneeded, self._unused = began, unneeded, unused - gone
         return len(gone)
 
     def _removable_since(self, transaction: Transaction) -> dt.datetime | None:
         """Return the time of the last look, None if nothing may go now."""
-        if self._looked is None:
+        if self._looked is None or self._working & _working(transaction):
             return None
-        working = operation_rows.unfinished(transaction)
-        if any(operation.create_time <= self._looked for operation in working):
-            return None
-        return self._looked
+        return self._looked - self._grace
 
     def _deleted(self, unused: Collection[str], since: dt.datetime) -> set[str]:
-        return {
-            sha256
-            for sha256 in unused
-            if self._blobs.delete(sha256, unused_since=since)
-        }
+        gone: set[str] = set()
+        for few in _batches(iter(unused), _FEW):
+            if self._stopped.is_set():
+                break
+            # The write lock is held while files go, as in `sweep`.
+            with self._database.transaction() as transaction:
+                still = set(few) - blob_rows.referenced(transaction, few)
+                gone.update(
+                    sha256
+                    for sha256 in still
+                    if self._blobs.delete(sha256, unused_since=since)
+                )
+        return gone
+
+
+def _working(transaction: Transaction) -> set[OperationName]:
+    return {one.name for one in operation_rows.unfinished(transaction)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,6 +197,6 @@ def sweep_parts(database: Database, parts: Parts) -> None:
             parts.discard(upload)
 
 
-def _batches(digests: Iterator[str]) -> Iterator[list[str]]:
-    while batch := list(itertools.islice(digests, _BATCH)):
+def _batches(digests: Iterator[str], most: int = _BATCH) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(digests, most)):
         yield batch

@@ -3,12 +3,14 @@
 import datetime as dt
 import hashlib
 
+from homeport.objects.blobs import Blobs
 from homeport.registry.blob_sweep import Sweeper
 from homeport.resources.bucket import ObjectRef
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import ModelName
 from homeport.resources.operation import OperationKind
 from rooms import PARENT, Rooms, archive
+from watched_blobs import WatchedBlobs
 
 HOUR = dt.timedelta(hours=1)
 WEIGHTS = b"\1" * (64 << 10)
@@ -17,9 +19,9 @@ WEIGHTS = b"\1" * (64 << 10)
 class Hourly:
     """A sweeper that looks once an hour, from now on."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, stored: Blobs | None = None) -> None:
         self._time = dt.datetime.now(dt.UTC)
-        self._sweeper = Sweeper(rooms.database, rooms.stored, self._next)
+        self._sweeper = Sweeper(rooms.database, stored or rooms.stored, self._next)
 
     def _next(self) -> dt.datetime:
         self._time += HOUR
@@ -77,6 +79,54 @@ def test_an_operation_that_began_before_holds_the_sweep_up(rooms: Rooms) -> None
 
     assert while_it_works == [0, 0, 0]
     assert after == 1
+
+
+def test_an_operation_that_began_during_the_look_holds_the_sweep_up(
+    rooms: Rooms,
+) -> None:
+    rooms.put("a/model.mar", archive())
+    # Its server has another clock.
+    rooms.clock.advance(days=365)
+
+    def begin_and_delete() -> None:
+        with rooms.database.transaction() as transaction:
+            rooms.operations.promise(transaction, OperationKind.UPLOAD_MODEL, PARENT)
+        rooms.artifacts.stage("gs://models/a")
+        rooms.buckets.delete_object(ObjectRef("models", "a/model.mar"))
+
+    happens = iter([begin_and_delete])
+    stored = WatchedBlobs(rooms.stored, lambda: [one() for one in happens])
+    hourly = Hourly(rooms, stored)
+
+    while_it_works = [hourly.look() for _ in range(3)]
+
+    assert while_it_works == [0, 0, 0]
+
+
+def test_a_sweep_gives_up_when_the_server_stops(rooms: Rooms) -> None:
+    for number in range(30):
+        rooms.put(f"o{number}", b"%d" % number)
+        rooms.buckets.delete_object(ObjectRef("models", f"o{number}"))
+    now = dt.datetime.now(dt.UTC)
+    sweeper = Sweeper(rooms.database, rooms.stored, lambda: now + HOUR)
+    sweeper.look()
+
+    sweeper.stop()
+
+    assert sweeper.look() == 0
+    assert len(list(rooms.stored.iterate())) == 30
+
+
+def test_what_another_clock_has_dated_is_let_be_for_longer(rooms: Rooms) -> None:
+    deleted(rooms)
+    times = iter(dt.datetime.now(dt.UTC) + HOUR * hours for hours in (1, 2, 30, 31))
+    sweeper = Sweeper(
+        rooms.database, rooms.stored, lambda: next(times), grace=24 * HOUR
+    )
+
+    counts = [sweeper.look() for _ in range(4)]
+
+    assert counts == [0, 0, 0, 1]
 
 
 def test_the_pieces_of_an_archive_go_after_its_row(rooms: Rooms) -> None:

@@ -1,0 +1,43 @@
+"""A store of blobs beside which something happens at a moment that a test chooses."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from homeport.objects.blobs import Blobs, BlobWriter
+from homeport.resources.bucket import Content
+
+
+class WatchedBlobs:
+    """Blobs of which something is done whenever somebody begins to list them.
+
+    Args:
+        blobs: The others.
+        on_listing: What is done, before the first is listed.
+    """
+
+    def __init__(self, blobs: Blobs, on_listing: Callable[[], object]) -> None:
+        self._blobs = blobs
+        self._on_listing = on_listing
+
+    def begin(self) -> BlobWriter:
+        return self._blobs.begin()
+
+    def resume(self, upload: str) -> BlobWriter:
+        return self._blobs.resume(upload)
+
+    def open(self, sha256: str) -> BinaryIO:
+        return self._blobs.open(sha256)
+
+    def measure(self, sha256: str) -> Content:
+        return self._blobs.measure(sha256)
+
+    def delete(self, sha256: str, *, unused_since: dt.datetime) -> bool:
+        return self._blobs.delete(sha256, unused_since=unused_since)
+
+    def iterate(self) -> Iterator[str]:
+        self._on_listing()
+        return self._blobs.iterate()
+
+    def uploads(self) -> Iterator[str]:
+        return self._blobs.uploads()
