@@ -22,7 +22,7 @@ from homeport.checking.report import (
 )
 from homeport.metadata import artifact_rows, model_rows
 from homeport.metadata.database import Database
-from homeport.objects.blobs import FileBlobs
+from homeport.objects.blobs import Blobs, FileBlobs
 from homeport.objects.file_roots import FileRoots
 from homeport.objects.outside import Outside
 from homeport.registry.artifacts import Artifacts
@@ -87,6 +87,12 @@ def archive(
     return buffer.getvalue()
 
 
+def _files(directory: pathlib.Path) -> FileBlobs:
+    blobs = FileBlobs(directory)
+    blobs.start()
+    return blobs
+
+
 def _real_now() -> dt.datetime:
     """Return the time that the files of blobs are written at."""
     return dt.datetime.now(dt.UTC)
@@ -131,19 +137,23 @@ class FakeChecker:
 class Rooms:
     """Registry and what it stands on, on a database of the newest shape.
 
-    A second one on the same directory and rows is a restarted server.
+    A second one on the same directory and rows is a restarted server. The bytes are
+    in the directory, unless they are in another store.
     """
 
     def __init__(
-        self, directory: pathlib.Path, rows_url: str, clock: Clock | None = None
+        self,
+        directory: pathlib.Path,
+        rows_url: str,
+        clock: Clock | None = None,
+        stored: Blobs | None = None,
     ) -> None:
         self.directory = directory
         self.rows_url = rows_url
         self.clock = clock or Clock()
         now, new_id = self.clock.now, self.clock.new_id
         self.database = Database(rows_url)
-        self.stored = FileBlobs(directory / "blobs")
-        self.stored.start()
+        self.stored = stored or _files(directory / "blobs")
         self.blobs = PiecedBlobs(self.database, self.stored)
         # Tests call it: there is no thread.
         self.splitting = Splitting(self.database, self.stored, _real_now)
@@ -178,10 +188,15 @@ class Rooms:
         )
         return Artifacts(found, self.blobs, directory)
 
-    def exports_to(self, outside: Outside) -> Exports:
-        """Return exports that reach these stores too."""
+    def exports_to(self, outside: Outside, quota_bytes: int | None = None) -> Exports:
+        """Return exports that reach these stores too, and fill no bucket further."""
         return Exports(
-            self.database, self.blobs, outside, self.operations, self.clock.now
+            self.database,
+            self.blobs,
+            outside,
+            self.operations,
+            self.clock.now,
+            quota_bytes,
         )
 
     def uploads_with(self, policy: CheckPolicy) -> Uploads:

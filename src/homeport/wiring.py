@@ -41,9 +41,7 @@ from homeport.objects.addresses import StoreAddress
 from homeport.objects.file_roots import FileRoots
 from homeport.objects.outside import Outside
 from homeport.opening import Opened
-from homeport.registry import (
-    holding,
-)
+from homeport.registry import byte_stores, holding
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.blob_sweep import Sweeper
 from homeport.registry.buckets import Buckets
@@ -88,7 +86,6 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
 _SPLITTING_PERIOD_S: Final = 5.0
 _SWEEPING_PERIOD_S: Final = 3600.0
-_SHARED_GRACE: Final = dt.timedelta(days=1)
 
 
 def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> None:
@@ -182,8 +179,10 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
     """Yield rows and bytes, which are divided and swept meanwhile."""
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
-    splitting = Splitting(database, stored.blobs, _now)
-    sweeper = Sweeper(database, stored.blobs, _now)
+    splitting = Splitting(
+        database, stored.blobs, _now, byte_stores.min_part_bytes(stored)
+    )
+    sweeper = Sweeper(database, stored.blobs, _now, grace=opening.grace_of(stored))
     threads = (
         Periodic("splitting", _SPLITTING_PERIOD_S, splitting.divide_all),
         Periodic("sweeping", _SWEEPING_PERIOD_S, sweeper.look),
@@ -197,6 +196,7 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
         )
     finally:
         splitting.stop()
+        sweeper.stop()
         for thread in threads:
             await asyncio.to_thread(thread.stop)
         database.close()
@@ -244,7 +244,14 @@ async def _application(
             _new_id,
         ),
         transfers=Transfers(database, operations, _now, _new_id),
-        exports=Exports(database, stored.blobs, outside, operations, _now),
+        exports=Exports(
+            database,
+            stored.blobs,
+            outside,
+            operations,
+            _now,
+            settings.bucket_quota_bytes,
+        ),
         evaluations=Evaluations(database, pager, _now, _new_id),
         history=History(database, pager, _now),
         provenances=Provenances(database, _now, _new_id),

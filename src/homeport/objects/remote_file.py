@@ -24,16 +24,16 @@ class RemoteFile(io.RawIOBase):
     Args:
         store: Where it is.
         stat: What it is; a read fails once it is another.
+        first: Its first bytes.
     """
 
-    def __init__(self, store: Store, stat: Stat) -> None:
+    def __init__(self, store: Store, stat: Stat, first: bytes) -> None:
         super().__init__()
         self._store = store
         self._stat = stat
         self._position = 0
         self._start = 0
-        self._window = memoryview(b"")
-        self._fetch()
+        self._window = memoryview(first)
 
     def readable(self) -> bool:
         """Return True."""
@@ -94,7 +94,7 @@ def opened(store: Store, key: str) -> BinaryIO:
         NotFoundError: There is none.
         UnavailableError: The store does not answer.
     """
-    stat = store.head(key)
-    if stat is None:
+    begun = store.begin(key, _FIRST_BYTES)
+    if begun is None:
         raise NotFoundError(f"nothing is stored at {store}{key}")
-    return cast("BinaryIO", io.BufferedReader(RemoteFile(store, stat)))
+    return cast("BinaryIO", io.BufferedReader(RemoteFile(store, *begun)))

@@ -119,6 +119,26 @@ class Store:
             found = obstore.get(self._raw, self._prefix + key, options=options)
             return bytes(found.bytes())
 
+    def begin(self, key: str, most_bytes: int) -> tuple[Stat, bytes] | None:
+        """Return what is known of an object and its first bytes, by one request.
+
+        None if there is none.
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        options: obstore.GetOptions = {"range": (0, most_bytes)}
+        try:
+            found = obstore.get(self._raw, self._prefix + key, options=options)
+            return self._stat(found.meta), bytes(found.bytes())
+        except FileNotFoundError:
+            return None
+        except exceptions.BaseError:
+            # An empty object has no range; of another failure this request tells.
+            stat = self.head(key)
+            return stat and (stat, self.read(key, 0, min(most_bytes, stat.size_bytes)))
+
     def read_all(self, key: str) -> bytes:
         """Return the content of a short object.
 

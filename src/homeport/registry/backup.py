@@ -30,6 +30,7 @@ from homeport.registry.backup_folder import BackupFolder, Contents, Kept, opened
 _ROWS: Final = "rows/"
 _PRIVATE: Final = "private/"
 _BLOCK_BYTES: Final = 1 << 20
+_MORE_TRIES: Final = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,8 +97,11 @@ def take(source: Source, directory: pathlib.Path, now: dt.datetime) -> Summary:
             )
         state = uuid.uuid4().hex
         taken = _keep(source, folder, state)
-        if taken.lost:
-            # The server has divided archives meanwhile: newer rows name their pieces.
+        for _ in range(_MORE_TRIES):
+            if not taken.lost:
+                break
+            # The server has divided archives meanwhile, and newer rows name their
+            # pieces; or it has swept what was deleted. What is kept is not read again.
             taken = _keep(source, folder, state)
         _check_lost(taken.lost)
         files = taken.files | _keep_private(source.data_dir, folder, state)

@@ -3,7 +3,9 @@
 import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping
+from typing import Final
 
+from homeport.archive import extents
 from homeport.objects.addresses import StoreAddress
 from homeport.objects.blobs import Blobs, FileBlobs
 from homeport.objects.bucket_blobs import BucketBlobs
@@ -48,6 +50,15 @@ class ByteStores:
     blobs: Blobs
     parts: Parts
     bucket: BucketBlobs | None = None
+
+
+# What the first request for an object of a bucket brings.
+_BUCKET_PART_BYTES: Final = 1 << 20
+
+
+def min_part_bytes(stored: ByteStores) -> int:
+    """Return the length from which on a part of an archive is worth keeping apart."""
+    return _BUCKET_PART_BYTES if stored.bucket else extents.MIN_PART_BYTES
 
 
 def opened(

@@ -40,6 +40,8 @@ class Exports:
         outside: Folders in buckets of others.
         operations: The ledger of promises.
         now: The time, aware.
+        quota_bytes: What the objects of one bucket may have together, None for no
+            limit.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Exports:
         outside: Outside,
         operations: Operations,
         now: Callable[[], dt.datetime],
+        quota_bytes: int | None = None,
     ) -> None:
+        self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._outside = outside
@@ -134,7 +138,7 @@ class Exports:
         for path, content in contents.items():
             name = f"{target.name}/{path}"
             new = NewObject(target.bucket, name, conditions=_IF_NEW)
-            buckets.write_row(transaction, new, content, now)
+            buckets.write_row(transaction, new, content, now, self._quota_bytes)
         return {"uri": f"gs://{target.bucket}/{target.name}"}
 
     def _out(self, place: OutsidePlace, folder: str, artifact: Artifact) -> _Work:

@@ -1,6 +1,8 @@
 """Blobs of which some are kept as pieces, behind the same Protocol as the others."""
 
 import datetime as dt
+import functools
+import io
 from collections.abc import Iterator
 from typing import BinaryIO, final
 
@@ -11,6 +13,7 @@ from homeport.metadata.database import Database
 from homeport.metadata.skeleton_rows import Kept
 from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.objects.spool import measured
+from homeport.registry import moving
 from homeport.resources.bucket import Content
 
 
@@ -40,12 +43,18 @@ class PiecedBlobs:
     def open(self, sha256: str) -> BinaryIO:
         """Return a file's bytes, seekable.
 
-        One that is kept as pieces raises DATA_LOSS later, when it is read, if one of
-        them is lost.
+        It is read to its end also where it is divided meanwhile. One that is kept as
+        pieces raises DATA_LOSS later, when it is read, if one of them is lost.
 
         Raises:
             DataLossError: No such file.
         """
+        file = self._opened(sha256)
+        if _outlives_its_name(file):
+            return file
+        return moving.followed(file, functools.partial(self._opened, sha256))
+
+    def _opened(self, sha256: str) -> BinaryIO:
         kept = self._kept(sha256)
         if kept is not None and kept.skeleton is not None and not kept.rewritten:
             return self._rebuilt(kept.skeleton)
@@ -85,3 +94,12 @@ class PiecedBlobs:
 
     def _rebuilt(self, skeleton: str) -> BinaryIO:
         return rebuilding.rebuilt(self._blobs.open(skeleton), self._blobs.open)
+
+
+def _outlives_its_name(file: BinaryIO) -> bool:
+    """Tell whether a file is one of this machine, readable also when removed."""
+    try:
+        file.fileno()
+    except io.UnsupportedOperation:
+        return False
+    return True

@@ -16,13 +16,22 @@ from typing import BinaryIO, Final, final
 from homeport.archive import extents, rebuilding
 from homeport.archive.extents import Extent
 from homeport.archive.skeleton import Piece, SkeletonWriter
-from homeport.errors import CancelledError, DataLossError, HomeportError
+from homeport.errors import (
+    CancelledError,
+    DataLossError,
+    HomeportError,
+    NotFoundError,
+)
 from homeport.metadata import blob_rows, skeleton_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs
 
 _log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
+# A full disk has room again, a store answers again, a lost file was sent again.
+_TRY_AGAIN: Final = dt.timedelta(hours=1)
+# Bytes that no row needs are let be for an hour by whoever sweeps.
+_SAFE_UNNEEDED: Final = dt.timedelta(minutes=30)
 
 
 @final
@@ -48,8 +57,8 @@ class Splitting:
         self._now = now
         self._min_part_bytes = min_part_bytes
         self._stopped = threading.Event()
-        # Files that could not be divided, which this server does not try again.
-        self._failed: set[str] = set()
+        # Files that could not be divided -> when they are tried again.
+        self._again: dict[str, dt.datetime] = {}
 
     def stop(self) -> None:
         """Give up within a moment, for good; what is half divided stays whole."""
@@ -66,7 +75,7 @@ class Splitting:
             if found is None:
                 return
             after = found[0]
-            if after not in self._failed:
+            if after not in self._again or self._again[after] <= self._now():
                 self._try(Piece(*found))
 
     def _try(self, whole: Piece) -> None:
@@ -75,8 +84,15 @@ class Splitting:
         except CancelledError:
             return
         except HomeportError as error:
-            self._failed.add(whole.sha256)
-            _log.warning("%s stays whole: %s", whole.sha256, error.message)
+            if self._is_divided(whole):
+                return  # by another server, which removed what was being read here
+            self._again[whole.sha256] = self._now() + _TRY_AGAIN
+            _log.warning("%s stays whole for now: %s", whole.sha256, error.message)
+
+    def _is_divided(self, whole: Piece) -> bool:
+        with self._database.snapshot() as transaction:
+            kept = skeleton_rows.find(transaction, whole.sha256)
+        return kept is not None and kept.skeleton is not None and not kept.rewritten
 
     def _divide(self, whole: Piece) -> None:
         """Divide a file, or note that it is best kept whole.
@@ -100,7 +116,8 @@ class Splitting:
                 return
             # A piece that was there and is damaged is written anew, the second time.
             for anew in (False, True):
-                division = _Division(self._blobs, self._blocks, anew=anew)
+                is_kept = _nothing if anew else self._is_needed
+                division = _Division(self._blobs, self._blocks, is_kept)
                 skeleton = division.carry_out(file, whole, parts)
                 if self._rebuilds(skeleton, whole):
                     self._record(whole, skeleton, division, began)
@@ -108,6 +125,11 @@ class Splitting:
         raise DataLossError(
             f"the bytes kept as {whole.sha256} have changed: send them again"
         )
+
+    def _is_needed(self, sha256: str) -> bool:
+        """Tell whether a row needs these bytes; so they are there, if undamaged."""
+        with self._database.snapshot() as transaction:
+            return bool(blob_rows.referenced(transaction, [sha256]))
 
     def _settle_missing(self, whole: Piece) -> None:
         """Note that a file that was sent again is there as its pieces alone."""
@@ -125,18 +147,20 @@ class Splitting:
             with rebuilding.rebuilt(text, self._blobs.open) as file:
                 for block in self._blocks(file, 0, whole.size_bytes):
                     digest.update(block)
-        except DataLossError:
+        except (DataLossError, NotFoundError):
             return False
         return digest.hexdigest() == whole.sha256
 
     def _record(
         self, whole: Piece, skeleton: str, division: "_Division", began: dt.datetime
     ) -> None:
+        doubtful = division.found
+        if self._now() - began > _SAFE_UNNEEDED:
+            doubtful = {skeleton, *division.pieces}
         with self._database.transaction() as transaction:
             # Nothing is swept meanwhile. What some row needs is there; what none
-            # needed may have gone since it was found.
-            found = {skeleton, *division.found}
-            for sha256 in found - blob_rows.referenced(transaction, list(found)):
+            # needs by now may have gone since it was found, or long since written.
+            for sha256 in doubtful - blob_rows.referenced(transaction, list(doubtful)):
                 self._blobs.open(sha256).close()
             skeleton_rows.put(transaction, whole.sha256, skeleton, division.pieces)
         with self._database.transaction() as transaction:
@@ -169,19 +193,18 @@ class _Division:
     Args:
         blobs: Where the pieces go.
         blocks: Yields a part of a file, given its begin and size.
-        anew: Write also the pieces that are there.
+        is_kept: Tells by its sha256 whether a piece need not be written.
     """
 
     def __init__(
         self,
         blobs: Blobs,
         blocks: Callable[[BinaryIO, int, int], Iterator[bytes]],
-        *,
-        anew: bool,
+        is_kept: Callable[[str], bool],
     ) -> None:
         self._blobs = blobs
         self._blocks = blocks
-        self._anew = anew
+        self._is_kept = is_kept
         # Every piece, and those of them that were there before.
         self.pieces: set[str] = set()
         self.found: set[str] = set()
@@ -216,7 +239,7 @@ class _Division:
         sha256 = digest.hexdigest()
         if sha256 in self.pieces:
             return sha256
-        if not self._anew and self._is_there(sha256):
+        if self._is_kept(sha256):
             self.found.add(sha256)
         else:
             self._write(file, part)
@@ -232,9 +255,7 @@ class _Division:
         finally:
             writer.abort()
 
-    def _is_there(self, sha256: str) -> bool:
-        try:
-            self._blobs.open(sha256).close()
-        except DataLossError:
-            return False
-        return True
+
+def _nothing(sha256: str) -> bool:
+    del sha256
+    return False

@@ -1,6 +1,7 @@
 """A backup is whole or is not there, and what is restored from it is what was."""
 
 import dataclasses
+import datetime as dt
 import hashlib
 import pathlib
 from collections.abc import Callable
@@ -19,8 +20,12 @@ from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
 from homeport.registry import backup
 from homeport.registry.backup_folder import BackupFolder
+from homeport.registry.pieces import PiecedBlobs
+from homeport.registry.splitting import Splitting
 from homeport.resources.bucket import ObjectRef
-from rooms import T0, Rooms
+from homeport.resources.model import VersionSpec
+from rooms import T0, URI, Rooms, archive
+from watched_blobs import WatchedBlobs
 
 HELLO = hashlib.sha256(b"hello").hexdigest()
 
@@ -47,6 +52,10 @@ def _rows(database: Database) -> dict[str, list[bytes]]:
             table.name: list(portable.read(transaction, table))
             for table in portable.tables(transaction)
         }
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _change(path: pathlib.Path) -> None:
@@ -145,6 +154,37 @@ def test_what_a_backup_lacks_that_is_needed_is_told_and_the_old_one_stays(
 
     assert (folder / "backup.json").read_bytes() == before
     backup.check(folder)
+
+
+def test_archives_that_are_divided_while_a_backup_is_taken_are_in_it(
+    rooms: Rooms, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    sizes = [256 << 10, 128 << 10, 64 << 10]
+    contents = [archive(files={"weights.bin": b"\1" * size}) for size in sizes]
+    for number, content in enumerate(contents):
+        rooms.put("first/model.mar", content)
+        ended = rooms.upload(VersionSpec(f"m{number}", artifact_uri=URI))
+        assert ended.failure is None, ended.failure
+    shortest = iter(sizes)
+
+    def divide_one() -> None:
+        """Divide the longest that is whole, after the rows were read."""
+        if size := next(shortest, 0):
+            Splitting(rooms.database, rooms.stored, _now, size).divide_all()
+
+    watched = WatchedBlobs(rooms.stored, divide_one)
+    backup.take(backup.Source(rooms.database, watched, rooms.directory), folder, T0)
+
+    database, blobs = _restore(
+        folder, f"sqlite:///{tmp_path / 'fresh.sqlite'}", tmp_path / "restored"
+    )
+    restored = PiecedBlobs(database, blobs)
+    for content in contents:
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert sha256 not in set(rooms.stored.iterate())
+        with restored.open(sha256) as file:
+            assert file.read() == content
+    database.close()
 
 
 def test_bytes_that_have_changed_are_not_backed_up(

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import io
+import itertools
 import pathlib
 import secrets
 import zipfile
@@ -14,7 +15,7 @@ import pytest
 from homeport.errors import DataLossError
 from homeport.metadata import artifact_rows, skeleton_rows
 from homeport.metadata.skeleton_rows import Kept
-from homeport.objects.blobs import BlobWriter, FileBlobs
+from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.registry import blob_sweep
 from homeport.registry.periodic import Periodic
 from homeport.registry.splitting import Splitting
@@ -294,7 +295,7 @@ class CrashingBlobs:
         at: Which change of them is the last one before; it does not happen.
     """
 
-    def __init__(self, blobs: FileBlobs, at: int) -> None:
+    def __init__(self, blobs: Blobs, at: int) -> None:
         self._blobs = blobs
         self._left = at
 
@@ -353,6 +354,61 @@ def test_a_crash_while_an_archive_is_divided_loses_nothing(
     assert after_crash == after_sweep == read(rooms, content) == content
     assert digest(content) not in kept(rooms)
     assert blob_sweep.unused(rooms.database, rooms.stored) == ()
+
+
+class SweptBlobs(CrashingBlobs):
+    """Blobs of which one is lost when the last that is written is there.
+
+    Args:
+        blobs: The others.
+        lost: Which one.
+    """
+
+    def __init__(self, blobs: Blobs, lost: str) -> None:
+        super().__init__(blobs, 1_000)
+        self._lost = lost
+        self._reads = 0
+
+    def open(self, sha256: str) -> BinaryIO:
+        file = super().open(sha256)
+        if sha256 == self._lost:
+            self._reads += 1
+            if self._reads == 1:  # when it is seen that the pieces are the whole
+                later = _now() + DAY
+                assert super().delete(sha256, unused_since=later)
+        return file
+
+
+def test_a_division_that_takes_long_trusts_no_sweep_of_others(rooms: Rooms) -> None:
+    content = model(layers())
+    registered(rooms, content)
+    times = (_now() + DAY * days for days in itertools.count())
+    blobs = SweptBlobs(rooms.stored, digest(layers()[5]))
+
+    Splitting(rooms.database, blobs, lambda: next(times)).divide_all()
+
+    assert digest(content) in kept(rooms)
+    assert read(rooms, content) == content
+
+
+def test_an_archive_that_could_not_be_divided_is_tried_again(rooms: Rooms) -> None:
+    content = model(layers())
+    registered(rooms, content)
+    whole = path_of(rooms, digest(content))
+    flip(whole)
+    time = [_now()]
+    splitting = Splitting(rooms.database, rooms.stored, lambda: time[0])
+    splitting.divide_all()
+
+    flip(whole)
+    splitting.divide_all()
+    soon = digest(content) in kept(rooms)
+    time[0] += dt.timedelta(hours=1)
+    splitting.divide_all()
+
+    assert soon
+    assert digest(content) not in kept(rooms)
+    assert read(rooms, content) == content
 
 
 def test_a_server_that_stops_leaves_the_archive_whole(rooms: Rooms) -> None:

@@ -13,6 +13,7 @@ from homeport.errors import (
     PermissionDeniedError,
 )
 from homeport.metadata import check_rows, model_rows
+from homeport.objects.outside import Outside
 from homeport.registry.paging import PageRequest
 from homeport.registry.targets import Target
 from homeport.resources.bucket import ObjectQuery, ObjectRef
@@ -196,6 +197,19 @@ def test_an_export_may_go_to_the_top_of_a_bucket(
     assert ended.result["uri"] == (
         f"gs://{BUCKET}/model-export-Digits-of-all-2026-01-01T00:00:00.000Z"
     )
+
+
+def test_an_export_keeps_to_the_quota_of_its_bucket(
+    rooms: Rooms, source: ModelName
+) -> None:
+    before = list(rooms.buckets.iter_prefix(BUCKET, ""))
+    exports = rooms.exports_to(Outside({}), quota_bytes=before[0].size_bytes + 1)
+
+    ended = rooms.wait(exports.export(source, f"gs://{BUCKET}"))
+
+    assert ended.failure is not None
+    assert ended.failure.code is Code.RESOURCE_EXHAUSTED
+    assert list(rooms.buckets.iter_prefix(BUCKET, "")) == before
 
 
 def test_an_export_overwrites_nothing(rooms: Rooms, source: ModelName) -> None:
