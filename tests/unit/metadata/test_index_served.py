@@ -3,12 +3,13 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from databases import KINDS, SQLITE, Databases
-from homeport.metadata import tables, version_fields
+from homeport.metadata import location_rows, tables, version_fields
 from homeport.metadata.listing_sql import Page
 from homeport.resources.listing import parse_filter, parse_order_by
 from rooms import PARENT, T0, Rooms
@@ -107,7 +108,10 @@ def _plan(rooms: Rooms, filter_: str, order_by: str, after: tuple[str, ...]) -> 
     page = Page(
         parse_filter(filter_), parse_order_by(order_by, ORDERS), after, limit=101
     )
-    query = version_fields.models_page(PARENT, page)
+    return _explained(rooms, version_fields.models_page(PARENT, page))
+
+
+def _explained(rooms: Rooms, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> str:
     embedded = rooms.rows_url.startswith(SQLITE)
     with rooms.database.snapshot() as transaction:
         statement = query.compile(
@@ -177,3 +181,13 @@ def test_a_later_page_begins_where_the_one_before_ended(
     plan = _plan(filled, filter_, order_by, after)
 
     assert not re.search(r"Seq Scan|Sort|^SCAN|TEMP B-TREE", plan, re.MULTILINE), plan
+
+
+def test_locations_are_found_by_skipping_from_one_to_the_next(filled: Rooms) -> None:
+    plan = _explained(filled, location_rows.used(PARENT.project))
+
+    if filled.rows_url.startswith(SQLITE):
+        assert plan.count("(project=? AND location>?)") == 2, plan
+    else:
+        # Each search ends at its first row.
+        assert plan.count("Limit") == plan.count("Scan using") > 0, plan
