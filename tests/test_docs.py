@@ -28,8 +28,10 @@ from homeport.api import (
     evaluations,
     health,
     history,
+    jobs,
     locations,
     models,
+    openapi,
     operations,
     provenance,
     tokens,
@@ -188,6 +190,7 @@ VERTEX_ROUTES = [
     *routes_of(transfers.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(evaluations.router(typing.cast("typing.Any", None))),
     *routes_of(locations.router(typing.cast("typing.Any", None))),
+    *routes_of(jobs.router(*typing.cast("typing.Any", (None, None)))),
 ]
 OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None, None, None)))),
@@ -197,6 +200,7 @@ OWN_ROUTES = [
     *routes_of(history.router(typing.cast("typing.Any", None))),
     *routes_of(provenance.router(typing.cast("typing.Any", None))),
     *routes_of(comparison.router(typing.cast("typing.Any", None))),
+    *routes_of(openapi.router(())),
 ]
 
 

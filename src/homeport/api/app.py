@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -23,6 +23,7 @@ from homeport.api import (
     jobs,
     locations,
     models,
+    openapi,
     provenance,
     tokens,
     traffic,
@@ -155,7 +156,8 @@ def _limits(max_request_bytes: int) -> dict[str, int]:
 
 
 def _control_plane(verbs: Verbs, storage: APIRouter, tls_port: int | None) -> FastAPI:
-    # No interactive documentation: it would load scripts from elsewhere.
+    # No interactive documentation: it would load scripts from elsewhere. `openapi`
+    # describes what the framework does not know of, too.
     app = FastAPI(
         title="Homeport",
         version=homeport.__version__,
@@ -164,51 +166,53 @@ def _control_plane(verbs: Verbs, storage: APIRouter, tls_port: int | None) -> Fa
         openapi_url=None,
     )
     app.state.tls_port = tls_port
-    operations = operation_routes.router(verbs.operations, verbs.endpoints)
-    places = locations.router(verbs.locations)
-    # Routes are tried one after the other: first those that are asked most.
-    for version in ("/v1", "/v1beta1"):
-        app.include_router(
-            models.router(verbs.catalog, verbs.uploads, verbs.operations),
-            prefix=version,
-        )
-    # The SDK asks operations and locations under /ui.
-    for version in ("/v1", "/v1beta1", "/ui"):
-        # Custom verbs stand before the plain resource of the same path.
-        app.include_router(operations, prefix=version)
-        app.include_router(places, prefix=version)
-    for version in ("/v1", "/v1beta1"):
-        app.include_router(
-            transfers.router(verbs.transfers, verbs.exports, verbs.operations),
-            prefix=version,
-        )
-        app.include_router(evaluations.router(verbs.evaluations), prefix=version)
-        app.include_router(
-            deployments.router(verbs.deployments, verbs.endpoints, verbs.operations),
-            prefix=version,
-        )
-        app.include_router(
-            jobs.router(verbs.batch_jobs, verbs.operations), prefix=version
-        )
-        app.include_router(
-            endpoint_routes.router(verbs.endpoints, verbs.reconciler.ready_replicas),
-            prefix=version,
-        )
+    routers = [*_vertex(verbs), *(("", own) for own in _own(verbs))]
+    routers.append(("", openapi.router(tuple(routers))))
+    # Routes are tried one after the other.
+    for prefix, one in routers:
+        app.include_router(one, prefix=prefix)
     # Behind all that are answered.
     for version in ("/v1", "/v1beta1", "/ui"):
         app.include_router(unimplemented.router(), prefix=version)
-    app.include_router(traffic.router(verbs.deployments, verbs.operations))
-    app.include_router(checks.router(verbs.catalog))
-    app.include_router(history.router(verbs.history))
-    app.include_router(provenance.router(verbs.provenances))
-    app.include_router(comparison.router(verbs.comparisons))
-    app.include_router(health.router(verbs.reconciler, verbs.endpoints, verbs.metrics))
-    app.include_router(tokens.router(verbs.tokens))
     app.include_router(storage)
     app.add_exception_handler(HomeportError, _on_error)
     app.add_exception_handler(HTTPException, _on_no_route)
     app.add_exception_handler(Exception, _on_error)
     return app
+
+
+def _vertex(verbs: Verbs) -> Iterator[tuple[str, APIRouter]]:
+    """Yield the routers of Vertex AI's services by prefix, those asked most first."""
+    ledger = verbs.operations
+    registered = models.router(verbs.catalog, verbs.uploads, ledger)
+    services = (
+        transfers.router(verbs.transfers, verbs.exports, ledger),
+        evaluations.router(verbs.evaluations),
+        deployments.router(verbs.deployments, verbs.endpoints, ledger),
+        jobs.router(verbs.batch_jobs, ledger),
+        endpoint_routes.router(verbs.endpoints, verbs.reconciler.ready_replicas),
+    )
+    shared = (
+        # Custom verbs stand before the plain resource of the same path.
+        operation_routes.router(ledger, verbs.endpoints),
+        locations.router(verbs.locations),
+    )
+    yield from ((version, registered) for version in ("/v1", "/v1beta1"))
+    # The SDK asks operations and locations under /ui.
+    for version in ("/v1", "/v1beta1", "/ui"):
+        yield from ((version, one) for one in shared)
+    for version in ("/v1", "/v1beta1"):
+        yield from ((version, one) for one in services)
+
+
+def _own(verbs: Verbs) -> Iterator[APIRouter]:
+    yield traffic.router(verbs.deployments, verbs.operations)
+    yield checks.router(verbs.catalog)
+    yield history.router(verbs.history)
+    yield provenance.router(verbs.provenances)
+    yield comparison.router(verbs.comparisons)
+    yield health.router(verbs.reconciler, verbs.endpoints, verbs.metrics)
+    yield tokens.router(verbs.tokens)
 
 
 async def _read(reads: ModelReads, asked: re.Match[str], request: Request) -> Response:

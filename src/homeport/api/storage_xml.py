@@ -32,6 +32,7 @@ OWN_ROOTS: Final = (
     "healthz",
     "homeport",
     "metrics",
+    "openapi.json",
     "readyz",
     "resumable",
     "storage",

@@ -20,9 +20,10 @@ How a field declares its presence, which decides when it is written:
 import dataclasses
 import datetime as dt
 import difflib
+import enum
 import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 import orjson
@@ -63,6 +64,7 @@ __all__ = [
     "Message",
     "OutputOnly",
     "PackedAny",
+    "Role",
     "Struct",
     "Timestamp",
     "Value",
@@ -70,6 +72,7 @@ __all__ = [
     "decode_object",
     "encode",
     "parse_field_mask",
+    "role",
 ]
 
 _T = TypeVar("_T")
@@ -96,7 +99,17 @@ class _Mark:
 
 
 _IGNORED: Final = _Mark()
+_IN_PATH: Final = _Mark()
 _KEPT: Final = _Mark()
+
+
+class Role(enum.Enum):
+    """How a field is treated when a request is read."""
+
+    READ = "read"
+    OUTPUT_ONLY = "output only"
+    FROM_PATH = "from path"
+    KEPT = "kept"
 
 
 def _read_kept(value: object) -> object:
@@ -110,7 +123,7 @@ def _read_kept(value: object) -> object:
 # resources).
 OutputOnly: TypeAlias = Annotated[_T, _IGNORED]
 # Part of the URL: a body may repeat it, and the URL wins, as it does at Google's.
-FromPath: TypeAlias = Annotated[_T, _IGNORED]
+FromPath: TypeAlias = Annotated[_T, _IGNORED, _IN_PATH]
 # A field Vertex has and we do not honour: any JSON, returned as it came.
 Kept: TypeAlias = Annotated[Any, _KEPT, pydantic.BeforeValidator(_read_kept)]
 
@@ -242,6 +255,16 @@ def decode_object(message_type: type[_M], document: object) -> _M:
         return message_type.model_validate(document, context=_FROM_WIRE)
     except pydantic.ValidationError as error:
         raise InvalidArgumentError(_sentence(error)) from error
+
+
+def role(marks: Iterable[object]) -> Role:
+    """Return how a field with these annotations is treated."""
+    marks = tuple(marks)
+    if _KEPT in marks:
+        return Role.KEPT
+    if _IN_PATH in marks:
+        return Role.FROM_PATH
+    return Role.OUTPUT_ONLY if _IGNORED in marks else Role.READ
 
 
 def encode(message: Message) -> dict[str, Any]:
