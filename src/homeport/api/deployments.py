@@ -103,7 +103,7 @@ def _add_mutate(
             deployments.mutate,
             name,
             message.id,
-            _patch(message, asked.update_mask),
+            _patch(message, asked.update_mask or ()),
             caller=requests.caller(request),
         )
         made = await asyncio.to_thread(_deployed, endpoints, name, message.id)

@@ -301,7 +301,7 @@ class MutateDeployedModelRequest(Message):
 
     endpoint: FromPath[str] = ""
     deployed_model: DeployedModelMessage | None = None
-    update_mask: FieldMask = ()
+    update_mask: FieldMask | None = None
 
 
 class UpdateEndpointLongRunningRequest(Message):

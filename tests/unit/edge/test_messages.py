@@ -19,6 +19,7 @@ THEIRS = aiplatform_v1.types
 # Messages inside messages of the client: they are reached through those.
 WITHIN = {
     "ContainerRegistryDestination",
+    "DeployedModelStatus",
     "ExportFormat",
     "OriginalModelInfo",
     "OutputConfig",
