@@ -12,6 +12,10 @@ import httpx
 
 import mortal
 from homeport import maintenance
+from homeport.archive import extents
+from homeport.metadata import blob_rows, skeleton_rows
+from homeport.metadata.database import Database
+from homeport.objects.blobs import FileBlobs
 from homeport.settings import Settings
 from servers import PARENT, wait_until
 
@@ -93,6 +97,29 @@ class Storm:
         """End everything."""
         self.kill()
         self._client.close()
+
+    def is_dead(self) -> bool:
+        """Tell whether the server has died by itself."""
+        return self._process is None or self._process.exitcode is not None
+
+    def wait_until_divided(self) -> None:
+        """Wait until every archive lies as its pieces, or the server is dead.
+
+        A server divides what it finds when it starts, and every few seconds.
+        """
+        url = f"sqlite:///{self.settings.data_dir / 'homeport.db'}"
+        with contextlib.closing(Database(url)) as database:
+            blobs = FileBlobs(self.settings.data_dir / "blobs")
+
+            def divided() -> bool:
+                with database.snapshot() as transaction:
+                    left = skeleton_rows.next_to_divide(
+                        transaction, after="", min_bytes=extents.MIN_PART_BYTES
+                    )
+                    wholes = set(blob_rows.all_divided(transaction))
+                return left is None and wholes.isdisjoint(blobs.iterate())
+
+            wait_until(lambda: self.is_dead() or divided(), START_S)
 
     def arm(self, at: int) -> None:
         """Let the server die at a step from now on, the first is 1."""

@@ -175,6 +175,16 @@ def start_again(of: Storm, armed: Armed) -> None:
     of.start()
 
 
+def divide(of: Storm, armed: Armed) -> None:
+    """Start the server on archives that are whole: it divides them at once."""
+    for _ in range(2):
+        of.register(stored_archive(of))
+    of.kill()
+    armed()
+    if of.start():
+        of.wait_until_divided()
+
+
 def leave_garbage(of: Storm) -> None:
     """Leave blobs, parts and a session's bytes that nothing needs."""
     name = stored_archive(of)
@@ -199,7 +209,7 @@ def stored_archive(of: Storm) -> str:
 
 ACTIONS: Sequence[Action] = (
     *(upload, overwrite, send_again, resume, cancel, put_parts, copy, compose, move),
-    *(delete, register, delete_model, collect_garbage, start_again),
+    *(delete, register, delete_model, divide, collect_garbage, start_again),
 )
 
 
@@ -224,6 +234,9 @@ def weather(of: Storm, action: Action, at: int) -> list[str]:
     of.kill()
     try:
         assert of.start(), of.log()
+        # Pieces being written are no leftovers, nor needed by a row before the last.
+        of.wait_until_divided()
+        assert not of.is_dead(), of.log()
         of.check_leftovers()
         of.check_promises()
         of.kill()
@@ -262,7 +275,9 @@ def test_killed_at_twenty_steps_it_keeps_its_promises(tmp_path: pathlib.Path) ->
     with storm_in(tmp_path) as of:
         for run in range(20):
             # Each action once or twice, at a step that another run does not take.
-            weather(of, ACTIONS[run % len(ACTIONS)], 3 + run * 5 % 11)
+            action, at = ACTIONS[run % len(ACTIONS)], 3 + run * 5 % 11
+            # A division begins when the server has started, thirty steps later.
+            weather(of, action, at + 35 if action is divide else at)
 
 
 @pytest.mark.storms
