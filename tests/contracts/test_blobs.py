@@ -248,6 +248,20 @@ def test_the_disk_is_never_filled(place: Place) -> None:
     assert place.kept() == []
 
 
+def test_what_is_announced_and_has_no_room_is_refused_before_it_comes(
+    blobs: Blobs, place: Place
+) -> None:
+    writer = blobs.begin()
+    writer.expect(5)
+
+    with pytest.raises(ResourceExhaustedError, match="--keep-free-bytes"):
+        writer.expect(1 << 60)
+    writer.write(b"hello")
+
+    assert writer.commit() == HELLO
+    assert place.kept() == [f"sha256/2c/{HELLO.sha256}"]
+
+
 def test_a_long_blob_is_read_from_any_place(blobs: Blobs) -> None:
     content = random.Random(0).randbytes(20_000_001)  # noqa: S311  # test bytes
     sha256 = put(blobs, content).sha256

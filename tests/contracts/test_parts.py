@@ -50,6 +50,18 @@ def test_parts_are_known_by_their_uploads_until_discarded(parts: Parts) -> None:
     assert list(parts.uploads()) == ["two"]
 
 
+def test_the_parts_of_an_upload_are_listed(parts: Parts) -> None:
+    put(parts, "u", 2, b"hello")
+    put(parts, "u", 10, b"")
+    put(parts, "another", 1, b"hello")
+
+    found = sorted(parts.iterate("u"))
+
+    assert [(part.number, part.size_bytes) for part in found] == [(2, 5), (10, 0)]
+    assert found[0].sha256 == SHA256_OF_HELLO
+    assert list(parts.iterate("none")) == []
+
+
 def test_a_restart_keeps_parts_and_removes_what_was_being_received(
     parts: Parts, place: Place
 ) -> None:

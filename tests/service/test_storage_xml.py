@@ -16,6 +16,7 @@ from homeport.metadata.database import Database
 from homeport.objects.blobs import FileBlobs
 
 CRC32C_OF_HELLO = "mnG7TA=="
+SHA256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +322,23 @@ def test_a_compose_of_nonsense_is_refused(
     answer = client.post("/storage/v1/b/models/o/composed/compose", json=body)
 
     assert answer.status_code == 400
+
+
+def test_the_parts_of_an_upload_are_listed_page_by_page(client: httpx.Client) -> None:
+    upload = begin(client, "parts")
+    for number in (1, 2, 10):
+        path = f"/models/parts?partNumber={number}&uploadId={upload}"
+        assert client.put(path, content=b"hello").status_code == 200
+
+    first = client.get(f"/models/parts?uploadId={upload}&max-parts=2")
+    rest = client.get(f"/models/parts?uploadId={upload}&part-number-marker=2")
+
+    assert re.findall("<PartNumber>(.*?)</PartNumber>", first.text) == ["1", "2"]
+    assert "<NextPartNumberMarker>2</NextPartNumberMarker>" in first.text
+    assert "<IsTruncated>true</IsTruncated>" in first.text
+    assert re.findall("<PartNumber>(.*?)</PartNumber>", rest.text) == ["10"]
+    assert re.findall("<ETag>(.*?)</ETag>", rest.text) == [f'"{SHA256_OF_HELLO}"']
+    assert re.findall("<Size>(.*?)</Size>", rest.text) == ["5"]
+    assert "<IsTruncated>false</IsTruncated>" in rest.text
+    assert client.get("/models/parts?uploadId=none").status_code == 404
+    assert client.get(f"/models/other?uploadId={upload}").status_code == 404

@@ -93,6 +93,7 @@ class XmlApi:
             _Route("POST", _OBJECT, "uploadId", parts.complete),
             _Route("PUT", _OBJECT, "uploadId", parts.put),
             _Route("DELETE", _OBJECT, "uploadId", parts.abort),
+            _Route("GET", _OBJECT, "uploadId", parts.list_parts),
             _Route("GET", _OBJECT, "", objects.get),
             _Route("HEAD", _OBJECT, "", objects.head),
             _Route("PUT", _OBJECT, "", objects.put),

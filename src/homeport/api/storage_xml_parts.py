@@ -8,7 +8,12 @@ from typing import Final
 from starlette.responses import Response
 
 from homeport.api import storage_json, storage_xml_text
-from homeport.api.storage_receiving import header_checksums, leave, receive
+from homeport.api.storage_receiving import (
+    announced,
+    header_checksums,
+    leave,
+    receive,
+)
 from homeport.api.storage_requests import Call
 from homeport.api.storage_xml_objects import XML, new_object, written_headers
 from homeport.errors import InvalidArgumentError
@@ -16,6 +21,7 @@ from homeport.registry.compositions import Compositions
 
 _MAX_BODY_BYTES: Final = 4 << 20
 _CANCELLED: Final = 204
+_MAX_PAGE: Final = 1000
 
 
 class PartMethods:
@@ -44,6 +50,7 @@ class PartMethods:
             call.object_ref(),
             call.query["uploadId"],
             number,
+            announced(call, "content-length") or 0,
         )
         try:
             await receive(call, upload, call.request.stream())
@@ -57,6 +64,30 @@ class PartMethods:
                 "x-goog-hash": storage_json.hashes_text(content),
             }
         )
+
+    async def list_parts(self, call: Call) -> Response:
+        """List the parts of a multipart upload."""
+        limit = min(call.number("max-parts") or _MAX_PAGE, _MAX_PAGE)
+        after = call.number("part-number-marker") or 0
+        session_id = call.query["uploadId"]
+        parts, more = await call.run(
+            self._compositions.list_parts,
+            call.object_ref(),
+            session_id,
+            after=after,
+            limit=limit,
+        )
+        bucket, name = call.names
+        shown = {
+            "Bucket": bucket,
+            "Key": name,
+            "UploadId": session_id,
+            "StorageClass": "STANDARD",
+            "PartNumberMarker": str(after),
+            "MaxParts": str(limit),
+        }
+        body = storage_xml_text.parts_listing(parts, shown, more=more)
+        return Response(body, media_type=XML)
 
     async def complete(self, call: Call) -> Response:
         """Complete a multipart upload."""

@@ -10,7 +10,12 @@ from xml.sax import saxutils
 from homeport.api import storage_json
 from homeport.errors import InvalidArgumentError
 from homeport.registry.compositions import MAX_PARTS, PartRef
-from homeport.resources.bucket import ObjectPage, StoredObject, UploadSession
+from homeport.resources.bucket import (
+    KeptPart,
+    ObjectPage,
+    StoredObject,
+    UploadSession,
+)
 
 # What google-cloud-storage looks for, in spite of whose API it is.
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -75,6 +80,32 @@ def begun(session: UploadSession) -> str:
         + _element("Key", session.new.name)
         + _element("UploadId", session.id),
     )
+
+
+def parts_listing(
+    parts: Sequence[KeptPart], asked: dict[str, str], *, more: bool
+) -> str:
+    """Return a page of the parts of an upload.
+
+    Args:
+        parts: Some, by number.
+        asked: Element -> what the request said, repeated to it.
+        more: Whether there are others behind them.
+    """
+    fields = [_element(name, value) for name, value in asked.items()]
+    if more:
+        fields.append(_element("NextPartNumberMarker", str(parts[-1].number)))
+    fields.append(_element("IsTruncated", "true" if more else "false"))
+    fields += [
+        "<Part>"
+        + _element("PartNumber", str(part.number))
+        + _element("LastModified", storage_json.time(part.written))
+        + _element("ETag", f'"{part.sha256}"')
+        + _element("Size", str(part.size_bytes))
+        + "</Part>"
+        for part in parts
+    ]
+    return _document("ListPartsResult", "".join(fields))
 
 
 def completed(stored: StoredObject, base_url: str) -> str:

@@ -39,6 +39,13 @@ class BlobWriter(Protocol):
     def size_bytes(self) -> int:
         """Bytes received so far, in all requests together."""
 
+    def expect(self, size_bytes: int) -> None:
+        """Refuse what is announced, so many bytes more, if there is no room for it.
+
+        Raises:
+            ResourceExhaustedError: The disk would be full.
+        """
+
     def write(self, block: bytes) -> None:
         """Append a block.
 

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, final
 
 from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.objects.parts import kept_part
 from homeport.objects.remote_file import opened
 from homeport.objects.spool import FileBlobWriter, disk_full_is_said
 from homeport.objects.stores import Store
+from homeport.resources.bucket import KeptPart
 
 _PARTS: Final = "parts/"
 
@@ -72,6 +74,12 @@ class BucketParts:
                 f"part {number} has not been uploaded, or is another than the one with "
                 f"the ETag {sha256!r}: send it, then complete again"
             ) from error
+
+    def iterate(self, upload: str) -> Iterator[KeptPart]:
+        """Yield the parts of an upload, in no order."""
+        for stat in self._store.iterate(f"{_PARTS}{upload}/"):
+            name = stat.key.rpartition("/")[2]
+            yield kept_part(name, stat.written, stat.size_bytes)
 
     def discard(self, upload: str) -> None:
         """Remove all parts of an upload; nothing happens if it has none."""

@@ -10,6 +10,8 @@ A part appears by one rename of a file whose bytes are already on the disk. An u
 may hold two parts of one number: whoever completes it says which is meant.
 """
 
+import contextlib
+import datetime as dt
 import functools
 import pathlib
 import secrets
@@ -20,6 +22,7 @@ from typing import BinaryIO, Final, Protocol, final
 from homeport.errors import InvalidArgumentError
 from homeport.objects.blobs import BlobWriter
 from homeport.objects.spool import FileBlobWriter, disk_full_is_said
+from homeport.resources.bucket import KeptPart
 
 _RECEIVING: Final = ".receiving"
 
@@ -41,6 +44,9 @@ class Parts(Protocol):
         Raises:
             InvalidArgumentError: There is no such part.
         """
+
+    def iterate(self, upload: str) -> Iterator[KeptPart]:
+        """Yield the parts of an upload, in no order."""
 
     def discard(self, upload: str) -> None:
         """Remove all parts of an upload; nothing happens if it has none."""
@@ -95,6 +101,15 @@ class FileParts:
                 f"the ETag {sha256!r}: send it, then complete again"
             ) from error
 
+    def iterate(self, upload: str) -> Iterator[KeptPart]:
+        """Yield the parts of an upload, in no order."""
+        with contextlib.suppress(FileNotFoundError):
+            # Both may be gone by now: the upload was completed.
+            for path in (self._directory / upload).iterdir():
+                status = path.stat()
+                written = dt.datetime.fromtimestamp(status.st_mtime, dt.UTC)
+                yield kept_part(path.name, written, status.st_size)
+
     def discard(self, upload: str) -> None:
         """Remove all parts of an upload; nothing happens if it has none."""
         shutil.rmtree(self._directory / upload, ignore_errors=True)
@@ -113,3 +128,9 @@ class FileParts:
         part.parent.mkdir(exist_ok=True)
         path.chmod(0o444)
         path.replace(part)
+
+
+def kept_part(name: str, written: dt.datetime, size_bytes: int) -> KeptPart:
+    """Return the part that is kept under a name, `<number>.<sha256>`."""
+    number, _, sha256 = name.partition(".")
+    return KeptPart(int(number), written, sha256, size_bytes)

@@ -152,6 +152,20 @@ class FileBlobWriter:
         """Bytes received so far, in all requests together."""
         return self._size_bytes
 
+    def expect(self, size_bytes: int) -> None:
+        """Refuse what is announced, so many bytes more, if there is no room for it.
+
+        Raises:
+            ResourceExhaustedError: The disk would be full.
+        """
+        free_bytes = self._free_bytes()
+        if free_bytes - size_bytes < self._keep_free_bytes:
+            raise ResourceExhaustedError(
+                f"{size_bytes} bytes are announced, and the disk of the data directory "
+                f"has {free_bytes} left, of which {self._keep_free_bytes} are kept "
+                "free (--keep-free-bytes): free space there and send again"
+            )
+
     def write(self, block: bytes) -> None:
         """Append a block.
 
@@ -212,14 +226,17 @@ class FileBlobWriter:
         """Refuse before the disk is full: the rows and the logs are on it as well."""
         if not self._keep_free_bytes:
             return
-        disk = os.fstatvfs(self._file.fileno())
-        free_bytes = disk.f_bavail * disk.f_frsize
+        free_bytes = self._free_bytes()
         if free_bytes - block_bytes < self._keep_free_bytes:
             raise ResourceExhaustedError(
                 f"the disk of the data directory has {free_bytes >> 20} MiB left, and "
                 f"{self._keep_free_bytes >> 20} MiB are kept free (--keep-free-bytes): "
                 "free space there and send again"
             )
+
+    def _free_bytes(self) -> int:
+        disk = os.fstatvfs(self._file.fileno())
+        return disk.f_bavail * disk.f_frsize
 
     def _catch_up(self) -> None:
         """Read what the digests have not seen: written before a restart."""

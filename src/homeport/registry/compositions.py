@@ -24,6 +24,7 @@ from homeport.registry.object_uploads import SESSION_LIFETIME
 from homeport.resources.bucket import (
     Checksums,
     Content,
+    KeptPart,
     NewObject,
     ObjectRef,
     StoredObject,
@@ -182,8 +183,16 @@ class Compositions:
             upload_rows.insert(transaction, session)
         return session
 
-    def begin_part(self, at: ObjectRef, session_id: str, number: int) -> PartUpload:
+    def begin_part(
+        self, at: ObjectRef, session_id: str, number: int, size_bytes: int = 0
+    ) -> PartUpload:
         """Return the upload of a part of what will be the object `at`.
+
+        Args:
+            at: The object.
+            session_id: The session's.
+            number: The part's.
+            size_bytes: How long it is announced to be, 0 if nobody says.
 
         Raises:
             InvalidArgumentError: The number is none of a part.
@@ -196,7 +205,35 @@ class Compositions:
             )
         session = self._session(at, session_id)
         writer = self._parts.begin(session_id, number)
+        try:
+            if size_bytes:
+                writer.expect(size_bytes)
+        except BaseException:
+            writer.abort()
+            raise
         return PartUpload(writer, f"part {number} of {session.new}")
+
+    def list_parts(
+        self, at: ObjectRef, session_id: str, *, after: int, limit: int
+    ) -> tuple[tuple[KeptPart, ...], bool]:
+        """Return the parts there are, by number, and whether there are more.
+
+        Of two with one number it is the one that came last.
+
+        Args:
+            at: The object.
+            session_id: The session's.
+            after: The first part has a higher number.
+            limit: How many at most.
+
+        Raises:
+            NotFoundError: No such session.
+            UnavailableError: The store of the parts does not answer.
+        """
+        self._session(at, session_id)
+        latest = {part.number: part for part in sorted(self._parts.iterate(session_id))}
+        found = [latest[number] for number in sorted(latest) if number > after]
+        return tuple(found[:limit]), len(found) > limit
 
     def complete(
         self, at: ObjectRef, session_id: str, parts: Sequence[PartRef]

@@ -76,6 +76,20 @@ class ObjectUpload:
         """Bytes received so far, in all requests together."""
         return self._writer.size_bytes
 
+    @property
+    def announced_bytes(self) -> int | None:
+        """How long the whole object is said to be, None if nobody has."""
+        return self._new.checksums.size_bytes
+
+    def expect(self, size_bytes: int) -> None:
+        """Refuse what is announced, so many bytes more, if there is no room for it.
+
+        Raises:
+            ResourceExhaustedError: The disk would be full.
+        """
+        with self._lock:
+            self._writer.expect(size_bytes)
+
     def write(self, block: bytes) -> None:
         """Append a block.
 
@@ -183,7 +197,9 @@ class ObjectUploads:
         with self._database.snapshot() as transaction:
             self._check_announced(transaction, new)
         writer = self._blobs.begin()
-        return ObjectUpload(writer, new, self._keep, writer.abort, writer.abort)
+        return _expecting(
+            ObjectUpload(writer, new, self._keep, writer.abort, writer.abort)
+        )
 
     def open_session(self, new: NewObject) -> UploadSession:
         """Return a new session: the object may arrive over requests and restarts.
@@ -234,6 +250,11 @@ class ObjectUploads:
             UnavailableError: Another request is writing to it, or another server.
             ResourceExhaustedError: The disk is full, or the bucket would be.
         """
+        return _expecting(self._resumed(session_id, bucket, size_bytes))
+
+    def _resumed(
+        self, session_id: str, bucket: str, size_bytes: int | None = None
+    ) -> ObjectUpload:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._claims.hold(session_id))
             session = self._session(session_id, bucket)
@@ -264,7 +285,7 @@ class ObjectUploads:
             FailedPreconditionError: It is finished.
             UnavailableError: Another request is writing to it.
         """
-        self.resume(session_id, bucket).abort()
+        self._resumed(session_id, bucket).abort()
 
     def _keep(
         self, writer: BlobWriter, new: NewObject, content: Content, session_id: str = ""
@@ -337,3 +358,19 @@ class ObjectUploads:
         writer.abort()
         with self._database.transaction() as transaction:
             upload_rows.delete_unfinished(transaction, session_id)
+
+
+def _expecting(upload: ObjectUpload) -> ObjectUpload:
+    """Return an upload of which the disk takes all that is announced.
+
+    Raises:
+        ResourceExhaustedError: It does not; the upload is left as it was.
+    """
+    left_bytes = (upload.announced_bytes or 0) - upload.size_bytes
+    if left_bytes > 0:
+        try:
+            upload.expect(left_bytes)
+        except BaseException:
+            upload.leave()
+            raise
+    return upload

@@ -97,6 +97,7 @@ class Sources:
     def _copy(self, offer: Offer) -> ArtifactFile:
         writer = self._blobs.begin()
         try:
+            writer.expect(offer.size_bytes)
             for block in offer.blocks():
                 writer.write(block)
             if writer.size_bytes != offer.size_bytes:

@@ -254,6 +254,23 @@ class ObjectPage:
     next_start: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class KeptPart:
+    """A part of an upload, that is there.
+
+    Attributes:
+        number: From 1.
+        written: When, by the clock of its store, aware.
+        sha256: Of its bytes, lower-case hex.
+        size_bytes: How many.
+    """
+
+    number: int
+    written: dt.datetime
+    sha256: str
+    size_bytes: int
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class UploadSession:
     """An object that arrives over several requests.
