@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +10,6 @@ from typing import Any, Final, Self
 
 import httpx
 
-import homeport
 from homeport.client import refusals
 from homeport.client.address import Address as Address
 from homeport.client.address import host_of, is_loopback
@@ -345,9 +345,10 @@ class Connection:
         """Return a refusal that may be one for want of a method, and says so then."""
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
             there = self._http.get("/").json()["version"]
-            if there != homeport.__version__:
+            here = importlib.metadata.version("homeport")
+            if there != here:
                 return UnimplementedError(
                     f"{refusal.message}; the server is homeport {there}, this client "
-                    f"{homeport.__version__}: bring both to one version"
+                    f"{here}: bring both to one version"
                 )
         return refusal

@@ -31,6 +31,17 @@ class Change:
     before: Mapping[str, Any]
     after: Mapping[str, Any]
 
+    def cells(self) -> Mapping[str, object]:
+        """Return what a table shows."""
+        return {
+            "time": self.time,
+            "by": self.caller,
+            "what": f"{self.kind} {self.key}".strip(),
+            "action": self.action,
+            "before": self.before,
+            "after": self.after,
+        }
+
 
 def changes(
     connection: Connection, resource: str, filter_text: str = ""
