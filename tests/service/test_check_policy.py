@@ -381,7 +381,7 @@ def test_people_read_what_a_check_found(warning: Server, archived: Archived) -> 
     warning.register(archived(BROKEN), displayName="people")
 
     told = _homeport(warning, "models", "check", "people")
-    by_id = _homeport(warning, "models", "check", "people@1", "--json")
+    by_id = _homeport(warning, "models", "check", "people@1", "--output", "json")
 
     assert told.returncode == 3, told.stderr
     assert "checked by the server at 20" in told.stdout

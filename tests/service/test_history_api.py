@@ -133,7 +133,14 @@ def test_the_command_shows_who_did_what(shared_server: Server) -> None:
         shared_server, "models", "history", "told", "--alias", "production", "--at", day
     )
     asked = _homeport(
-        shared_server, "models", "history", "told", "--alias", "production", "--json"
+        shared_server,
+        "models",
+        "history",
+        "told",
+        "--alias",
+        "production",
+        "--output",
+        "json",
     )
 
     assert now["versionId"] == "1"

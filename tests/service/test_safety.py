@@ -334,9 +334,11 @@ def check_the_way_back(cli: Callable[..., str]) -> None:
     assert re.search(r"^undeployed  \d+ \(version 3\)$", left, re.MULTILINE)
     assert re.search(r"^serving     \d+ \(version 2\), 100 %$", left, re.MULTILINE)
     assert json.loads(cli("predict", "words", "--json", "[1]"))["predictions"] == [2]
-    assert re.search(r"^deleted     \S+@1$", cli("models", "delete", "words@1"), re.M)
+    assert re.search(
+        r"^deleted     \S+@1$", cli("models", "delete-version", "words@1"), re.M
+    )
     assert [
-        line.split()[2] for line in cli("models", "versions", "words").splitlines()
+        line.split()[2] for line in cli("models", "list-version", "words").splitlines()
     ][1:] == ["2", "3"]
     ended = cli("endpoints", "delete", "words", "--force")
     assert re.search(r"^deleted     \S+/endpoints/\d+$", ended, re.MULTILINE)
@@ -365,7 +367,9 @@ def test_a_deployment_that_fails_leaves_what_served_before(
     assert re.search(r"^still serving: \d+ \(version 2\), 100 %$", beside.stderr, re.M)
     endpoints = homeport("endpoints", "list", *where).stdout.splitlines()[1:]
     assert [line.split()[1] for line in endpoints] == ["words"]
-    versions = homeport("models", "versions", "words", *where).stdout.splitlines()[1:]
+    versions = homeport("models", "list-version", "words", *where).stdout.splitlines()[
+        1:
+    ]
     assert ["default" in line for line in versions] == [False, True, False]
 
 
@@ -383,7 +387,7 @@ def check_lists(cli: Callable[..., str]) -> None:
     models = cli("models", "list").splitlines()
     assert len(models) == 2
     model_id = models[1].split()[0]
-    versions = cli("models", "versions", model_id).splitlines()[1:]
+    versions = cli("models", "list-version", model_id).splitlines()[1:]
     assert [line.split()[2] for line in versions] == ["1", "2", "3"]
     # Version 3 is a canary: the plain name goes on meaning version 2.
     assert ["default" in line for line in versions] == [False, True, False]
@@ -452,7 +456,7 @@ def test_a_file_is_sent_as_the_instance_that_a_check_predicts(
             ["none.json", "readable file"],
             id="no file",
         ),
-        pytest.param(["models", "versions", "77"], ["77"], id="unknown model"),
+        pytest.param(["models", "list-version", "77"], ["77"], id="unknown model"),
         pytest.param(["models", "list", "--filter", "x ="], ["filter"], id="filter"),
         pytest.param(["deploy", "plain.mar"], ["zip"], id="not an archive"),
         pytest.param(
@@ -472,7 +476,9 @@ def test_a_file_is_sent_as_the_instance_that_a_check_predicts(
             id="a request as an instance",
         ),
         pytest.param(["undeploy", "nobody", "v1"], ["'nobody'"], id="undeploy nobody"),
-        pytest.param(["models", "delete", "none@2"], ["'none'"], id="delete none"),
+        pytest.param(
+            ["models", "delete-version", "none@2"], ["'none'"], id="delete none"
+        ),
         pytest.param(["logs", "nobody"], ["'nobody'"], id="logs of nobody"),
     ],
 )
@@ -533,5 +539,5 @@ def test_an_address_of_no_server_is_named(url: str) -> None:
 def test_without_a_server_a_command_says_how_to_start_one() -> None:
     ended = homeport("models", "list", "--url", "http://127.0.0.1:9")
 
-    assert ended.returncode == 1
+    assert ended.returncode == 4
     check_one_line(ended.stderr, "http://127.0.0.1:9", "homeport serve", "--url")

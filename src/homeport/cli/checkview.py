@@ -9,6 +9,7 @@ from rich.status import Status
 from rich.text import Text
 
 from homeport.checking.report import Report, Stage, StageName, Verdict
+from homeport.cli.texts import printable
 
 _NAME_WIDTH: Final = max(len(name) for name in StageName)
 _STYLES: Final = {
@@ -112,8 +113,3 @@ def _untried(report: Report) -> str:
 
 def _running(name: StageName) -> str:
     return f"{name} ..."
-
-
-def printable(text: str) -> str:
-    """Return `text` as a terminal only shows it: no control sequence survives."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

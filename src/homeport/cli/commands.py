@@ -6,29 +6,32 @@ from typing import Any, Final
 import click
 
 import homeport
-from homeport.errors import HomeportError
+from homeport.cli import exitcodes
+from homeport.errors import Code, HomeportError
 
-# Command -> the module that holds a click command of that name: `homeport pack` must
-# not pay for importing the server.
-_MODULES: Final = {
-    "serve": "homeport.cli.serve",
-    "deploy": "homeport.cli.deploy",
-    "predict": "homeport.cli.predict",
-    "traffic": "homeport.cli.traffic",
-    "undeploy": "homeport.cli.undeploy",
-    "models": "homeport.cli.models",
-    "endpoints": "homeport.cli.endpoints",
-    "logs": "homeport.cli.logs",
-    "pack": "homeport.cli.pack",
-    "inspect": "homeport.cli.inspect",
-    "check": "homeport.cli.check",
-    "tls": "homeport.cli.tls",
-    "keys": "homeport.cli.keys",
-    "gc": "homeport.cli.upkeep",
-    "verify": "homeport.cli.upkeep",
-    "backup": "homeport.cli.backups",
-    "restore": "homeport.cli.backups",
-    "db": "homeport.cli.db",
+# Command -> the module that holds a click command of that name, and its line in the
+# list of commands: neither `homeport --help` nor `homeport pack` imports the server.
+_COMMANDS: Final = {
+    "serve": ("serve", "Start the server."),
+    "deploy": ("deploy", "Upload an archive, register it, deploy it, and wait."),
+    "predict": ("predict", "Send instances to an endpoint."),
+    "traffic": ("traffic", "Share the traffic of an endpoint anew."),
+    "undeploy": ("undeploy", "Take a version out of service."),
+    "logs": ("logs", "Print the last log lines of an endpoint."),
+    "models": ("models", "Register, see, change and delete models."),
+    "endpoints": ("endpoints", "Make, see, change, ask and delete endpoints."),
+    "batch": ("batch", "Predict files of instances."),
+    "operations": ("operations", "See, wait for and cancel what takes its time."),
+    "pack": ("pack", "Make an archive of model files."),
+    "inspect": ("inspect", "Show what an archive holds, running nothing."),
+    "check": ("check", "Prove an archive before it is uploaded."),
+    "tls": ("tls", "Make the certificates for HTTPS."),
+    "keys": ("keys", "Make the keys by which programs say who they are."),
+    "gc": ("upkeep", "Remove the bytes that nothing needs."),
+    "verify": ("upkeep", "Read every byte again, and compare its digest."),
+    "backup": ("backups", "Copy a server's rows and bytes."),
+    "restore": ("backups", "Make a data directory of a backup."),
+    "db": ("db", "See and upgrade the database's shape."),
 }
 _EPILOG: Final = """\b
 A served model in two commands:
@@ -37,30 +40,57 @@ A served model in two commands:
 """
 
 
+class _Refused(click.ClickException):
+    """The server or a file says no."""
+
+    exit_code = exitcodes.REFUSED
+
+
+class _NoAnswer(click.ClickException):
+    """No server answers, or not in time."""
+
+    exit_code = exitcodes.NO_ANSWER
+
+
 class _Commands(click.Group):
     """Imports a command when it is named; shows our failures in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order a newcomer needs them."""
         del ctx
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, None for an unknown name."""
         del ctx
-        if cmd_name not in _MODULES:
+        if cmd_name not in _COMMANDS:
             return None
+        module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(
-            importlib.import_module(_MODULES[cmd_name]), cmd_name
+            importlib.import_module(f"homeport.cli.{module}"), cmd_name
         )
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's signature
-        """Run a command; a `HomeportError` becomes one line and exit code 1."""
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the list of commands, importing none."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a failure becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
         except HomeportError as error:
-            raise click.ClickException(error.message) from error
+            away = error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
+            failed = _NoAnswer if away else _Refused
+            raise failed(error.message) from error
+        except KeyboardInterrupt as interrupt:
+            for note in ("interrupted", *getattr(interrupt, "__notes__", ())):
+                click.echo(note, err=True)
+            raise click.exceptions.Exit(exitcodes.INTERRUPTED) from interrupt
 
 
 @click.group(cls=_Commands, epilog=_EPILOG)

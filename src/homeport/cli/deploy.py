@@ -14,10 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 
 from homeport.archive import mar
 from homeport.cli import options, pairs
-from homeport.cli.checkview import printable
+from homeport.cli.texts import printable
 from homeport.client import registry
 from homeport.client import traffic as splits
-from homeport.client.connection import Connection, ServerError
+from homeport.client.connection import Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
 from homeport.resources.lineage import METADATA_KEY
@@ -189,7 +189,7 @@ def _deploy(
     try:
         with _waiting("replicas come up"):
             deployed = registry.deploy(connection, endpoint, version, split, replicas)
-    except ServerError:
+    except HomeportError:
         _tell_what_is_left(connection, version, endpoint, is_new=is_new)
         raise
     click.echo(f"deployed    {endpoint.name} as {deployed.id}, {deployed.percent} %")
@@ -211,8 +211,9 @@ def _tell_what_is_left(
     """Say what a failed deployment leaves, without an endpoint made for it alone."""
     # The first version cannot be deleted alone: its model goes with it.
     model = version.rpartition("/")[2].removesuffix("@1")
+    verb = "delete-version" if "@" in model else "delete"
     click.echo(
-        f"registered, not deployed: {version} (`homeport models delete"
+        f"registered, not deployed: {version} (`homeport models {verb}"
         f"{options.naming(connection.address)} {model}` removes it)",
         err=True,
     )

@@ -1,87 +1,146 @@
-"""`homeport endpoints`: what serves, and its end."""
+"""`homeport endpoints`: what serves, as `gcloud ai endpoints` has it, and more."""
 
-from typing import Final
+from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from homeport.cli import options
-from homeport.cli.checkview import printable
-from homeport.client import registry, traffic
+from homeport.cli import changes, listing, options, output, values, waiting
+from homeport.cli.endpointdeploy import deploy_model, undeploy_model
+from homeport.cli.endpointpredict import (
+    explain,
+    predict,
+    raw_predict,
+    stream_raw_predict,
+)
+from homeport.cli.endpointstates import rollback, states
+from homeport.cli.output import Column, Output
+from homeport.client import registry, resources, traffic
+from homeport.client.connection import Connection
+from homeport.client.resources import Document
 from homeport.errors import FailedPreconditionError
 
-# Wide enough that no id is ever cut, in a pipe as on a terminal.
-_WIDTH: Final = 1000
+
+def _share(one: Document) -> str:
+    if not one["deployed"]:
+        return ""
+    return f"{one.get('trafficSplit', {}).get(one['deployed']['id'], 0)} %"
+
+
+_COLUMNS: Final[tuple[Column, ...]] = (
+    ("ENDPOINT", lambda one: output.last_segment(one["name"])),
+    ("DISPLAY NAME", lambda one: one.get("displayName")),
+    ("DEPLOYED MODEL", lambda one: one["deployed"].get("id")),
+    ("VERSION", lambda one: _version(one["deployed"])),
+    ("TRAFFIC", _share),
+)
+_SHARES: Final = "DEPLOYED_MODEL=PERCENT,..."
 
 
 @click.group()
 def endpoints() -> None:
-    """See what serves, roll it back, and delete it."""
+    """Make, see, change and delete endpoints; deploy to them and ask them.
+
+    ENDPOINT is an id, a display name or a full name.
+    """
 
 
 @endpoints.command("list")
-@click.option(
-    "--filter",
-    "filter_text",
-    default="",
-    help="""AIP-160, such as 'display_name="digits"'.""",
-)
+@listing.options("""'display_name="digits"'""")
+@output.option()
 @options.server_options
-def list_endpoints(filter_text: str, **server: str) -> None:
+def list_endpoints(*, form: Output, **given: Any) -> None:
     """List the endpoints with the versions they serve."""
-    with options.connect(**server) as connection:
-        found = list(registry.endpoints(connection, filter_text))
-    table = Table(
-        "ENDPOINT", "DISPLAY NAME", "DEPLOYED MODEL", "VERSION", "TRAFFIC", box=None
-    )
-    for endpoint in found:
-        first = (endpoint.id, endpoint.display_name)
-        for deployed in endpoint.deployed:
-            model = deployed.model.rpartition("/")[2]
-            version = f"{model}@{deployed.version}"
-            table.add_row(*first, deployed.id, version, f"{deployed.percent} %")
-        if not endpoint.deployed:
-            table.add_row(*first, "", "", "")
-    Console(width=_WIDTH).print(table)
+    asked = listing.asked(given)
+    with options.connection(given) as connection:
+        path = f"{connection.address.parent}/endpoints"
+        found = resources.listed(connection, path, asked)
+        if form is Output.TABLE:
+            rows = [row for one in found for row in _rows(one)]
+            output.show_list(rows, form, _COLUMNS)
+        else:
+            output.show_list(found, form, _COLUMNS)
 
 
-@endpoints.command("states")
+@endpoints.command("describe")
 @click.argument("endpoint")
+@output.option(Output.YAML)
 @options.server_options
-def list_states(endpoint: str, **server: str) -> None:
-    """List the traffic that ENDPOINT (name or id) had, the newest state first."""
+def describe(endpoint: str, *, form: Output, **server: str) -> None:
+    """Show everything the server tells of ENDPOINT."""
     with options.connect(**server) as connection:
-        found = registry.find_endpoint(connection, endpoint)
-        states = registry.traffic_states(connection, found)
-    table = Table("STATE", "SINCE", "CALLER", "TRAFFIC", box=None)
-    for state in states:
-        versions = state["models"]
-        shares = [
-            f"{versions[id_].rpartition('/')[2]}={percent}"
-            for id_, percent in state["trafficSplit"].items()
-            if percent
-        ]
-        shown = printable(" ".join(shares) or "none")
-        table.add_row(state["state"], state["time"], printable(state["caller"]), shown)
-    Console(width=_WIDTH).print(table)
+        name = resources.find(connection, "endpoints", endpoint)
+        found = resources.get(connection, name)
+    _show(found, form)
 
 
-@endpoints.command("rollback")
+@endpoints.command("create")
+@click.option("--display-name", required=True)
+@click.option("--endpoint-id", help="Chosen by the server if absent.")
+@click.option("--description")
+@click.option("--labels", multiple=True, callback=values.labels, metavar="KEY=VALUE,..")
+@click.option("--network", help="Kept, without effect.")
+@click.option("--encryption-kms-key-name", help="Kept; nothing is encrypted by it.")
+@waiting.option
+@output.option()
+@options.server_options
+def create(*, form: Output, wait: bool, **given: Any) -> None:
+    """Make an endpoint."""
+    key = given["encryption_kms_key_name"]
+    fields = {
+        "displayName": given["display_name"],
+        "description": given["description"],
+        "labels": given["labels"],
+        "network": given["network"],
+        "encryptionSpec": {"kmsKeyName": key} if key else None,
+    }
+    said = {name: value for name, value in fields.items() if value}
+    with options.connection(given) as connection:
+        path = f"/v1/{connection.address.parent}/endpoints"
+        chosen = given["endpoint_id"]
+        query = {"endpointId": chosen} if chosen else {}
+        operation = connection.post(path, said, **query)
+        ended = waiting.conclude(connection, operation, "it is made", wait=wait)
+        if ended is not None:
+            _show(resources.get(connection, ended["response"]["name"]), form)
+
+
+@endpoints.command("update")
 @click.argument("endpoint")
+@click.option("--display-name")
+@click.option("--description")
+@changes.label_options
 @click.option(
-    "--state",
-    type=click.IntRange(min=1),
-    help="As `homeport endpoints states` lists them. Default: the one before this.",
+    "--traffic-split",
+    multiple=True,
+    callback=values.items,
+    metavar=_SHARES,
+    help="DEPLOYED_MODEL is an id, or a version as v2; the others get none.",
 )
+@click.option("--clear-traffic-split", is_flag=True, help="No traffic for anybody.")
+@click.option("--traffic-percent", metavar="DEPLOYED_MODEL=PERCENT",
+              help="For this one; the others share the rest as before, those at 0 "
+              "get none.")  # fmt: skip
+@output.option()
 @options.server_options
-def roll_back(endpoint: str, *, state: int | None, **server: str) -> None:
-    """Give ENDPOINT (name or id) the traffic it had, and what served it then."""
-    with options.connect(**server) as connection:
-        found = registry.find_endpoint(connection, endpoint)
-        number = registry.roll_back(connection, found, state or 0)
-        click.echo(f"back at     state {number}")
-        options.show_traffic(registry.find_endpoint(connection, found.name))
+def update(endpoint: str, *, form: Output, **given: Any) -> None:
+    """Change the words, labels or traffic of ENDPOINT."""
+    changed, paths = changes.of(given)
+    splits = ("traffic_split", "clear_traffic_split", "traffic_percent")
+    if sum(bool(given[one]) for one in splits) > 1:
+        raise click.UsageError(
+            "give one of --traffic-split, --clear-traffic-split and --traffic-percent"
+        )
+    if not paths and not any(given[one] for one in splits):
+        raise click.UsageError("nothing to change: give --traffic-split or another")
+    with options.connection(given) as connection:
+        name = resources.find(connection, "endpoints", endpoint)
+        current = resources.get(connection, name)
+        fields, mask = changes.with_whole_labels(changed, paths, current)
+        if any(given[one] for one in splits):
+            fields["trafficSplit"] = _split(connection, name, given)
+            mask = (*mask, "trafficSplit")
+        found = connection.patch(f"/v1/{name}", fields, updateMask=",".join(mask))
+    _show(found, form)
 
 
 @endpoints.command("delete")
@@ -89,7 +148,7 @@ def roll_back(endpoint: str, *, state: int | None, **server: str) -> None:
 @click.option("--force", is_flag=True, help="Undeploy what is deployed to it first.")
 @options.server_options
 def delete_endpoint(endpoint: str, *, force: bool, **server: str) -> None:
-    """Delete ENDPOINT (name or id)."""
+    """Delete ENDPOINT."""
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
         if found.deployed and not force:
@@ -107,3 +166,46 @@ def delete_endpoint(endpoint: str, *, force: bool, **server: str) -> None:
             found = registry.find_endpoint(connection, found.name)
         registry.delete_endpoint(connection, found)
     click.echo(f"deleted     {found.name}")
+
+
+for _command in (
+    deploy_model,
+    undeploy_model,
+    predict,
+    raw_predict,
+    stream_raw_predict,
+    explain,
+    rollback,
+    states,
+):
+    endpoints.add_command(_command)
+
+
+def _split(connection: Connection, name: str, given: dict[str, Any]) -> dict[str, int]:
+    if given["clear_traffic_split"]:
+        return {}
+    found = registry.find_endpoint(connection, name)
+    if given["traffic_split"]:
+        return traffic.of_shares(found, given["traffic_split"])
+    return traffic.with_share(found, given["traffic_percent"])
+
+
+def _show(found: Document, form: Output) -> None:
+    if form is Output.TABLE:
+        output.show_list(_rows(found), form, _COLUMNS)
+    else:
+        output.show(found, form, _COLUMNS)
+
+
+def _rows(endpoint: Document) -> list[Document]:
+    """Return an endpoint as a row for each deployed model, or one for none."""
+    return [
+        {**endpoint, "deployed": deployed}
+        for deployed in endpoint.get("deployedModels") or [{}]
+    ]
+
+
+def _version(deployed: Document) -> str:
+    if not deployed:
+        return ""
+    return f"{output.last_segment(deployed['model'])}@{deployed['modelVersionId']}"

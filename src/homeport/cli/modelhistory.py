@@ -8,18 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from homeport.cli import options
-from homeport.cli.checkview import printable
+from homeport.cli import options, output
+from homeport.cli.output import Output
+from homeport.cli.texts import printable
 from homeport.client import history as histories
-from homeport.client import registry
-from homeport.client.connection import Connection, ServerError
+from homeport.client import resources
+from homeport.client.connection import Connection
 from homeport.client.history import Change
-from homeport.errors import Code, NotFoundError
+from homeport.errors import NotFoundError
 
-_WIDTH: Final = 1000
 _DAY: Final = dt.timedelta(days=1)
 _EPILOG: Final = """\b
 Examples:
@@ -42,7 +40,7 @@ Examples:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Lines."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@output.option(named=False)
 @options.server_options
 def history(  # one parameter for each option
     *,
@@ -51,7 +49,7 @@ def history(  # one parameter for each option
     moment: dt.datetime | None,
     filter_text: str,
     limit: int,
-    as_json: bool,
+    form: Output,
     **server: str,
 ) -> None:
     """Show what changed of MODEL (name or id), newest first, and who changed it.
@@ -64,14 +62,14 @@ def history(  # one parameter for each option
     with options.connect(**server) as connection:
         name = _name(connection, model)
         if alias:
-            found = _told_alias(connection, name, alias, moment, as_json=as_json)
+            found = _told_alias(connection, name, alias, moment, form)
         else:
             changes = histories.changes(connection, name, filter_text)
             found = list(itertools.islice(changes, limit))
-    if as_json and not alias:
-        click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
-    elif not as_json:
+    if form is Output.TABLE:
         _show(found)
+    elif not alias:
+        output.show_document([dataclasses.asdict(one) for one in found], form)
 
 
 def _told_alias(
@@ -79,23 +77,23 @@ def _told_alias(
     model: str,
     alias: str,
     moment: dt.datetime | None,
-    *,
-    as_json: bool,
+    form: Output,
 ) -> list[Change]:
     """Print which version carried an alias; return what moved it that day."""
     time = "" if moment is None else f"{moment.isoformat()}Z"
     whole_day = moment is not None and moment.time() == dt.time()
+    told_day = whole_day and form is Output.TABLE
     try:
         version, change = histories.alias_at(connection, model, alias, time)
-    except ServerError as error:
-        if error.code is not Code.NOT_FOUND or not whole_day or as_json:
+    except NotFoundError:
+        if not told_day:
             raise
         click.echo(f"{time}  {alias} is not known")
     else:
-        if as_json:
+        if form is not Output.TABLE:
             told = {"model": model, "alias": alias, "versionId": version}
             whole = {**told, "change": dataclasses.asdict(change)}
-            click.echo(json.dumps(whole, indent=2))
+            output.show_document(whole, form)
             return []
         carried = f"version {version}" if version else "no version"
         since = f"since {change.time} ({_who(change)})"
@@ -110,7 +108,7 @@ def _told_alias(
 def _name(connection: Connection, wanted: str) -> str:
     """Return a model's full name; one that is gone is taken at its word."""
     try:
-        return registry.find_model(connection, wanted)
+        return resources.find(connection, "models", wanted)
     except NotFoundError:
         full = "/" in wanted
         return wanted if full else f"{connection.address.parent}/models/{wanted}"
@@ -119,17 +117,18 @@ def _name(connection: Connection, wanted: str) -> str:
 def _show(found: list[Change]) -> None:
     if not found:
         return
-    table = Table("TIME", "WHO", "WHAT", "DONE", "BEFORE", "AFTER", box=None)
-    for one in found:
-        table.add_row(
+    rows = [
+        [
             one.time,
             _who(one),
             printable(f"{one.kind} {one.key}".strip()),
             one.action,
             _state(one.before, one.after),
             _state(one.after, one.before),
-        )
-    Console(width=_WIDTH, markup=False).print(table)
+        ]
+        for one in found
+    ]
+    output.table(["TIME", "WHO", "WHAT", "DONE", "BEFORE", "AFTER"], rows)
 
 
 def _who(change: Change) -> str:

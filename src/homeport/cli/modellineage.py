@@ -1,34 +1,34 @@
 """`homeport models lineage` and `readme`: where a version comes from, what it is."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from homeport.cli import options
-from homeport.cli.checkview import printable
-from homeport.client import provenance, registry
-from homeport.client.connection import Connection
+from homeport.cli import options, output
+from homeport.cli.output import Output
+from homeport.cli.texts import printable
+from homeport.client import provenance, resources
 from homeport.errors import InvalidArgumentError
 
 
 @click.command("lineage")
 @click.argument("model", metavar="MODEL[@VERSION]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@output.option(named=False)
 @options.server_options
-def lineage(model: str, *, as_json: bool, **server: str) -> None:
+def lineage(model: str, *, form: Output, **server: str) -> None:
     """Show where MODEL (name or id) comes from.
 
     VERSION is an id or an alias; without it, the default version.
     """
     with options.connect(**server) as connection:
-        found = provenance.lineage(connection, version_name(connection, model))
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    else:
+        name = resources.find_version(connection, model)
+        found = provenance.lineage(connection, name)
+    if form is Output.TABLE:
         _show(found)
+    else:
+        output.show_document(found, form)
 
 
 @click.command("readme")
@@ -46,7 +46,7 @@ def readme(model: str, path: Path | None, **server: str) -> None:
     VERSION is an id or an alias; without it, the default version.
     """
     with options.connect(**server) as connection:
-        name = version_name(connection, model)
+        name = resources.find_version(connection, model)
         if path is not None:
             provenance.put_readme(connection, name, _read(path))
             click.echo(f"kept        {path.name} as the README of {name}")
@@ -54,12 +54,6 @@ def readme(model: str, path: Path | None, **server: str) -> None:
         text = provenance.readme(connection, name)
     for line in text.splitlines():
         click.echo(printable(line))
-
-
-def version_name(connection: Connection, wanted: str) -> str:
-    """Return the full name of MODEL[@VERSION]."""
-    model, at, version = wanted.partition("@")
-    return registry.find_model(connection, model) + at + version
 
 
 def _read(path: Path) -> str:

@@ -1,137 +1,195 @@
-"""`homeport models`: what is registered, what it was found to be, and its end."""
+"""`homeport models`: what is registered, as `gcloud ai models` has it, and more."""
 
-import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from homeport.checking import report as reports
-from homeport.cli import options
-from homeport.cli.check import FAILED
-from homeport.cli.checkview import View, printable
+from homeport.cli import changes, listing, options, output, values, waiting
+from homeport.cli.modelcheck import check
 from homeport.cli.modelcompare import compare
 from homeport.cli.modelhistory import history
 from homeport.cli.modellineage import lineage, readme
-from homeport.client import registry
-from homeport.resources.check import CheckState
+from homeport.cli.modelupload import copy, upload
+from homeport.cli.output import Column, Output
+from homeport.client import resources
+from homeport.client.connection import Connection
+from homeport.client.resources import Document
+from homeport.errors import InvalidArgumentError
 
-# Wide enough that no id is ever cut, in a pipe as on a terminal.
-_WIDTH: Final = 1000
-_CHECK_EPILOG: Final = """\b
-Examples:
-  homeport models check digits
-  homeport models check digits@2 --json | jq .report.stages
-
-\b
-Exit codes:
-  0  it passed, is exempt, or was not checked
-  1  there is no such version, or no server
-  2  the command was not understood
-  3  it failed; the stage, the cause and the remedy are told
-"""
+_COLUMNS: Final[tuple[Column, ...]] = (
+    ("MODEL", lambda one: output.last_segment(one["name"]).partition("@")[0]),
+    ("DISPLAY NAME", lambda one: one["displayName"]),
+    ("VERSION", lambda one: one["versionId"]),
+    ("ALIASES", lambda one: ", ".join(one.get("versionAliases", ()))),
+    ("LABELS", lambda one: output.joined(one.get("labels"))),
+    ("UPDATED", lambda one: one["versionUpdateTime"]),
+)
+_VERSION: Final = "MODEL[@VERSION]"
 
 
 @click.group()
 def models() -> None:
-    """See and delete what is registered."""
+    """Register, see, change and delete models and their versions.
+
+    MODEL is an id, a display name or a full name; VERSION an id or an alias, the
+    default version if left out.
+    """
 
 
 @models.command("list")
-@click.option(
-    "--filter",
-    "filter_text",
-    default="",
-    help="""AIP-160, such as 'display_name="digits" AND labels.team=a'.""",
-)
+@listing.options("""'display_name="digits" AND labels.team=a'""")
+@output.option()
 @options.server_options
-def list_models(filter_text: str, **server: str) -> None:
+def list_models(*, form: Output, **given: Any) -> None:
     """List the models, each as its default version."""
-    with options.connect(**server) as connection:
-        found = list(registry.models(connection, filter_text))
-    _show(found)
+    asked = listing.asked(given)
+    with options.connection(given) as connection:
+        path = f"{connection.address.parent}/models"
+        _show(resources.listed(connection, path, asked), form)
 
 
-@models.command("versions")
+@models.command("list-version")
 @click.argument("model")
+@listing.options("version_aliases:production")
+@output.option()
 @options.server_options
-def list_versions(model: str, **server: str) -> None:
-    """List the versions of MODEL (name or id)."""
+def list_version(model: str, *, form: Output, **given: Any) -> None:
+    """List the versions of MODEL, oldest first."""
+    asked = listing.asked(given)
+    with options.connection(given) as connection:
+        path = f"{resources.find(connection, 'models', model)}:listVersions"
+        _show(resources.listed(connection, path, asked), form)
+
+
+@models.command("describe")
+@click.argument("model", metavar=_VERSION)
+@output.option(Output.YAML)
+@options.server_options
+def describe(model: str, form: Output, **server: str) -> None:
+    """Show everything the server tells of a version."""
     with options.connect(**server) as connection:
-        name = registry.find_model(connection, model)
-        found = list(registry.versions(connection, name))
-    _show(found)
+        found = _get(connection, model)
+    _show_one(found, form)
+
+
+@models.command("update")
+@click.argument("model", metavar=_VERSION)
+@click.option("--display-name", help="Of the model.")
+@click.option("--description", help="Of the model.")
+@click.option("--version-description", help="Of the version that is named.")
+@changes.label_options
+@output.option()
+@options.server_options
+def update(model: str, *, form: Output, **given: Any) -> None:
+    """Change the words and labels of MODEL, or of the one version that is named."""
+    changed, paths = changes.of(given)
+    if not paths:
+        raise click.UsageError("nothing to change: give --description or another")
+    with options.connection(given) as connection:
+        name = resources.find_version(connection, model)
+        found = connection.patch(f"/v1/{name}", changed, updateMask=",".join(paths))
+    _show_one(found, form)
+
+
+@models.command("aliases")
+@click.argument("model", metavar=_VERSION)
+@click.option(
+    "--add", multiple=True, callback=values.items, metavar="ALIAS,...",
+    help="Give these to the version; who had them has them no more.",
+)  # fmt: skip
+@click.option(
+    "--remove", multiple=True, callback=values.items, metavar="ALIAS,...",
+    help="Take these from the version.",
+)  # fmt: skip
+@output.option()
+@options.server_options
+def aliases(
+    model: str, *, add: tuple[str, ...], remove: tuple[str, ...], **given: Any
+) -> None:
+    """Show which versions of MODEL have aliases, or move those of one version."""
+    form = given.pop("form")
+    with options.connect(**given) as connection:
+        name = resources.find_version(connection, model)
+        if not add and not remove:
+            path = f"{name.partition('@')[0]}:listVersions"
+            _show(
+                (
+                    one
+                    for one in resources.listed(connection, path)
+                    if one.get("versionAliases")
+                ),
+                form,
+            )
+            return
+        if "@" not in name:
+            raise InvalidArgumentError(
+                f"{model!r} names no version to move aliases of: give {model}@VERSION"
+            )
+        moved = [*add, *(f"-{alias}" for alias in remove)]
+        found = connection.post(
+            f"/v1/{name}:mergeVersionAliases", {"versionAliases": moved}
+        )
+    _show_one(found, form)
+
+
+@models.command("delete-version")
+@click.argument("version", metavar="MODEL@VERSION")
+@waiting.option
+@options.server_options
+def delete_version(version: str, *, wait: bool, **server: str) -> None:
+    """Delete one version, by its id or an alias.
+
+    Not the default version, and none that is deployed.
+    """
+    if "@" not in version:
+        raise click.UsageError(
+            f"{version!r} names no version: give MODEL@VERSION, or delete the whole "
+            "model with `homeport models delete`"
+        )
+    with options.connect(**server) as connection:
+        name = resources.find_version(connection, version)
+        # The server wants the id: what an alias means may move.
+        model, _, _ = name.partition("@")
+        name = f"{model}@{resources.get(connection, name)['versionId']}"
+        _delete(connection, f"{name}:deleteVersion", name, wait=wait)
 
 
 @models.command("delete")
-@click.argument("model", metavar="MODEL[@VERSION]")
+@click.argument("model")
+@waiting.option
 @options.server_options
-def delete_model(model: str, **server: str) -> None:
-    """Delete MODEL (name or id) with all its versions, or one version of it.
+def delete(model: str, *, wait: bool, **server: str) -> None:
+    """Delete MODEL with all its versions.
 
     What is deployed cannot be deleted: undeploy it first.
     """
-    wanted, at, version = model.partition("@")
-    with options.connect(**server) as connection:
-        name = registry.find_model(connection, wanted) + at + version
-        registry.delete_model(connection, name)
-    click.echo(f"deleted     {name}")
-
-
-@models.command("check", epilog=_CHECK_EPILOG)
-@click.argument("model", metavar="MODEL[@VERSION]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-@options.server_options
-def show_check(model: str, *, as_json: bool, **server: str) -> None:
-    """Show what came of checking MODEL (name or id) when it was registered.
-
-    VERSION is an id or an alias; without it, the default version.
-    """
-    wanted, at, version = model.partition("@")
-    with options.connect(**server) as connection:
-        name = registry.find_model(connection, wanted) + at + version
-        found = registry.check(connection, name)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    else:
-        _show_check(found)
-    if found["state"] == CheckState.FAILED:
-        sys.exit(FAILED)
-
-
-models.add_command(compare)
-models.add_command(history)
-models.add_command(lineage)
-models.add_command(readme)
-
-
-def _show_check(found: Mapping[str, Any]) -> None:
-    click.echo(found["model"])
-    if "report" not in found:
-        click.echo(f"\n{found['state']}: {printable(found['detail'])}")
-        return
-    click.echo(f"checked by the server at {found['time']}\n")
-    report = reports.from_json(json.dumps(found["report"]))
-    view = View(as_json=False)
-    for stage in report.stages:
-        view.show(stage)
-    view.conclude(report)
-
-
-def _show(found: list[registry.Model]) -> None:
-    table = Table(
-        "MODEL", "DISPLAY NAME", "VERSION", "ALIASES", "LABELS", "UPDATED", box=None
-    )
-    for model in found:
-        table.add_row(
-            model.name.rpartition("/")[2],
-            model.display_name,
-            model.version,
-            ", ".join(model.aliases),
-            ", ".join(f"{key}={value}" for key, value in model.labels.items()),
-            model.update_time,
+    if "@" in model:
+        raise click.UsageError(
+            f"{model!r} is one version: delete it with `homeport models delete-version`"
         )
-    Console(width=_WIDTH).print(table)
+    with options.connect(**server) as connection:
+        name = resources.find(connection, "models", model)
+        _delete(connection, name, name, wait=wait)
+
+
+for _command in (upload, copy, compare, history, lineage, readme, check):
+    models.add_command(_command)
+
+
+def _delete(connection: Connection, path: str, name: str, *, wait: bool) -> None:
+    operation = connection.delete(f"/v1/{path}")
+    if waiting.conclude(connection, operation, "it is deleted", wait=wait) is not None:
+        click.echo(f"deleted     {name}")
+
+
+def _get(connection: Connection, wanted: str) -> dict[str, Any]:
+    return resources.get(connection, resources.find_version(connection, wanted))
+
+
+def _show(found: Iterable[Document], form: Output) -> None:
+    output.show_list(found, form, _COLUMNS)
+
+
+def _show_one(found: Document, form: Output) -> None:
+    output.show(found, form, _COLUMNS)

@@ -17,7 +17,7 @@ from homeport.resources.model import check_labels
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 # A region of Vertex AI: the official SDK refuses any other word.
-DEFAULT_LOCATION: Final = "us-central1"
+DEFAULT_REGION: Final = "us-central1"
 DEFAULT_PROJECT: Final = "homeport"
 
 # EnvVar.name (aiplatform v1): a C identifier; AIP_ is reserved.
@@ -27,12 +27,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def server_options(command: _F) -> _F:
-    """Add --url, --project and --location; `connect` takes what they hold."""
+    """Add --url, --project and --region; `connect` takes what they hold."""
     for option in (
         click.option(
-            "--location",
-            envvar="HOMEPORT_LOCATION",
-            default=DEFAULT_LOCATION,
+            "--region",
+            envvar="HOMEPORT_REGION",
+            default=DEFAULT_REGION,
             show_default=True,
             show_envvar=True,
         ),
@@ -56,13 +56,18 @@ def server_options(command: _F) -> _F:
     return command
 
 
-def connect(url: str, project: str, location: str) -> Connection:
+def connect(url: str, project: str, region: str) -> Connection:
     """Return a connection to the server that the options name.
 
     A URL without a scheme is one of plain HTTP.
     """
     full = url if "://" in url else f"http://{url}"
-    return Connection(Address(full.rstrip("/"), project, location), _caller())
+    return Connection(Address(full.rstrip("/"), project, region), _caller())
+
+
+def connection(given: dict[str, Any]) -> Connection:
+    """Return a connection to the server that a command's values name."""
+    return connect(given["url"], given["project"], given["region"])
 
 
 def _caller() -> str:
@@ -85,7 +90,7 @@ def naming(address: Address) -> str:
     usual = (
         ("url", address.url, DEFAULT_URL),
         ("project", address.project, DEFAULT_PROJECT),
-        ("location", address.location, DEFAULT_LOCATION),
+        ("region", address.location, DEFAULT_REGION),
     )
     return "".join(
         f" --{name} {shlex.quote(value)}"

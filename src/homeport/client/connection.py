@@ -126,14 +126,16 @@ class Connection:
         """
         return self._json("PUT", path, json=dict(document))
 
-    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    def post(
+        self, path: str, document: Mapping[str, Any], **query: str
+    ) -> dict[str, Any]:
         """Post a JSON object and return the one that is answered.
 
         Raises:
             HomeportError: The server's own refusal, as the class of its code.
             UnavailableError: No server answers there.
         """
-        return self._json("POST", path, json=dict(document))
+        return self._json("POST", path, params=query or None, json=dict(document))
 
     def patch(
         self, path: str, document: Mapping[str, Any], **query: str

@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from homeport.client import staging, uploading
+from homeport.client import resources, staging, uploading
 from homeport.client.connection import Connection
 from homeport.client.uploading import Target
-from homeport.errors import InvalidArgumentError, NotFoundError
 
 _REGISTER_TIMEOUT_S: Final = 3600.0
 
@@ -152,22 +151,7 @@ def find_model(connection: Connection, wanted: str) -> str:
         NotFoundError: None has it.
         InvalidArgumentError: Several have this display name.
     """
-    every = list(models(connection))
-    for one in every:
-        if wanted in {one.name, one.id}:
-            return one.name
-    named = [one for one in every if one.display_name == wanted]
-    if not named:
-        raise NotFoundError(
-            f"no model is called {wanted!r}: `homeport models list` shows those there "
-            "are"
-        )
-    if len(named) > 1:
-        ids = ", ".join(one.id for one in named)
-        raise InvalidArgumentError(
-            f"{len(named)} models are called {wanted!r}: name one by its id, {ids}"
-        )
-    return named[0].name
+    return resources.find(connection, "models", wanted)
 
 
 def find_version(connection: Connection, wanted: str, version: str) -> Model:
@@ -216,22 +200,8 @@ def find_endpoint(connection: Connection, wanted: str) -> Endpoint:
         NotFoundError: None has it.
         InvalidArgumentError: Several have this display name.
     """
-    every = list(endpoints(connection))
-    for one in every:
-        if wanted in {one.name, one.id}:
-            return one
-    named = [one for one in every if one.display_name == wanted]
-    if not named:
-        raise NotFoundError(
-            f"no endpoint is called {wanted!r}: `homeport endpoints list` shows those "
-            "there are"
-        )
-    if len(named) > 1:
-        ids = ", ".join(one.id for one in named)
-        raise InvalidArgumentError(
-            f"{len(named)} endpoints are called {wanted!r}: name one by its id, {ids}"
-        )
-    return named[0]
+    name = resources.find(connection, "endpoints", wanted)
+    return _endpoint(resources.get(connection, name))
 
 
 def deploy(
@@ -250,13 +220,13 @@ def deploy(
         split: The endpoint's split, with "0" for the new one.
         replicas: How many.
     """
-    resources = {
+    wanted = {
         "machineSpec": {},
         "minReplicaCount": replicas,
         "maxReplicaCount": replicas,
     }
     request = {
-        "deployedModel": {"model": version, "dedicatedResources": resources},
+        "deployedModel": {"model": version, "dedicatedResources": wanted},
         "trafficSplit": dict(split),
     }
     operation = connection.post(f"/v1/{endpoint.name}:deployModel", request)

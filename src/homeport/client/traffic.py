@@ -7,6 +7,7 @@ from homeport.errors import InvalidArgumentError, NotFoundError
 
 # What a deployment calls the model that it is about to deploy.
 _NEW: Final = "0"
+_ALL: Final = 100
 
 
 def with_new(endpoint: Endpoint, percent: int) -> dict[str, int]:
@@ -71,6 +72,35 @@ def of_shares(endpoint: Endpoint, shares: tuple[str, ...]) -> dict[str, int]:
     return split
 
 
+def with_share(endpoint: Endpoint, share: str) -> dict[str, int]:
+    """Return the split in which one has `DEPLOYED_MODEL=PERCENT`, the rest as before.
+
+    Who had nothing gets nothing.
+
+    Raises:
+        InvalidArgumentError: It is not written so, or the rest would be nobody's.
+        NotFoundError: The endpoint has no such deployed model.
+    """
+    wanted, _, text = share.rpartition("=")
+    if not wanted or not text.isascii() or not text.isdecimal() or int(text) > _ALL:
+        raise InvalidArgumentError(
+            f"{share!r} is not DEPLOYED_MODEL=PERCENT, such as v2=20"
+        )
+    chosen, percent = find_deployed(endpoint, wanted), int(text)
+    serving = {
+        one.id: one.percent
+        for one in endpoint.deployed
+        if one.percent and one.id != chosen.id
+    }
+    if not serving and percent < _ALL:
+        raise InvalidArgumentError(
+            f"{share!r}: no other has traffic that could take the rest: share it with "
+            "`homeport traffic`"
+        )
+    others = dict.fromkeys((one.id for one in endpoint.deployed), 0)
+    return {**others, **_shared(serving, _ALL - percent), chosen.id: percent}
+
+
 def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
     """Return the deployed model with this id, or of this version: `v2` or `2`.
 
@@ -100,6 +130,8 @@ def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
 
 def _shared(serving: dict[str, int], percent: int) -> dict[str, int]:
     """Share in these proportions; what rounding leaves goes to the largest."""
+    if not serving:
+        return {}
     total = sum(serving.values())
     split = {id_: share * percent // total for id_, share in serving.items()}
     largest = max(serving, key=lambda id_: serving[id_])

@@ -1,0 +1,87 @@
+"""Waiting for what a server does: shown on a terminal, left without loss by Ctrl-C."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import click
+
+from homeport.cli import options
+from homeport.client.connection import Connection
+from homeport.client.resources import Document
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+# Checks take their turns, and build environments.
+LONGEST_S: Final = 3600.0
+
+
+def option(command: _F) -> _F:
+    """Add --wait/--async to a command."""
+    return click.option(
+        "--wait/--async",
+        "wait",
+        default=True,
+        show_default=True,
+        help="Wait for the end, or print the name of the operation at once.",
+    )(command)
+
+
+@contextlib.contextmanager
+def shown(what: str) -> Iterator[None]:
+    """Show, on a terminal alone, what is waited for."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    # Deferred: 60 ms that only somebody who looks needs.
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def for_operation(
+    connection: Connection,
+    operation: Document,
+    what: str,
+    *,
+    timeout_s: float = LONGEST_S,
+) -> Mapping[str, Any]:
+    """Return an operation once it has ended well; tell its name if that is left.
+
+    Raises:
+        HomeportError: It failed, as the class of its code.
+        DeadlineExceededError: It has not ended in time.
+    """
+    try:
+        with shown(what):
+            return connection.ended(operation, timeout_s)
+    except (KeyboardInterrupt, SystemExit):
+        there = options.naming(connection.address)
+        click.echo(
+            f"it goes on in the server: `homeport operations wait{there} "
+            f"{operation['name']}` waits for it, `homeport operations cancel` ends it",
+            err=True,
+        )
+        raise
+
+
+def conclude(
+    connection: Connection, operation: Document, what: str, *, wait: bool
+) -> Mapping[str, Any] | None:
+    """Wait for an operation, or print its name and return None.
+
+    What had no effect is printed as warnings.
+
+    Raises:
+        HomeportError: It failed, as the class of its code.
+        DeadlineExceededError: It has not ended in time.
+    """
+    if not wait:
+        click.echo(operation["name"])
+        return None
+    ended = for_operation(connection, operation, what)
+    generic = ended.get("metadata", {}).get("genericMetadata", {})
+    for one in generic.get("partialFailures", ()):
+        click.echo(f"warning     {one['message']}", err=True)
+    return ended

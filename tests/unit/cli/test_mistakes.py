@@ -1,0 +1,161 @@
+"""A command that contradicts itself is refused before anything is sent."""
+
+import pathlib
+import re
+
+import click
+import pytest
+
+import command_line
+from command_line import leaves
+from homeport.cli import main
+
+GUIDE = (pathlib.Path(__file__).parents[3] / "docs/cli.md").read_text("utf-8")
+NOWHERE = "http://127.0.0.1:9"
+UPLOAD = "models upload --display-name m"
+DEPLOY = "endpoints deploy-model e --model m"
+BATCH = (
+    "batch create --display-name j --model m --gcs-source gs://b/i "
+    "--gcs-destination-prefix gs://b/o"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param("modls list", "No such command 'modls'", id="no command"),
+        pytest.param("models lst", "No such command 'lst'", id="no command of a group"),
+        pytest.param("models list --fliter x", "No such option", id="no option"),
+        pytest.param("models list --limit 0", "'--limit'", id="no number of lines"),
+        pytest.param("models list --page-size 1001", "'--page-size'", id="page size"),
+        pytest.param("models list --output xml", "'--output'", id="no form"),
+        pytest.param(
+            "models list --order-by a --sort-by b", "either --order-by", id="two orders"
+        ),
+        pytest.param("models describe", "Missing argument", id="no model"),
+        pytest.param(UPLOAD + " --model-id a --parent-model b", "either", id="parents"),
+        pytest.param(UPLOAD + " --labels a", "'a' is not KEY=VALUE", id="no value"),
+        pytest.param(UPLOAD + " --labels A=b", "'A'", id="no label"),
+        pytest.param(UPLOAD + " --container-ports 0", "'0' is no port", id="port 0"),
+        pytest.param(UPLOAD + " --container-ports 70000", "65535", id="port 70000"),
+        pytest.param(
+            UPLOAD + " --explanation-path-count 3",
+            "without --explanation-method",
+            id="no method",
+        ),
+        pytest.param(
+            UPLOAD + " --explanation-method xrai --explanation-path-count 3",
+            "--explanation-step-count",
+            id="the wrong count",
+        ),
+        pytest.param("models copy", "--source-model", id="no source"),
+        pytest.param(
+            "models copy --source-model a --destination-model-id b "
+            "--destination-parent-model c",
+            "either",
+            id="two destinations",
+        ),
+        pytest.param("models update m", "nothing to change", id="nothing to change"),
+        pytest.param(
+            "models update m --clear-labels --remove-labels a", "either", id="labels"
+        ),
+        pytest.param("models delete m@2", "delete-version", id="delete a version"),
+        pytest.param("models delete-version m", "MODEL@VERSION", id="no version"),
+        pytest.param("models history m --at 2026-11-17", "--alias", id="no alias"),
+        pytest.param("endpoints create", "--display-name", id="no name"),
+        pytest.param(
+            DEPLOY + " --traffic-split 0=100 --traffic-percent 1", "either", id="splits"
+        ),
+        pytest.param(DEPLOY + " --traffic-split 0=x", "'x'", id="no share"),
+        pytest.param(DEPLOY + " --traffic-split 0=-1", "'-1'", id="negative share"),
+        pytest.param(DEPLOY + " --traffic-percent 101", "101", id="above 100"),
+        pytest.param(
+            DEPLOY + " --min-replica-count 3 --max-replica-count 2",
+            "--min-replica-count 3 is above",
+            id="replicas",
+        ),
+        pytest.param(DEPLOY + " --accelerator count=2", "type=TYPE", id="no type"),
+        pytest.param(
+            DEPLOY + " --accelerator type=nvidia-l4,count=x", "count=x", id="no count"
+        ),
+        pytest.param("endpoints update e", "nothing to change", id="no change"),
+        pytest.param(
+            "endpoints update e --traffic-split v1=100 --clear-traffic-split",
+            "one of",
+            id="both splits",
+        ),
+        pytest.param(
+            "operations list --model a --endpoint b", "either", id="two owners"
+        ),
+        pytest.param(
+            BATCH + " --included-fields a --excluded-fields b", "either", id="fields"
+        ),
+        pytest.param(BATCH + " --instances-format xml", "xml", id="no such format"),
+    ],
+)
+def test_a_command_that_means_nothing_is_not_understood(words: str, said: str) -> None:
+    ended = command_line.run(*words.split(), url=NOWHERE)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("models list", id="list"),
+        pytest.param("endpoints describe e", id="describe"),
+        pytest.param("operations wait 1", id="wait"),
+    ],
+)
+def test_without_a_server_the_code_is_4_and_the_sentence_says_what_to_do(
+    words: str,
+) -> None:
+    ended = command_line.run(*words.split(), url=NOWHERE)
+
+    assert (ended.code, ended.out) == (4, "")
+    assert "homeport serve" in ended.err
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    ended = command_line.run("models", "list", url="ftp://host")
+
+    assert ended.code == 1
+    assert "'ftp://host' is no address of a server" in ended.err
+
+
+def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    interrupted = click.command("models")(interrupt)
+    monkeypatch.setattr(type(main), "get_command", lambda *_: interrupted, raising=True)
+
+    ended = command_line.run("models")
+
+    assert (ended.code, ended.err) == (130, "interrupted\n")
+
+
+def test_the_list_of_commands_is_the_commands() -> None:
+    context = click.Context(main)
+
+    shown = main.get_help(context)
+
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, command in leaves(main)
+        if any(parameter.name == "url" for parameter in command.params)
+        and not name.startswith("keys")
+    ],
+)
+def test_the_guide_has_each_command_that_talks_to_a_server(name: str) -> None:
+    assert re.search(rf"^homeport {name}( |$)", GUIDE, re.MULTILINE)
