@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 150.0
 PARENT = "projects/p/locations/us-central1"
 
 

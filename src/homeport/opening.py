@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Final, final
+from typing import final
 
 from homeport.metadata import artifact_rows
 from homeport.metadata.database import Database, is_embedded
@@ -20,8 +20,6 @@ from homeport.registry import blob_sweep, byte_stores, holding, possession, tena
 from homeport.registry.byte_stores import ByteStores, Reach
 from homeport.registry.leases import Lease, identify
 from homeport.settings import Settings
-
-_SHARED_GRACE: Final = dt.timedelta(days=1)
 
 
 @final
@@ -109,12 +107,7 @@ def sweep(database: Database, stored: ByteStores) -> None:
     with database.transaction() as transaction:
         artifact_rows.delete_unreferenced(transaction)
     now = dt.datetime.now(dt.UTC)
-    blob_sweep.sweep(database, stored.blobs, now, grace=grace_of(stored))
-
-
-def grace_of(stored: ByteStores) -> dt.timedelta:
-    """Return how long a blob may be without a row, whoever's clock has dated it."""
-    return _SHARED_GRACE if stored.bucket else dt.timedelta()
+    blob_sweep.sweep(database, stored.blobs, now, grace=byte_stores.grace(stored))
 
 
 def bytes_of(settings: Settings, data_dir: pathlib.Path) -> ByteStores:

@@ -41,9 +41,8 @@ from homeport.objects.addresses import StoreAddress
 from homeport.objects.file_roots import FileRoots
 from homeport.objects.outside import Outside
 from homeport.opening import Opened
-from homeport.registry import byte_stores, holding
+from homeport.registry import holding
 from homeport.registry.artifacts import Artifacts
-from homeport.registry.blob_sweep import Sweeper
 from homeport.registry.buckets import Buckets
 from homeport.registry.catalog import Catalog
 from homeport.registry.comparisons import Comparisons
@@ -56,12 +55,10 @@ from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager
-from homeport.registry.periodic import Periodic
-from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.provenance import Provenances
 from homeport.registry.sources import Sources
-from homeport.registry.splitting import Splitting
 from homeport.registry.transfers import Transfers
+from homeport.registry.upkeep import Upkeep
 from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
@@ -84,8 +81,6 @@ from homeport.settings import Settings
 _log: Final = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECRET_BYTES: Final = 32
-_SPLITTING_PERIOD_S: Final = 5.0
-_SWEEPING_PERIOD_S: Final = 3600.0
 
 
 def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> None:
@@ -179,26 +174,12 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
     """Yield rows and bytes, which are divided and swept meanwhile."""
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
-    splitting = Splitting(
-        database, stored.blobs, _now, byte_stores.min_part_bytes(stored)
-    )
-    sweeper = Sweeper(database, stored.blobs, _now, grace=opening.grace_of(stored))
-    threads = (
-        Periodic("splitting", _SPLITTING_PERIOD_S, splitting.divide_all),
-        Periodic("sweeping", _SWEEPING_PERIOD_S, sweeper.look),
-    )
-    for thread in threads:
-        thread.start()
+    upkeep = Upkeep(database, stored, _now)
+    upkeep.start()
     try:
-        pieced = PiecedBlobs(database, stored.blobs)
-        yield dataclasses.replace(
-            opened, stored=dataclasses.replace(stored, blobs=pieced)
-        )
+        yield dataclasses.replace(opened, stored=upkeep.whole())
     finally:
-        splitting.stop()
-        sweeper.stop()
-        for thread in threads:
-            await asyncio.to_thread(thread.stop)
+        await asyncio.to_thread(upkeep.stop)
         database.close()
 
 

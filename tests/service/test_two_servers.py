@@ -35,11 +35,13 @@ def _both(
 ) -> Iterator[tuple[Server, Server]]:
     """Yield two servers that are one registry."""
     store = f"s3://blobs/{folder.name}?endpoint={s3}"
-    options = ("--private-endpoint", s3.removeprefix("http://"), "--blob-store", store)
+    options = (
+        *("--private-endpoint", s3.removeprefix("http://"), "--blob-store", store),
+        *("--database-url", databases.create()),
+    )
     with pytest.MonkeyPatch.context() as variables, contextlib.ExitStack() as stack:
         for name, value in s3_servers.CREDENTIALS.items():
             variables.setenv(name, value)
-        variables.setenv("HOMEPORT_SERVE_DATABASE_URL", databases.create())
         servers = []
         for name, policy in (("a", "warn"), ("b", "none")):
             (folder / name).mkdir()
@@ -172,9 +174,9 @@ def test_a_session_of_one_server_is_sent_back_to_it_by_the_other(
 def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
     both: tuple[Server, Server], tmp_path: pathlib.Path
 ) -> None:
-    assert both
-    refused = subprocess.run(
-        [sys.executable, "-m", "homeport", "serve", "--port", "0"],
+    url = both[0].options[-2:]
+    refused = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "homeport", "serve", "--port", "0", *url],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -31,6 +31,8 @@ Adopt = Callable[[pathlib.Path, str], None]
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BLOCK_BYTES: Final = 1 << 20
+# From here on a thread takes less time than it saves.
+_LONG_BYTES: Final = 256 << 10
 _MAX_SUSPENDED: Final = 1024
 
 
@@ -174,13 +176,13 @@ class FileBlobWriter:
         """
         self._catch_up()
         self._check_free(len(block))
-        rest = memoryview(block)
-        with disk_full_is_said():
-            while rest:
-                written_bytes = self._file.write(rest)
-                self._size_bytes += written_bytes
-                rest = rest[written_bytes:]
-        self._digests.update(block)
+        try:
+            with self._digests.taking(block):
+                self._append(memoryview(block))
+        except BaseException:
+            # Who knows how much of the block is there: all is read again, if need be.
+            self._digests = _Digests()
+            raise
 
     def content(self) -> Content:
         """Return the size and digests of what was received so far."""
@@ -222,6 +224,13 @@ class FileBlobWriter:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def _append(self, rest: memoryview) -> None:
+        with disk_full_is_said():
+            while rest:
+                written_bytes = self._file.write(rest)
+                self._size_bytes += written_bytes
+                rest = rest[written_bytes:]
+
     def _check_free(self, block_bytes: int) -> None:
         """Refuse before the disk is full: the rows and the logs are on it as well."""
         if not self._keep_free_bytes:
@@ -256,11 +265,29 @@ class _Digests:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._crc32c = 0
 
-    def update(self, block: bytes) -> None:
-        self._sha256.update(block)
-        self._md5.update(block)
-        self._crc32c = crc32c.crc32c(block, self._crc32c)
+    @contextlib.contextmanager
+    def taking(self, block: bytes) -> Iterator[None]:
+        """Take a block in while the caller does something else with it.
+
+        MD5 takes more than half of all the time, so it has a thread beside.
+        """
+        beside = threading.Thread(target=self._md5.update, args=(block,))
+        if len(block) >= _LONG_BYTES:
+            beside.start()
+        else:
+            beside.run()
+        try:
+            yield
+            self._sha256.update(block)
+            self._crc32c = crc32c.crc32c(block, self._crc32c)
+        finally:
+            if beside.ident is not None:
+                beside.join()
         self.size_bytes += len(block)
+
+    def update(self, block: bytes) -> None:
+        with self.taking(block):
+            pass
 
     def content(self) -> Content:
         return Content(

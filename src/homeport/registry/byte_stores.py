@@ -1,6 +1,7 @@
 """Where a server's bytes are: in its data directory, or in a bucket."""
 
 import dataclasses
+import datetime as dt
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -59,6 +60,14 @@ _BUCKET_PART_BYTES: Final = 1 << 20
 def min_part_bytes(stored: ByteStores) -> int:
     """Return the length from which on a part of an archive is worth keeping apart."""
     return _BUCKET_PART_BYTES if stored.bucket else extents.MIN_PART_BYTES
+
+
+def grace(stored: ByteStores) -> dt.timedelta:
+    """Return how long a blob may be without a row.
+
+    Other servers write to a bucket, and its clock dates what is there.
+    """
+    return dt.timedelta(days=1) if stored.bucket else dt.timedelta()
 
 
 def opened(

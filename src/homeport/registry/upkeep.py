@@ -1,0 +1,59 @@
+"""What a server does with its bytes behind what people wait for: divide, and sweep."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Final, final
+
+from homeport.metadata.database import Database
+from homeport.registry import byte_stores
+from homeport.registry.blob_sweep import Sweeper
+from homeport.registry.byte_stores import ByteStores
+from homeport.registry.periodic import Periodic
+from homeport.registry.pieces import PiecedBlobs
+from homeport.registry.splitting import Splitting
+
+_SPLITTING_PERIOD_S: Final = 5.0
+_SWEEPING_PERIOD_S: Final = 3600.0
+
+
+@final
+class Upkeep:
+    """Divides archives and removes unused bytes, on threads of its own.
+
+    Args:
+        database: The rows.
+        stored: The bytes as they lie there.
+        now: The time, aware.
+    """
+
+    def __init__(
+        self, database: Database, stored: ByteStores, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._database = database
+        self._stored = stored
+        blobs, least_bytes = stored.blobs, byte_stores.min_part_bytes(stored)
+        self._splitting = Splitting(database, blobs, now, least_bytes)
+        grace = byte_stores.grace(stored)
+        self._sweeper = Sweeper(database, blobs, now, grace=grace)
+        self._threads = (
+            Periodic("splitting", _SPLITTING_PERIOD_S, self._splitting.divide_all),
+            Periodic("sweeping", _SWEEPING_PERIOD_S, self._sweeper.look),
+        )
+
+    def whole(self) -> ByteStores:
+        """Return the bytes as everybody else sees them: each file whole."""
+        blobs = PiecedBlobs(self._database, self._stored.blobs)
+        return dataclasses.replace(self._stored, blobs=blobs)
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End within a moment; what is half done is left as it was."""
+        self._splitting.stop()
+        self._sweeper.stop()
+        for thread in self._threads:
+            thread.stop()
