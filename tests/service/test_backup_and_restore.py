@@ -10,7 +10,8 @@ import pytest
 from databases import KINDS, SQLITE, Databases
 from servers import PARENT, Server, running
 
-pytestmark = pytest.mark.service
+# Servers, their stores and their commands take their time on a machine under load.
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 
 def _homeport(*words: object) -> subprocess.CompletedProcess[str]:
@@ -18,7 +19,7 @@ def _homeport(*words: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "homeport", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 

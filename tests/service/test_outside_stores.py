@@ -17,7 +17,8 @@ import rooms
 import s3_servers
 from servers import Server, running
 
-pytestmark = pytest.mark.service
+# Servers, their stores and their commands take their time on a machine under load.
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def homeport(*words: object) -> str:
         [sys.executable, "-m", "homeport", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return ended.stdout + ended.stderr

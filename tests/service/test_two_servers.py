@@ -16,7 +16,8 @@ import s3_servers
 from databases import Databases
 from servers import PARENT, Server, running, wait_until
 
-pytestmark = pytest.mark.service
+# Servers, their stores and their commands take their time on a machine under load.
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 SLOW = "import time\n\n\ndef handle(data, context):\n    time.sleep(100)\n"
 
@@ -83,7 +84,7 @@ def test_what_one_server_takes_in_the_other_lists_reads_and_serves(
     assert second.call("GET", listed) == first.call("GET", listed)
     first.upload("read%2Fmodel.mar", mlp_archive.read_bytes())
     path = "/storage/v1/b/models/o/read%2Fmodel.mar?alt=media"
-    with urllib.request.urlopen(second.url + path, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(second.url + path, timeout=120) as answer:  # noqa: S310
         assert answer.read() == mlp_archive.read_bytes()
     first.register(mlp_archive, displayName="another")
     page = first.call("GET", f"{listed}?pageSize=1")[1]["nextPageToken"]
@@ -140,7 +141,7 @@ def _kill_and_take_over(first: Server, second: Server, slow: pathlib.Path) -> No
     assert not second.call("GET", path)[1].get("done")
 
     first.stop(signal.SIGKILL)
-    wait_until(lambda: bool(second.call("GET", path)[1].get("done")))
+    wait_until(lambda: bool(second.call("GET", path)[1].get("done")), 200)
 
     ended = second.call("GET", path)[1]
     assert "the server stopped before this ended" in ended["error"]["message"]
@@ -159,7 +160,7 @@ def test_a_session_of_one_server_is_sent_back_to_it_by_the_other(
         f"{first.url}/upload/storage/v1/b/models/o?uploadType=resumable&name=o",
         method="POST",
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
         session = answer.headers["location"].removeprefix(first.url)
 
     status, refused = second.call("PUT", session, b"hello")
@@ -180,7 +181,7 @@ def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 
@@ -228,7 +229,7 @@ def _homeport(*words: object) -> str:
         [sys.executable, "-m", "homeport", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
