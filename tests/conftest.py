@@ -107,7 +107,14 @@ def acting(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def daemon() -> Iterator[engines.Docker]:
+def docker() -> Iterator[engines.Docker]:
     """A docker daemon of these tests' own, with their image."""
     with engines.docker() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[engines.Podman]:
+    """A podman of these tests' own, with their image."""
+    with engines.podman() as installed:
+        yield installed

@@ -1,34 +1,68 @@
-"""Container engines and an image for tests: a daemon of their own, nothing fetched."""
+"""Container engines for tests, each with a place of its own; nothing is fetched."""
 
 import contextlib
-import io
 import os
 import pathlib
 import shutil
 import subprocess
-import sys
-import sysconfig
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
 
-PROGRAM = pathlib.Path(__file__).parent / "programs" / "serving.py"
+import images
+
 IMAGE = "homeport-tests/python:1"
 COMMAND = ("/usr/bin/python3", "/app/serving.py")
 _TIMEOUT_S = 60.0
-_LEFT_OUT = {"site-packages", "test", "tests", "idlelib", "ensurepip"}
+# The same as on a user's machine, but for what a container without all of root's rights
+# cannot be given.
+_CONTAINERS_CONF = """
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+tmp_dir = "{directory}/tmp"
+network_config_dir = "{directory}/networks"
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
+"""
+_STORAGE_CONF = """
+[storage]
+driver = "overlay"
+graphroot = "{directory}/data"
+runroot = "{directory}/run"
+"""
+
+
+class Engine(Protocol):
+    """An engine that has the image of the tests, and nothing else but theirs."""
+
+    name: str
+    environment: dict[str, str]
+    """What its command is told to find it by."""
+
+    def call(
+        self, *arguments: str, check: bool = True, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run its command."""
+
+    def containers(self) -> list[str]:
+        """Return the names of all containers, running or not."""
 
 
 class Docker:
     """A daemon with a folder and a socket of its own; ended by `stop`."""
 
+    name = "docker"
+
     def __init__(self) -> None:
         # A socket's path is short.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="hp-docker-", dir="/tmp"))
         self.host = f"unix://{self.directory}/docker.sock"
+        self.environment = {"DOCKER_HOST": self.host}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -62,22 +96,11 @@ class Docker:
     def call(
         self, *arguments: str, check: bool = True, stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        command = shutil.which("docker")
-        assert command is not None
-        return subprocess.run(  # noqa: S603
-            [command, *arguments],
-            input=stdin,
-            capture_output=True,
-            check=check,
-            timeout=_TIMEOUT_S,
-            env={**os.environ, "DOCKER_HOST": self.host},
-        )
+        return _call(self, arguments, stdin, check=check)
 
     def containers(self) -> list[str]:
         """Return the names of all containers, running or not."""
-        words = ("ps", "--all", "--format", "{{.Names}}")
-        listed = self.call(*words, check=False).stdout
-        return listed.decode().split()
+        return _containers(self)
 
     def kill(self) -> None:
         """Kill the daemon at once, as a crash would."""
@@ -94,10 +117,66 @@ class Docker:
             self.process.terminate()
             self.process.wait(timeout=_TIMEOUT_S)
         # A daemon that was killed leaves its mounts.
-        mounts = pathlib.Path("/proc/self/mounts").read_text().split()
-        for place in sorted({m for m in mounts if m.startswith(str(self.directory))}):
-            subprocess.run(["umount", "--lazy", place], check=False)  # noqa: S603, S607
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _clear(self.directory)
+
+
+class Podman:
+    """podman with storage of its own; there is no daemon."""
+
+    name = "podman"
+
+    def __init__(self) -> None:
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="hp-podman-", dir="/tmp"))
+        self.environment = {}
+        for variable, name, text in (
+            ("CONTAINERS_CONF", "containers.conf", _CONTAINERS_CONF),
+            ("CONTAINERS_STORAGE_CONF", "storage.conf", _STORAGE_CONF),
+        ):
+            path = self.directory / name
+            path.write_text(text.format(directory=self.directory))
+            self.environment[variable] = str(path)
+
+    def call(
+        self, *arguments: str, check: bool = True, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return _call(self, arguments, stdin, check=check)
+
+    def containers(self) -> list[str]:
+        """Return the names of all containers, running or not."""
+        return _containers(self)
+
+    def stop(self) -> None:
+        for name in self.containers():
+            self.call("rm", "--force", "--time", "0", name, check=False)
+        _clear(self.directory)
+
+
+def _call(
+    engine: Engine, arguments: tuple[str, ...], stdin: bytes | None, *, check: bool
+) -> subprocess.CompletedProcess[bytes]:
+    command = shutil.which(engine.name)
+    assert command is not None
+    return subprocess.run(  # noqa: S603
+        [command, *arguments],
+        input=stdin,
+        capture_output=True,
+        check=check,
+        timeout=_TIMEOUT_S,
+        env={**os.environ, **engine.environment},
+    )
+
+
+def _containers(engine: Engine) -> list[str]:
+    words = ("ps", "--all", "--format", "{{.Names}}")
+    return engine.call(*words, check=False).stdout.decode().split()
+
+
+def _clear(directory: pathlib.Path) -> None:
+    mounts = pathlib.Path("/proc/self/mounts").read_text().split()
+    # The innermost first.
+    for place in sorted({m for m in mounts if m.startswith(str(directory))})[::-1]:
+        subprocess.run(["umount", "--lazy", place], check=False)  # noqa: S603, S607
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _daemon() -> str:
@@ -106,15 +185,12 @@ def _daemon() -> str:
     return found
 
 
-def install() -> None:
-    """Have docker on this machine, or skip with the reason."""
-    here = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin")
-    if here and shutil.which("docker"):
-        return
+def _install(*packages: str) -> str:
+    """Install what Debian has; return what apt-get complained of."""
     if os.geteuid() or not shutil.which("apt-get"):
-        pytest.skip("no dockerd, and only root can install Debian's docker.io")
+        pytest.skip(f"only root can install Debian's {' and '.join(packages)}")
     told = b""
-    for command in (["update"], ["install", "--yes", "docker.io"]):
+    for command in (["update"], ["install", "--yes", *packages]):
         ran = subprocess.run(  # noqa: S603
             ["apt-get", *command],  # noqa: S607
             capture_output=True,
@@ -122,70 +198,38 @@ def install() -> None:
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
         told = ran.stderr
-    if not shutil.which("docker"):
-        pytest.skip(f"docker.io cannot be installed: {told[-300:]!r}")
+    return told[-300:].decode(errors="replace")
 
 
 @contextlib.contextmanager
 def docker() -> Iterator[Docker]:
     """Yield a daemon that has the image of the tests."""
-    install()
+    here = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin")
+    if not (here and shutil.which("docker")):
+        told = _install("docker.io")
+        if not shutil.which("docker"):
+            pytest.skip(f"docker.io cannot be installed: {told}")
     daemon = Docker()
     try:
         daemon.start()
-        daemon.call("import", "-", IMAGE, stdin=root_file_system())
+        daemon.call("import", "-", IMAGE, stdin=images.tar())
         yield daemon
     finally:
         daemon.stop()
 
 
-def root_file_system() -> bytes:
-    """Return a tar of this Python, what it is linked with, and the serving program."""
-    stream = io.BytesIO()
-    library = pathlib.Path(sysconfig.get_path("stdlib"))
-    binary = pathlib.Path(os.path.realpath(sys.executable))
-    added: set[str] = set()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-
-        def add(path: pathlib.Path) -> None:
-            if str(path) not in added:
-                added.add(str(path))
-                tar.add(os.path.realpath(path), str(path), filter=_kept)
-
-        for path in [*_linked(binary), binary, library]:
-            add(path)
-        for extension in sorted((library / "lib-dynload").glob("*.so")):
-            for path in _linked(extension):
-                add(path)
-        _link(tar, "usr/bin/python3", str(binary))
-        tar.add(PROGRAM, "app/serving.py")
-        _folder(tar, "tmp")
-    return stream.getvalue()
-
-
-def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    name = pathlib.PurePosixPath(member.name).name
-    return None if name in _LEFT_OUT or name.endswith(".a") else member
-
-
-def _linked(binary: pathlib.Path) -> list[pathlib.Path]:
-    told = subprocess.run(  # noqa: S603
-        ["ldd", str(binary)],  # noqa: S607
-        capture_output=True,
-        check=False,
-        text=True,
-    ).stdout
-    words = [word for line in told.splitlines() for word in line.split()]
-    return [pathlib.Path(word) for word in words if word.startswith("/")]
-
-
-def _link(tar: tarfile.TarFile, name: str, target: str) -> None:
-    link = tarfile.TarInfo(name)
-    link.type, link.linkname = tarfile.SYMTYPE, target
-    tar.addfile(link)
-
-
-def _folder(tar: tarfile.TarFile, name: str) -> None:
-    folder = tarfile.TarInfo(name)
-    folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
-    tar.addfile(folder)
+@contextlib.contextmanager
+def podman() -> Iterator[Podman]:
+    """Yield a podman that has the image of the tests."""
+    if not (shutil.which("podman") and shutil.which("runc")):
+        told = _install("podman", "runc")
+        if not shutil.which("podman"):
+            pytest.skip(f"podman cannot be installed: {told}")
+    engine = Podman()
+    try:
+        imported = engine.call("import", "-", IMAGE, stdin=images.tar(), check=False)
+        if imported.returncode:
+            pytest.skip(f"podman does not run here: {imported.stderr[-300:]!r}")
+        yield engine
+    finally:
+        engine.stop()

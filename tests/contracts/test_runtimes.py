@@ -19,9 +19,11 @@ from typing import Any, Protocol
 import pytest
 
 import engines
+import images
 from homeport.environments.build import Environments
 from homeport.errors import HomeportError, UnavailableError
 from homeport.resources.model import ContainerSpec
+from homeport.serving.containercli import EngineChoice
 from homeport.serving.containers import ContainerRuntime, ContainerTerms
 from homeport.serving.hostcommand import HostCommands
 from homeport.serving.local import LocalRuntime
@@ -115,7 +117,7 @@ class Commands:
 
     def launch(self, environment: dict[str, str]) -> Launch:
         spec = ContainerSpec(
-            "example.com/own:1", command=(sys.executable, str(engines.PROGRAM))
+            "example.com/own:1", command=(sys.executable, str(images.PROGRAM))
         )
         return Launch(
             self.folder, environment, DEADLINE_S, platform=PLATFORM, container=spec
@@ -123,12 +125,13 @@ class Commands:
 
 
 @dataclasses.dataclass
-class Containers:
+class Docker:
     folder: pathlib.Path
+    choice: EngineChoice = "docker"
 
     @contextlib.asynccontextmanager
     async def runtime(self) -> AsyncIterator[Runtime]:
-        runtime = ContainerRuntime(ContainerTerms("docker", "contract"))
+        runtime = ContainerRuntime(ContainerTerms(self.choice, "contract"))
         try:
             yield runtime
         finally:
@@ -141,11 +144,17 @@ class Containers:
         )
 
 
+@dataclasses.dataclass
+class Podman(Docker):
+    choice: EngineChoice = "podman"
+
+
 @pytest.fixture(
     params=[
         Local,
         Commands,
-        pytest.param(Containers, marks=pytest.mark.containers),
+        pytest.param(Docker, marks=pytest.mark.containers),
+        pytest.param(Podman, marks=pytest.mark.containers),
     ]
 )
 def bench(
@@ -153,9 +162,10 @@ def bench(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Bench:
-    if request.param is Containers:
-        daemon: engines.Docker = request.getfixturevalue("daemon")
-        monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    if request.param in (Docker, Podman):
+        engine: engines.Engine = request.getfixturevalue(request.param.choice)
+        for name, value in engine.environment.items():
+            monkeypatch.setenv(name, value)
     # Otherwise every worker compiles all its sources anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (tmp_path / "scratch").mkdir()

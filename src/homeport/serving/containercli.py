@@ -120,17 +120,17 @@ async def find(choice: EngineChoice) -> Engine:
         FailedPreconditionError: None is installed.
         EngineError: None of those that are installed answers.
     """
-    failure: EngineError | None = None
+    said = []
     for engine in installed(choice):
         try:
             # Of docker the client alone would answer without its daemon.
             await engine.call("be reached", "info", timeout_s=_LOOK_TIMEOUT_S)
         except EngineError as error:
-            failure = failure or error
+            said.append(f"{engine.name} says: {error.words}")
         else:
             return engine
-    if failure is not None:
-        raise failure
+    if said:
+        raise EngineError("be reached", f"{'; '.join(said)} (start its daemon)")
     raise FailedPreconditionError(not_installed(choice))
 
 

@@ -62,6 +62,15 @@ class ContainerRuntime:
         """Whether this host has the command of an engine, which may not answer."""
         return bool(containercli.installed(self._terms.choice))
 
+    async def answers(self) -> bool:
+        """Tell whether an engine answers, or has answered this server before."""
+        try:
+            await self._ready_engine()
+        except HomeportError as error:
+            _log.info("no container engine is used: %s", error)
+            return False
+        return True
+
     async def clean_up(self) -> None:
         """Remove what an earlier server left; without an engine there is nothing."""
         if not self.is_installed:
@@ -70,6 +79,11 @@ class ContainerRuntime:
             await self._ready_engine()
         except HomeportError as error:
             _log.info("no container of an earlier server is removed yet: %s", error)
+
+    async def most_replicas(self, launch: Launch) -> int | None:
+        """Return None: there may be as many as are wanted."""
+        del launch
+        return None
 
     async def start(
         self,
@@ -167,8 +181,11 @@ class ContainerRuntime:
             self._leftover.discard(name)
 
     async def _call_removal(self, engine: Engine, name: str) -> None:
+        # podman would wait for the program's good manners; docker never does.
+        at_once = ("--time", "0") if engine.name == "podman" else ()
+        words = ("rm", "--force", *at_once, "--volumes", name)
         try:
-            await engine.call("remove a container", "rm", "--force", "--volumes", name)
+            await engine.call("remove a container", *words)
         except EngineError as error:
             if not any(sign in error.words.lower() for sign in _GONE):
                 raise
