@@ -128,6 +128,7 @@ class FakeRuntime:
         service_time_s: Of each replica.
         replicas: Those that were started.
         launches: How.
+        most: How many there may be at once.
     """
 
     failures: list[Exception] = dataclasses.field(default_factory=list)
@@ -136,6 +137,11 @@ class FakeRuntime:
     service_time_s: float = 1.0
     replicas: list[FakeReplica] = dataclasses.field(default_factory=list)
     launches: list[Launch] = dataclasses.field(default_factory=list)
+    most: int | None = None
+
+    async def most_replicas(self, launch: Launch) -> int | None:
+        del launch
+        return self.most
 
     async def start(
         self,

@@ -290,6 +290,7 @@ async def _jobs(
         lambda version: wanted.lay_out(version, settings.load_timeout_s),
         runtime,
         settings.request_deadline_s,
+        _offer(settings),
     )
     runner = Runner(
         Ledger(

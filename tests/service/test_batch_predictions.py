@@ -104,6 +104,25 @@ def predictions(server: Server, document: dict[str, Any]) -> list[Any]:
     return parsed(results)
 
 
+def test_a_version_that_nothing_here_serves_is_refused(
+    served: tuple[Server, str],
+) -> None:
+    server, _ = served
+    image = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-0:latest"
+    operation = server.call(
+        "POST",
+        f"/v1/{PARENT}/models:upload",
+        {"model": {"displayName": "m", "containerSpec": {"imageUri": image}}},
+    )[1]
+    model = server.wait(operation)["response"]["model"]
+    document = job_of(model, uris=[written(server, b"1\n")])
+
+    status, told = server.call("POST", JOBS, document)
+
+    assert status == 501
+    assert "only those for PyTorch have a runtime here" in told["error"]["message"]
+
+
 def test_each_instance_has_its_prediction_in_the_order_of_the_input(
     served: tuple[Server, str],
 ) -> None:

@@ -6,18 +6,25 @@ Run as commands on the host and, marked, as containers of a real engine.
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
+import os
 import pathlib
+import random
+import secrets
 import signal
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import engines
+import images
 from liveness import is_running
-from servers import Server, running, wait_until
+from servers import PARENT, Server, running, wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
 ROUTES = {"predictRoute": "/predict", "healthRoute": "/health"}
@@ -71,7 +78,7 @@ def host(folder: pathlib.Path, *options: str) -> Iterator[Custom]:
         ("--no-access-log", "--container-engine", "none", "--allow-host-commands",
          *options),
     )  # fmt: skip
-    command = [sys.executable, str(engines.PROGRAM)]
+    command = [sys.executable, str(images.PROGRAM)]
     with running(server):
         yield Custom(
             server, {"imageUri": "example.com/own:1", "command": command}, "program"
@@ -79,27 +86,44 @@ def host(folder: pathlib.Path, *options: str) -> Iterator[Custom]:
 
 
 @contextlib.contextmanager
-def container(folder: pathlib.Path, *options: str) -> Iterator[Custom]:
+def container(name: str, folder: pathlib.Path, *options: str) -> Iterator[Custom]:
     server = Server(
-        folder / "data", ("--no-access-log", "--container-engine", "docker", *options)
+        folder / "data", ("--no-access-log", "--container-engine", name, *options)
     )
     spec = {"imageUri": engines.IMAGE, "command": list(engines.COMMAND)}
     with running(server):
         yield Custom(server, spec, "container")
 
 
-@pytest.fixture(
-    scope="module",
-    params=["host", pytest.param("docker", marks=pytest.mark.containers)],
-)
+ENGINES = [
+    pytest.param(name, marks=pytest.mark.containers) for name in ("docker", "podman")
+]
+
+
+@contextlib.contextmanager
+def lent(request: pytest.FixtureRequest) -> Iterator[engines.Engine]:
+    """Yield the engine of a parameter, with what its command is told."""
+    engine: engines.Engine = request.getfixturevalue(request.param)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in engine.environment.items():
+            monkeypatch.setenv(name, value)
+        yield engine
+
+
+@pytest.fixture(params=ENGINES)
+def real(request: pytest.FixtureRequest) -> Iterator[engines.Engine]:
+    """A container engine, docker and podman in turn."""
+    with lent(request) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module", params=["host", *ENGINES])
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "host":
         yield host
         return
-    daemon: engines.Docker = request.getfixturevalue("daemon")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("DOCKER_HOST", daemon.host)
-        yield container
+    with lent(request) as found:
+        yield functools.partial(container, found.name)
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +267,84 @@ def test_a_program_that_is_not_well_any_more_is_replaced(custom: Custom) -> None
     wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
 
 
+def test_a_job_predicts_with_the_program(custom: Custom) -> None:
+    model = custom.register()
+
+    job, written = predicted(custom.server, model, [1, 2.5, {"read": "words.txt"}])
+
+    assert job["state"] == "JOB_STATE_SUCCEEDED", job
+    assert job["completionStats"]["successfulCount"] == "3"
+    assert [line["prediction"] for line in written] == [2, 5.0, "from the artifact"]
+
+
+def predicted(
+    server: Server, model: str, rows: list[Any], replicas: int = 1
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return a batch prediction job that has ended, and the lines it wrote."""
+    name = f"in-{secrets.token_hex(4)}.jsonl"
+    server.upload(name, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    status, job = server.call(
+        "POST",
+        f"/v1/{PARENT}/batchPredictionJobs",
+        {
+            "displayName": "nightly",
+            "model": model,
+            "inputConfig": {
+                "instancesFormat": "jsonl",
+                "gcsSource": {"uris": [f"gs://models/{name}"]},
+            },
+            "outputConfig": {
+                "predictionsFormat": "jsonl",
+                "gcsDestination": {"outputUriPrefix": "gs://models/out"},
+            },
+            "dedicatedResources": {
+                "machineSpec": {"machineType": "n1-standard-4"},
+                "startingReplicaCount": replicas,
+            },
+        },
+    )
+    assert status == 200, job
+    wait_until(lambda: "endTime" in server.call("GET", f"/v1/{job['name']}")[1])
+    job = server.call("GET", f"/v1/{job['name']}")[1]
+    folder = job["outputInfo"]["gcsOutputDirectory"].removeprefix("gs://models/")
+    result = f"{folder}/prediction.results-00000-of-00001"
+    path = urllib.parse.quote(result, safe="")
+    url = f"{server.url}/storage/v1/b/models/o/{path}?alt=media"
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
+        return job, [json.loads(line) for line in answer]
+
+
+def test_a_program_with_a_port_of_its_own_has_one_replica_whatever_is_asked(
+    engine: Any, tmp_path: pathlib.Path
+) -> None:
+    # Below those that connections are given, and that programs without one are.
+    port = str(random.randrange(12_000, 20_000))  # noqa: S311  # no secret
+    with engine(tmp_path) as custom:
+        model = custom.register(ports=[{"containerPort": port}])
+
+        job, written = predicted(custom.server, model, [1, 2], replicas=2)
+
+        assert job["state"] == "JOB_STATE_SUCCEEDED", job
+        assert [line["prediction"] for line in written] == [2, 4]
+
+
+def test_where_no_engine_answers_the_command_runs_if_that_is_allowed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("docker", "podman"):
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text("#!/bin/sh\necho no daemon >&2; exit 1\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with host(tmp_path, "--container-engine", "auto") as custom:
+        endpoint = custom.serve()
+        _, operation = custom.deploy(command=[])
+
+        assert custom.server.ask(endpoint, 3) == [6]
+        assert "docker says: no daemon; podman says: no daemon" in failure(operation)
+
+
 def log_of(custom: Custom) -> str:
     folder = custom.server.data_dir / "logs"
     return "".join(path.read_text() for path in folder.glob("*.log"))
@@ -262,40 +364,36 @@ def test_a_killed_server_leaves_no_program_behind(tmp_path: pathlib.Path) -> Non
         assert len(list(scratch.glob("homeport-command-*"))) == 1
 
 
-@pytest.mark.containers
 def test_a_killed_server_leaves_no_container_after_its_restart(
-    tmp_path: pathlib.Path,
-    daemon: engines.Docker,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path, real: engines.Engine
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", daemon.host)
-    others = daemon.call(
+    others = real.call(
         "run", "--detach", "--label", "homeport.install=another", engines.IMAGE,
         "/usr/bin/python3", "-c", "import time; time.sleep(600)",
     ).stdout.decode().strip()  # fmt: skip
-    with container(tmp_path) as custom:
+    with container(real.name, tmp_path) as custom:
         endpoint = custom.serve()
-        first = own_containers(daemon, custom)
+        first = own_containers(real, custom)
         custom.server.stop(signal.SIGKILL)
 
         custom.server.start().wait_ready()
 
         assert custom.server.ask(endpoint, 5) == [10]
-        second = own_containers(daemon, custom)
+        second = own_containers(real, custom)
         assert len(first) == len(second) == 1
         assert first != second
         custom.server.stop()
-        assert own_containers(daemon, custom) == []
-    running_still = daemon.call("ps", "--no-trunc", "--quiet").stdout.decode().split()
+        assert own_containers(real, custom) == []
+    running_still = real.call("ps", "--no-trunc", "--quiet").stdout.decode().split()
     assert others in running_still
-    daemon.call("rm", "--force", others)
+    real.call("rm", "--force", others)
 
 
-def own_containers(daemon: engines.Docker, custom: Custom) -> list[str]:
+def own_containers(real: engines.Engine, custom: Custom) -> list[str]:
     """Return the names of a server's containers: of no other test's."""
     artifacts = str(custom.server.data_dir.resolve() / "artifacts")
     words = ("inspect", "--format", "{{.Name}} {{range .Mounts}}{{.Source}}{{end}}")
-    told = [daemon.call(*words, name, check=False) for name in daemon.containers()]
+    told = [real.call(*words, name, check=False) for name in real.containers()]
     lines = [one.stdout.decode() for one in told]
     return [line.split()[0] for line in lines if artifacts in line]
 
@@ -306,7 +404,7 @@ def test_an_engine_that_is_killed_gets_its_containers_again(
 ) -> None:
     with engines.docker() as own:
         monkeypatch.setenv("DOCKER_HOST", own.host)
-        with container(tmp_path) as custom:
+        with container("docker", tmp_path) as custom:
             endpoint = custom.serve()
             (first,) = own.containers()
 
@@ -323,17 +421,15 @@ def test_an_engine_that_is_killed_gets_its_containers_again(
             assert own.containers() != [first]
 
 
-@pytest.mark.containers
 def test_a_container_is_limited_and_its_artifact_read_only(
-    tmp_path: pathlib.Path, daemon: engines.Docker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, real: engines.Engine
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", daemon.host)
-    with container(tmp_path) as custom:
+    with container(real.name, tmp_path) as custom:
         endpoint = custom.serve(sharedMemorySizeMb="32")
 
         (written,) = custom.server.ask(endpoint, {"write": "words.txt"})
-        (name,) = own_containers(daemon, custom)
-        told = json.loads(daemon.call("inspect", name).stdout)[0]["HostConfig"]
+        (name,) = own_containers(real, custom)
+        told = json.loads(real.call("inspect", name).stdout)[0]["HostConfig"]
 
     assert written == "OSError"
     assert told["SecurityOpt"] == ["no-new-privileges"]
@@ -345,13 +441,11 @@ def test_a_container_is_limited_and_its_artifact_read_only(
     assert bound[0]["HostIp"] == "127.0.0.1"
 
 
-@pytest.mark.containers
 def test_an_image_that_is_not_there_is_not_fetched(
-    tmp_path: pathlib.Path, daemon: engines.Docker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, real: engines.Engine
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", daemon.host)
-    with container(tmp_path) as custom:
+    with container(real.name, tmp_path) as custom:
         _, operation = custom.deploy(imageUri="homeport-tests/missing:1")
 
-    assert "docker has no image homeport-tests/missing:1" in failure(operation)
+    assert f"{real.name} has no image homeport-tests/missing:1" in failure(operation)
     assert "--pull-images" in failure(operation)

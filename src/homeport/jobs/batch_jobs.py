@@ -20,7 +20,11 @@ from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.batch_job import BatchJob, BatchJobName, BatchJobSpec, JobState
 from homeport.resources.bucket import check_object_name
-from homeport.resources.model import check_display_name, check_labels
+from homeport.resources.model import (
+    ModelVersion,
+    check_display_name,
+    check_labels,
+)
 from homeport.resources.names import Parent
 from homeport.resources.operation import Operation, OperationKind
 
@@ -31,6 +35,9 @@ _MAX_REPLICAS: Final = 64
 
 class Carrier(Protocol):
     """Carries jobs out; `homeport.jobs.runner.Runner` does."""
+
+    def check_servable(self, version: ModelVersion) -> None:
+        """Refuse a version that nothing here can serve."""
 
     def take_up(self, name: BatchJobName) -> None:
         """Begin with a job that is new."""
@@ -78,7 +85,8 @@ class BatchJobs:
         Raises:
             InvalidArgumentError: A name, label or address breaks its rules.
             NotFoundError: No such version, or no such bucket.
-            FailedPreconditionError: The version has nothing that predicts.
+            FailedPreconditionError: The version has nothing that predicts here.
+            UnimplementedError: Its image, or a field of its container, is not for here.
         """
         check_display_name(spec.display_name)
         check_labels(spec.labels)
@@ -88,12 +96,7 @@ class BatchJobs:
         now = self._now()
         with self._database.transaction() as transaction:
             version = catalog.resolve(transaction, spec.model)
-            if version.artifact is None:
-                raise FailedPreconditionError(
-                    f"{version.name} has no artifact that predicts: it is an image "
-                    "alone; upload the model's archive",
-                    resource=str(version.name),
-                )
+            self._carrier.check_servable(version)
             job = BatchJob(
                 name=BatchJobName(parent, self._new_id()),
                 spec=dataclasses.replace(spec, model=version.name),

@@ -21,8 +21,12 @@ from homeport.jobs.spool import Spool
 from homeport.jobs.tuning import BatchSize
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
+from homeport.resources.endpoint import DedicatedResources
+from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName
+from homeport.serving import engines
 from homeport.serving.autoscaler import Scaling
+from homeport.serving.engines import Offer
 from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.serving.pool import Limits, Pool
 from homeport.serving.runtime import Launch, Replica, Runtime
@@ -50,11 +54,13 @@ class Engine:
         launch: Returns what replicas of a version are started from; blocks.
         runtime: Starts them.
         request_deadline_s: How long one request may take.
+        offer: What this server offers to versions.
     """
 
     launch: Callable[[ModelName], Launch]
     runtime: Runtime
     request_deadline_s: float
+    offer: Offer
 
 
 class Runner:
@@ -105,6 +111,15 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check_servable(self, version: ModelVersion) -> None:
+        """Refuse a version that nothing here can serve; called from other threads.
+
+        Raises:
+            FailedPreconditionError: There is nothing to serve, or no engine for it.
+            UnimplementedError: Its image, or a field of its container, is not for here.
+        """
+        engines.check_servable(version, DedicatedResources(), self._engine.offer)
 
     def take_up(self, name: BatchJobName) -> None:
         """Begin with a job that is new; called from other threads."""
@@ -174,7 +189,8 @@ class Runner:
         spec = job.spec
         log = ReplicaLog(self._log_path(job.name), self._now)
         launch = await asyncio.to_thread(self._engine.launch, spec.model)
-        pool = self._pool(job, launch, log)
+        most = await self._engine.runtime.most_replicas(launch)
+        pool = self._pool(job, launch, log, min(spec.replicas, most or spec.replicas))
         pool.start()
         try:
             await pool.ready()
@@ -191,7 +207,9 @@ class Runner:
             await pool.close(_END_S)
             log.close()
 
-    def _pool(self, job: BatchJob, launch: Launch, log: ReplicaLog) -> Pool:
+    def _pool(
+        self, job: BatchJob, launch: Launch, log: ReplicaLog, replicas: int
+    ) -> Pool:
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
                 return await self._engine.runtime.start(
@@ -203,7 +221,7 @@ class Runner:
         limits = Limits(
             queue_length=job.spec.replicas * AHEAD,
             deadline_s=_LONGER * self._engine.request_deadline_s,
-            scaling=Scaling(low=job.spec.replicas, high=job.spec.replicas),
+            scaling=Scaling(low=replicas, high=replicas),
         )
         return Pool(f"job {job.name.job}", start_replica, limits)
 

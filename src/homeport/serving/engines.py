@@ -166,9 +166,26 @@ class Engines:
         """Return a replica of the version; see `serving.runtime.Runtime`."""
         if launch.container is None:
             return await self._local.start(launch, on_log=on_log, on_room=on_room)
-        if self._offer.host_commands and not self._offer.has_engine:
+        if await self._is_for_the_host(launch.container):
             return await self._commands.start(launch, on_log=on_log, on_room=on_room)
         return await self._containers.start(launch, on_log=on_log, on_room=on_room)
+
+    async def most_replicas(self, launch: Launch) -> int | None:
+        """Return how many may run at once; see `serving.runtime.Runtime`."""
+        container = launch.container
+        if container is not None and await self._is_for_the_host(container):
+            return await self._commands.most_replicas(launch)
+        return None
+
+    async def _is_for_the_host(self, container: ContainerSpec) -> bool:
+        """Tell whether a container's command is run in the container's place."""
+        offer = self._offer
+        if not offer.host_commands or not (container.command or container.args):
+            return False
+        if not offer.has_engine:
+            return True
+        # Who named an engine wants that one.
+        return offer.containers == "auto" and not await self._containers.answers()
 
     async def close(self) -> None:
         """End what is under way; every replica has been stopped before."""

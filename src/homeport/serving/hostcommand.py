@@ -53,6 +53,11 @@ class HostCommands:
         # Programs change their directory; their variables must still name the place.
         self._scratch_dir = scratch_dir.absolute()
 
+    async def most_replicas(self, launch: Launch) -> int | None:
+        """Return 1 for a program that is written for one port, else None."""
+        spec = launch.container
+        return 1 if spec and contract.fixed_port(spec) is not None else None
+
     async def start(
         self,
         launch: Launch,

@@ -51,6 +51,11 @@ class LocalRuntime:
         # begun.
         self._loading = asyncio.Semaphore(machines.this_host().cores)
 
+    async def most_replicas(self, launch: Launch) -> int | None:
+        """Return None: there may be as many as are wanted."""
+        del launch
+        return None
+
     async def start(
         self,
         launch: Launch,

@@ -90,6 +90,9 @@ class Replica(Protocol):
 class Runtime(Protocol):
     """Starts replicas."""
 
+    async def most_replicas(self, launch: Launch) -> int | None:
+        """Return how many replicas may run at once, None for as many as are wanted."""
+
     async def start(
         self,
         launch: Launch,

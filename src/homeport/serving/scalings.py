@@ -20,7 +20,11 @@ _MOST_PERCENT: Final = 100
 
 
 def of(
-    resources: DedicatedResources, words: TorchServeWords, host: Host, idle_s: float
+    resources: DedicatedResources,
+    words: TorchServeWords,
+    host: Host,
+    idle_s: float,
+    cap: int | None = None,
 ) -> Scaling:
     """Return the bounds and targets of a deployed model's replicas.
 
@@ -32,6 +36,8 @@ def of(
         words: TorchServe's, of the version.
         host: This machine.
         idle_s: How long fewer have to be enough before any is taken away.
+        cap: What nothing raises them over, None for no such thing: a program with a
+            port of its own is there once.
     """
     most = REPLICAS_PER_CORE * host.cores
     default = words.default_workers
@@ -41,6 +47,8 @@ def of(
     asked = words.min_workers if words.min_workers is not None else default
     low = max(resources.min_replica_count, min(asked or 0, most))
     high = max(resources.max_replica_count, low, min(words.max_workers or 0, most))
+    if cap is not None:
+        low, high = min(low, cap), min(high, cap)
     targets = resources.metric_targets
     return Scaling(
         low=low,

@@ -55,6 +55,7 @@ class Running:
     task: asyncio.Task[None] | None = None
     pool: Pool | None = None
     words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    most_replicas: int | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failure: str = ""
     recording: bool = False
@@ -100,6 +101,7 @@ class Starter:
         )
         environment = running.environment = launch.environment
         running.words = await asyncio.to_thread(self._wanted.words, deployed)
+        running.most_replicas = await self._runtime.most_replicas(launch)
         sample = await asyncio.to_thread(_sample, launch)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
@@ -152,4 +154,5 @@ class Starter:
             running.words,
             self._host,
             self._timing.scale_down_after_s,
+            running.most_replicas,
         )

@@ -194,6 +194,19 @@ def test_a_deploy_has_ended_when_the_replicas_answer_and_not_before(
     run(scenario)
 
 
+def test_no_more_replicas_are_started_than_the_runtime_can_have(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms, FakeRuntime(most=1)) as server:
+            await server.create()
+            resources = DedicatedResources(min_replica_count=2, max_replica_count=3)
+            ended = await server.ended(await server.deploy("7", resources=resources))
+
+            assert ended.failure is None
+            assert len(server.runtime.launches) == 1
+
+    run(scenario)
+
+
 def test_a_deployed_model_answers_and_is_named_in_the_answer(rooms: Rooms) -> None:
     async def scenario() -> None:
         async with running(rooms) as server:

@@ -61,6 +61,15 @@ def test_words_raise_and_never_lower(
     assert (scaling.low, scaling.high) == bounds
 
 
+def test_nothing_raises_replicas_over_the_cap() -> None:
+    resources = DedicatedResources(min_replica_count=2, max_replica_count=5)
+    words = TorchServeWords(min_workers=3, max_workers=4)
+
+    scaling = scalings.of(resources, words, HOST, idle_s=300.0, cap=1)
+
+    assert (scaling.low, scaling.high) == (1, 1)
+
+
 def test_targets_are_those_of_the_services_metrics() -> None:
     resources = DedicatedResources(
         max_replica_count=3,
