@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "models": ("models", "Register, see, change and delete models."),
     "endpoints": ("endpoints", "Make, see, change, ask and delete endpoints."),
     "batch": ("batch", "Predict files of instances."),
+    "storage": ("storage", "Copy, list, show and remove objects in buckets."),
     "operations": ("operations", "See, wait for and cancel what takes its time."),
     "pack": ("pack", "Make an archive of model files."),
     "inspect": ("inspect", "Show what an archive holds, running nothing."),

@@ -359,7 +359,7 @@ def _bucket(
     if bucket is None:
         raise NotFoundError(
             f"bucket {name!r} does not exist: create it, for example with "
-            f"google.cloud.storage.Client().create_bucket({name!r})"
+            f"`homeport storage mb gs://{name}`"
         )
     # A bucket has no generation; a condition on one is a condition on nothing.
     conditions.check(0, bucket.metageneration, of=f"bucket gs://{name}")
