@@ -8,9 +8,11 @@ requests are out or more replicas than the fewest: idle pools cost nothing.
 """
 
 import asyncio
+import bisect
 import collections
 import dataclasses
 import logging
+import operator
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -183,8 +185,13 @@ class Pool:
             UnavailableError: No replica answers right now.
             ResourceExhaustedError: The queue is full.
         """
+        accepted_at = time.monotonic()
         if retriable:
-            return retries.once(lambda: self.submit(work))
+            return retries.once(lambda: self._accept(work, accepted_at))
+        return self._accept(work, accepted_at)
+
+    def _accept(self, work: bytes | Request, at: float) -> asyncio.Future[Reply]:
+        """Take in a request whose deadline counts from `at`."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         replica = choice.choose(self._crew.replicas) if not self._waiting else None
         if replica is not None:
@@ -194,7 +201,11 @@ class Pool:
         accepted = self._accepted
         while accepted and accepted[0][1].done():
             self._let_go(accepted.popleft()[1])
-        accepted.append((time.monotonic(), reply))
+        if accepted and at < accepted[-1][0]:
+            # Tried again: its deadline is the old one.
+            bisect.insort(accepted, (at, reply), key=operator.itemgetter(0))
+        else:
+            accepted.append((at, reply))
         self._requests += 1
         if self._timer is None:
             self._schedule(self._limits.sweep_s)

@@ -674,6 +674,24 @@ def test_a_request_is_done_twice_at_most() -> None:
     asyncio.run(scenario())
 
 
+def test_a_request_that_is_done_again_keeps_its_deadline() -> None:
+    async def scenario() -> None:
+        starter, ended = Starter(), list[asyncio.Future[Reply]]()
+        async with running(starter, _with(replicas=2, deadline_s=0.2)) as pool:
+            await pool.ready()
+            replies = [pool.submit(body, retriable=True) for body in (b"1", b"2", b"3")]
+            for reply in replies:
+                reply.add_done_callback(ended.append)
+
+            starter.replicas[0].die()
+            failed = [await _failure(reply) for reply in replies]
+
+            assert {type(one) for one in failed} == {DeadlineExceededError}
+            assert ended == replies
+
+    asyncio.run(scenario())
+
+
 def test_giving_up_a_request_that_may_be_done_twice_gives_its_place_up() -> None:
     async def scenario() -> None:
         starter = Starter()
