@@ -11,21 +11,16 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-import orjson
-
 from homeport.errors import HomeportError
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.metadata.endpoint_rows import Deployment
-from homeport.resources.endpoint import (
-    DeployedModel,
-    DeployState,
-    Endpoint,
-)
+from homeport.resources.endpoint import DeployState, Endpoint
 from homeport.resources.names import EndpointName, OperationName
 from homeport.resources.operation import DeployStage
+from homeport.serving import signposts
 from homeport.serving.logs import ReplicaLog
 from homeport.serving.machines import Host
-from homeport.serving.router import Route, Router, Share
+from homeport.serving.router import Router
 from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Running, Starter, Timing
 from homeport.serving.wanted import Stores, Wanted
@@ -264,23 +259,8 @@ class Reconciler:
         if endpoint is None:
             self._router.drop(name)
             return
-        shares = []
-        for deployed in endpoint.deployed_models:
-            percent = endpoint.traffic_split.get(deployed.id, 0)
-            running = self._running.get(deployed.id)
-            if running is not None and running.pool is not None:
-                shares.append(
-                    Share(
-                        deployed.id,
-                        percent,
-                        running.pool,
-                        _tail(deployed),
-                        _headers(deployed),
-                        self._metrics.meter(name.endpoint, deployed.id),
-                        running.environment,
-                    )
-                )
-        self._router.put(name, Route(shares))
+        running = self._running
+        self._router.put(name, signposts.route(endpoint, running, self._metrics))
 
     async def _bring_up(self, running: Running, deployment: Deployment) -> None:
         """Start what is deployed for the first time; undo it if that fails."""
@@ -403,24 +383,3 @@ def _told(error: Exception) -> str:
 def _log_bug(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _log.error("%s failed", task.get_name(), exc_info=task.exception())
-
-
-def _tail(deployed: DeployedModel) -> bytes:
-    fields = {
-        "deployedModelId": deployed.id,
-        "model": str(deployed.version.unversioned),
-        "modelVersionId": deployed.version.version,
-        "modelDisplayName": deployed.model_display_name,
-    }
-    return b"," + orjson.dumps(fields)[1:]
-
-
-def _headers(deployed: DeployedModel) -> tuple[tuple[bytes, bytes], ...]:
-    """Return what names a deployed model in a raw response, as the service does."""
-    named = {
-        b"x-vertex-ai-endpoint-id": deployed.endpoint.endpoint,
-        b"x-vertex-ai-deployed-model-id": deployed.id,
-        b"x-vertex-ai-model": str(deployed.version.unversioned),
-        b"x-vertex-ai-model-version-id": deployed.version.version,
-    }
-    return tuple((name, value.encode()) for name, value in named.items())
