@@ -55,6 +55,9 @@ class ForkedProcess:
 
     def _on_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)
+        status = _reaped(self._pidfd)
+        if status is not None:
+            self.tell(status)
         os.close(self._pidfd)
         os.close(self._tether_fd)
         self._has_ended = True
@@ -66,3 +69,19 @@ class ForkedProcess:
     def _give_up(self) -> None:
         if not self._status.done():
             self._status.set_result(None)
+
+
+def _reaped(pidfd: int) -> int | None:
+    """Return how an ended process ended, which then is gone; None if it is not ours.
+
+    It is when its zygote died before it and this server is the first process of its
+    container: nobody else would reap it.
+    """
+    try:
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if ended is None:
+        return None
+    killed = ended.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
+    return -ended.si_status if killed else ended.si_status
