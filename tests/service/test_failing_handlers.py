@@ -231,3 +231,27 @@ def test_what_is_no_http_is_refused_without_a_trace(server: Server) -> None:
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert server.call("GET", "/healthz") == (200, {"status": "ok"})
+
+
+FORKS = """
+import os
+
+
+def handle(data, context):
+    if data and data[0] == "fork":
+        os.fork()
+    return data and [os.getpid()] * len(data)
+"""
+
+
+def test_of_a_handler_that_forks_one_process_answers(
+    server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    endpoint = deployed(server, archived(FORKS))
+    (pid,) = server.ask(endpoint, "tell")
+
+    for _ in range(5):
+        server.ask(endpoint, "fork")
+    answers = [server.ask(endpoint, "tell") for _ in range(20)]
+
+    assert answers == [[pid]] * 20

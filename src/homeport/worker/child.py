@@ -35,6 +35,9 @@ _PR_SET_PDEATHSIG: Final = 1
 def main(fd: int) -> int:
     """Serve over the inherited socket `fd`; return the exit status."""
     link = Link(socket.socket(fileno=fd))
+    # A handler may fork: only one process answers, and it alone keeps the server's
+    # end from seeing that it is gone.
+    os.register_at_fork(after_in_child=link.forsake)
     try:
         return _serve(link)
     except loop.ParentGoneError:

@@ -50,6 +50,10 @@ class Link:
         self._decoder = Decoder()
         self._frames: collections.deque[Frame] = collections.deque()
 
+    def forsake(self) -> None:
+        """Hang up on this side alone, in a process that the handler's code forked."""
+        self._sock.close()
+
     def send(self, data: bytes) -> None:
         """Send all of `data`.
 
@@ -95,7 +99,9 @@ class Link:
     def _receive(self, flags: int) -> None:
         try:
             count = self._sock.recv_into(self._decoder.writable(), 0, flags)
-        except ConnectionError as error:
+        except BlockingIOError:
+            raise
+        except OSError as error:
             raise ParentGoneError from error
         if count == 0:
             raise ParentGoneError
