@@ -38,6 +38,7 @@ PARENT = "projects/bench/locations/us-central1"
 RESULTS = pathlib.Path(__file__).with_name("results")
 SPLIT_REQUESTS = 10_000
 POLL_S = 0.01
+PIECES_S = 10.0
 KIB = 1024
 
 
@@ -312,6 +313,8 @@ def _many(homeport: Homeport, archive: models.Archive, plan: Plan) -> Json:
         endpoint = homeport.endpoint()
         homeport.deploy(endpoint, version, {"0": 100})
         homeport.predict(endpoint, archive.bodies[0])
+    # What was registered is divided into pieces behind the requests, once.
+    time.sleep(PIECES_S)
     processes.settle()
     workers = homeport.workers()
     before_s = processes.own_s()

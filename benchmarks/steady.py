@@ -1,9 +1,15 @@
-"""A steady load of predictions, each one noted: when, how long, and what came of it."""
+"""A steady load of predictions, each one noted: when, how long, and what came of it.
+
+The load has a process of its own: what the benchmark does meanwhile is no part of the
+latencies.
+"""
 
 import contextlib
 import dataclasses
 import http
 import http.client
+import multiprocessing
+import multiprocessing.connection
 import threading
 import time
 import urllib.parse
@@ -35,7 +41,7 @@ class Answer:
 
 
 class Load:
-    """Asks one URL from several threads until it is stopped.
+    """Asks one URL from several threads of another process until it is stopped.
 
     Args:
         url: Where to predict.
@@ -44,6 +50,44 @@ class Load:
     """
 
     def __init__(self, url: str, body: bytes, requests_s: float = 0.0) -> None:
+        forking = multiprocessing.get_context("fork")
+        self._control, theirs = forking.Pipe()
+        self._process = forking.Process(
+            target=_run, args=(theirs, url, body, requests_s), daemon=True
+        )
+        self._answers: list[Answer] = []
+
+    def __enter__(self) -> "Load":
+        self._process.start()
+        self._control.recv()  # that it has begun
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.send("end")
+        self._answers = self._control.recv()
+        self._process.join()
+
+    def between(self, first_s: float, last_s: float) -> list[Answer]:
+        """Return what came of the requests that were sent in a time, at the end."""
+        return [one for one in self._answers if first_s <= one.at_s <= last_s]
+
+
+def _run(
+    control: multiprocessing.connection.Connection,
+    url: str,
+    body: bytes,
+    requests_s: float,
+) -> None:
+    clients = _Clients(url, body, requests_s)
+    control.send("begun")
+    control.recv()
+    control.send(clients.stop())
+
+
+class _Clients:
+    """The threads that ask."""
+
+    def __init__(self, url: str, body: bytes, requests_s: float) -> None:
         self._url = urllib.parse.urlsplit(url)
         self._body = body
         self._pause_s = THREADS / requests_s if requests_s else 0.0
@@ -53,25 +97,15 @@ class Load:
             threading.Thread(target=self._ask, args=(index,))
             for index in range(THREADS)
         ]
-
-    def __enter__(self) -> "Load":
         for thread in self._threads:
             thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> list[Answer]:
+        """Return everything that came, when nobody asks any more."""
         self._ends.set()
         for thread in self._threads:
             thread.join()
-
-    def between(self, first_s: float, last_s: float) -> list[Answer]:
-        """Return what came of the requests that were sent in a time."""
-        return [
-            answer
-            for answers in self._answers
-            for answer in list(answers)
-            if first_s <= answer.at_s <= last_s
-        ]
+        return [answer for answers in self._answers for answer in answers]
 
     def _ask(self, index: int) -> None:
         connection = http.client.HTTPConnection(
