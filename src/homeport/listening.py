@@ -21,6 +21,7 @@ from homeport.errors import FailedPreconditionError
 
 _BACKLOG: Final = 2048
 _HANDSHAKE_S: Final = 10.0
+_TURNS: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,17 +112,16 @@ class Stop:
             return self._drain_s
         return max(0.0, self._end - time.monotonic())
 
-    def listen(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
+    def listen(self, server: "HttpServer", in_work: Callable[[], int]) -> None:
         """Stop the server at either signal."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._told, server, in_work)
             self._signals.callback(loop.remove_signal_handler, number)
 
-    def _told(self, server: uvicorn.Server, in_work: Callable[[], int]) -> None:
-        server.should_exit = True
+    def _told(self, server: "HttpServer", in_work: Callable[[], int]) -> None:
+        server.stop()
         if self._end is not None:
-            server.force_exit = True
             self.at_once.set()
             return
         self._end = time.monotonic() + self._drain_s
@@ -175,6 +175,13 @@ class HttpServer(uvicorn.Server):
         self._listeners = listeners
         self._tls = tls
         self._on_ready = on_ready
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to stop; called on the event loop, the second time to hurry."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._told.set()
 
     async def run_until_stopped(self) -> None:
         """Serve until `should_exit`."""
@@ -186,6 +193,19 @@ class HttpServer(uvicorn.Server):
         if self._listeners.https is not None:
             self.servers.append(await self._https(self._listeners.https))
         self._on_ready()
+
+    async def main_loop(self) -> None:
+        """Wait until told to stop; uvicorn's own wakes up ten times a second."""
+        # Once: it sets the headers that all answers have.
+        await self.on_tick(0)
+        await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in no more connections than have come by now, and answer them."""
+        # The loop accepts what waits in the listeners' queues.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
     async def _https(self, listener: socket.socket) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(

@@ -5,15 +5,22 @@ prediction those calls are most of what the server does; here they become one.
 
 The protocol stays HTTP/1.1: a client that offers an upgrade, as Java's does to h2c, is
 answered as if it had not.
+
+When the server stops, what clients have sent by then is answered, and each answer says
+that the connection closes: a client that sends one request after the other loses none.
 """
 
 import asyncio
 from typing import Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 _FLUSH_BYTES: Final = 1 << 16
+_LAST_REQUEST_S: Final = 0.1
 
 
 class GatheringTransport(asyncio.Transport):
@@ -114,6 +121,8 @@ class GatheringTransport(asyncio.Transport):
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol on a transport that gathers writes; it takes no upgrade."""
 
+    _ends = False
+
     def connection_made(  # type: ignore[override]  # uvicorn narrows asyncio's own
         self, transport: asyncio.Transport
     ) -> None:
@@ -133,6 +142,29 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to answer, unless the request is to be read again as a plain one."""
         if not self._offers_upgrade():
             super().on_headers_complete()
+            self._say_last()
+
+    def shutdown(self) -> None:
+        """Answer what has been sent, or is any moment now, and close."""
+        self._ends = True
+        self._say_last()
+        if self._is_idle:
+            self.loop.call_later(_LAST_REQUEST_S, self._close_if_idle)
+
+    @property
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle and not self.transport.is_closing():
+            self.transport.close()
+
+    def _say_last(self) -> None:
+        """Have the request that was read last be the connection's last."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._ends and cycle is not None:
+            cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """End the body of a request, unless the request is to be read again."""

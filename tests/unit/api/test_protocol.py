@@ -4,7 +4,11 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
-from homeport.api.protocol import GatheringTransport
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from homeport.api.protocol import GatheringTransport, HttpProtocol
 
 
 class _Peer(asyncio.Protocol):
@@ -12,10 +16,13 @@ class _Peer(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.received = b""
+        self.answered = asyncio.Event()
         self.ended = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
         self.received += data
+        if self.received.endswith(b"ok"):
+            self.answered.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set_result(exc)
@@ -129,3 +136,63 @@ def test_an_end_of_writing_comes_after_what_has_gathered() -> None:
         transport.write_eof()
 
     assert _exchange(act) == ([4], b"last")
+
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
+LAST = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+KEPT = LAST.replace(b"connection: close\r\n", b"")
+
+
+async def _answers_ok(_: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def _told_to_stop(
+    act: Callable[[HttpProtocol, _Peer], Awaitable[None]],
+) -> bytes:
+    """Return what a client received until the server closed its connection."""
+
+    async def scenario() -> bytes:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        _, peer = await loop.create_connection(_Peer, sock=theirs)
+        config = uvicorn.Config(
+            _answers_ok, lifespan="off", log_config=None, date_header=False
+        )
+        config.load()
+        _, protocol = await loop.create_connection(
+            lambda: HttpProtocol(config, ServerState(), {}), sock=ours
+        )
+        await act(protocol, peer)
+        await asyncio.wait_for(peer.ended, 10)
+        return peer.received
+
+    return asyncio.run(scenario())
+
+
+def test_a_request_that_comes_as_the_server_stops_is_answered_as_the_last() -> None:
+    async def act(protocol: HttpProtocol, peer: _Peer) -> None:
+        protocol.data_received(REQUEST)
+        await asyncio.wait_for(peer.answered.wait(), 10)
+        protocol.shutdown()
+        protocol.data_received(REQUEST)
+
+    assert _told_to_stop(act) == KEPT + LAST
+
+
+def test_a_request_in_work_as_the_server_stops_is_the_last() -> None:
+    async def act(protocol: HttpProtocol, _: _Peer) -> None:
+        protocol.data_received(REQUEST)
+        protocol.shutdown()
+
+    assert _told_to_stop(act) == LAST
+
+
+def test_an_idle_connection_is_closed_as_the_server_stops() -> None:
+    async def act(protocol: HttpProtocol, _: _Peer) -> None:
+        protocol.shutdown()
+
+    assert _told_to_stop(act) == b""
