@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -118,3 +119,18 @@ def podman() -> Iterator[engines.Podman]:
     """A podman of these tests' own, with their image."""
     with engines.podman() as installed:
         yield installed
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of 24 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    made = subprocess.run(["mount", *options], capture_output=True, check=False)  # noqa: S603, S607
+    if made.returncode:
+        pytest.skip("this account may not mount a file system")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607

@@ -6,7 +6,6 @@ import itertools
 import json
 import pathlib
 import socket
-import subprocess
 import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -515,21 +514,6 @@ def test_what_is_too_long_for_its_bucket_is_refused_before_it_is_sent(
         assert "1000 left of its quota" in session.json()["error"]["message"]
         assert media.split()[1] == b"507"
         assert fits.status_code == 200
-
-
-@pytest.fixture
-def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of 24 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
-    made = subprocess.run(["mount", *options], capture_output=True, check=False)  # noqa: S603, S607
-    if made.returncode:
-        pytest.skip("this account may not mount a file system")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607
 
 
 @pytest.mark.timeout(600)
