@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import KINDS, SQLITE, Databases
+from derived import derived, kept
 from homeport.errors import DataLossError, FailedPreconditionError
 from homeport.metadata import columns, portable, tables
 from homeport.metadata.database import Database, revision_of, revisions
@@ -99,6 +100,7 @@ def test_rows_of_each_released_shape_come_to_the_newest_on_either_database(
     assert len(_read(fresh)["changes"]) == len(newest["changes"])
     with fresh.snapshot() as transaction:
         assert revision_of(transaction) == revisions()[-1]
+        assert kept(transaction) == derived(transaction) != {}
 
 
 def test_a_migration_runs_alone_on_every_database(
