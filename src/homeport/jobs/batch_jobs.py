@@ -11,8 +11,9 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+from homeport.jobs import outputs
 from homeport.jobs.inputs import Inputs
-from homeport.jobs.ledger import split_prefix
+from homeport.jobs.ledger import folder_of, split_prefix
 from homeport.metadata import batch_job_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry import catalog
@@ -97,6 +98,8 @@ class BatchJobs:
         with self._database.transaction() as transaction:
             version = catalog.resolve(transaction, spec.model)
             self._carrier.check_servable(version)
+            folder = folder_of(spec, version.display_name, now)
+            check_object_name(f"{folder}/{outputs.ERRORS}")
             job = BatchJob(
                 name=BatchJobName(parent, self._new_id()),
                 spec=dataclasses.replace(spec, model=version.name),
@@ -178,9 +181,7 @@ class BatchJobs:
                 f"output_config.gcs_destination.output_uri_prefix is {prefix!r:.200}: "
                 "expected gs://bucket/prefix"
             )
-        bucket, path = split_prefix(prefix)
-        check_object_name(f"{path}prediction")
-        self._inputs.check_bucket(bucket)
+        self._inputs.check_bucket(split_prefix(prefix)[0])
 
 
 def _newest_first(request: PageRequest) -> PageRequest:

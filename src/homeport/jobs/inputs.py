@@ -198,6 +198,9 @@ class InputReader:
         self._blocks = records.blocks(kind, file, start, inputs.longest_bytes)
         self._convert = rows.converter(kind, config, self.header, inputs.fetch)
         self._block: Block | None = None
+        # Of its records, how many were taken; and where the next begins.
+        self._taken = 0
+        self._next = start
         # The bytes of records say little of what is fetched for them.
         self._fetches = kind is InstancesFormat.FILE_LIST
 
@@ -219,22 +222,45 @@ class InputReader:
         self._file.close()
 
     def _batch(self, size: int, most_bytes: int) -> Batch | None:
-        if self._block is None or not self._block.records:
-            self._block = next(self._blocks, None)
-        if self._block is None:
+        if self._fetches:
+            return self._fetched(size, most_bytes)
+        records = self._records(size, most_bytes)
+        return None if records is None else Batch(*self._convert(records), records.end)
+
+    def _records(self, size: int, most_bytes: int) -> Block | None:
+        """Return the next records, at least one, None at the end."""
+        if self._block is None or self._taken == len(self._block.records):
+            self._block, self._taken = next(self._blocks, None), 0
+            if self._block is None:
+                return None
+            self._next = self._block.start
+        block = self._block.part(self._taken, size, self._next)
+        if sum(map(len, block.records)) > most_bytes:
+            sizes = itertools.accumulate(map(len, block.records))
+            count = max(1, bisect.bisect_right(list(sizes), most_bytes))
+            block = block.part(0, count, self._next)
+        self._taken += len(block.records)
+        self._next = block.end
+        return block
+
+    def _fetched(self, size: int, most_bytes: int) -> Batch | None:
+        """Return a batch by the bytes of what is fetched for its records."""
+        instances: list[bytes] = []
+        told: list[bytes] = []
+        unfit: list[Failed] = []
+        begin = self._next
+        while most_bytes > 0 and len(instances) + len(unfit) < size:
+            record = self._records(1, 1)
+            if record is None:
+                break
+            found, failed = self._convert(record)
+            instances += found.instances
+            told += found.told
+            unfit += failed
+            most_bytes -= sum(map(len, found.instances)) + 1
+        if self._next == begin:
             return None
-        count = 1 if self._fetches else _fitting(self._block, size, most_bytes)
-        first, self._block = self._block.split(count)
-        return Batch(*self._convert(first), first.end)
-
-
-def _fitting(block: Block, size: int, most_bytes: int) -> int:
-    """Return how many records of a block make one batch, at least one."""
-    first = block.records[:size]
-    if sum(map(len, first)) <= most_bytes:
-        return len(first)
-    sizes = itertools.accumulate(map(len, first))
-    return max(1, bisect.bisect_right(list(sizes), most_bytes))
+        return Batch(Rows(instances, told), unfit, self._next)
 
 
 def _first_line(file: BinaryIO, longest_bytes: int) -> Block:
@@ -244,13 +270,14 @@ def _first_line(file: BinaryIO, longest_bytes: int) -> Block:
         raise InvalidArgumentError(
             "the csv file has no header: name the columns in its first line"
         )
-    return found.split(1)[0]
+    return found.part(0, 1, found.start)
 
 
 def _split(uri: str) -> tuple[str, str]:
     match = _URI.fullmatch(uri)
     if match is None:
         raise InvalidArgumentError(
-            f"{uri!r:.200} is no object of a bucket: expected gs://bucket/name"
+            f"{uri!r:.200} is no object of a bucket of this server: expected "
+            "gs://bucket/name; copy there first what is elsewhere"
         )
     return match[1], match[2]

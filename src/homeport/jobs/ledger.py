@@ -2,7 +2,8 @@
 
 Crash safety: the output's blobs are whole before the transaction that names them, which
 is the one that ends the job; so a job that has ended has its output, and one that has
-not has none.
+not has none. A server writes only of jobs that are its own: one that was away for so
+long that another took its jobs over finds that out with the next thing it writes.
 """
 
 import dataclasses
@@ -15,11 +16,22 @@ from typing import Final
 
 from homeport.errors import Code, FailedPreconditionError, HomeportError
 from homeport.jobs import outputs
-from homeport.metadata import batch_job_rows, server_rows
+from homeport.metadata import (
+    batch_job_rows,
+    bucket_rows,
+    server_rows,
+    skeleton_rows,
+)
 from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.registry import buckets
-from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
+from homeport.resources.batch_job import (
+    BatchJob,
+    BatchJobName,
+    BatchJobSpec,
+    JobState,
+    Tally,
+)
 from homeport.resources.bucket import Conditions, Content, NewObject
 from homeport.resources.operation import Failure
 
@@ -27,6 +39,7 @@ _log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
 _IF_NEW: Final = Conditions(generation_match=0)
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
+_NEXT_MOMENT: Final = dt.timedelta(milliseconds=1)
 _TYPES: Final = {"contentType": "application/octet-stream"}
 
 
@@ -56,7 +69,7 @@ class Ledger:
         self._owner = owner
         self._quota_bytes = quota_bytes
 
-    def own(self) -> list[BatchJobName]:
+    def own(self) -> list[BatchJob]:
         """Return the jobs that are this server's and have not ended, oldest first.
 
         Those of servers that are gone become its own.
@@ -71,12 +84,12 @@ class Ledger:
                 found = batch_job_rows.unfinished(transaction, others)
                 for job in found:
                     batch_job_rows.set_owner(transaction, job.name, self._owner)
-        return [job.name for job in found]
+        return found
 
     def move(self, name: BatchJobName, state: JobState) -> BatchJob | None:
         """Return a job in its next state; None if it shall not go on."""
         with self._database.transaction() as transaction:
-            job = _going_on(transaction, name)
+            job = self._going_on(transaction, name)
             if job is None:
                 return None
             now = self._now()
@@ -92,17 +105,17 @@ class Ledger:
     def progress(self, name: BatchJobName, tally: Tally) -> BatchJob | None:
         """Write how far a job is; None if it shall not go on."""
         with self._database.transaction() as transaction:
-            job = _going_on(transaction, name)
+            job = self._going_on(transaction, name)
             if job is not None:
                 job = dataclasses.replace(job, tally=tally, update_time=self._now())
                 batch_job_rows.update(transaction, job)
             return job
 
     def end_cancelled(self, name: BatchJobName) -> None:
-        """Write that a job was cancelled."""
+        """Write that a job was cancelled, if its row says so."""
         with self._database.transaction() as transaction:
-            job = batch_job_rows.get(transaction, name)
-            if job is not None and not job.state.is_final:
+            job = batch_job_rows.get(transaction, name, self._owner)
+            if job is not None and job.state is JobState.CANCELLING:
                 self._end(transaction, job, JobState.CANCELLED)
 
     def fail(self, name: BatchJobName, error: BaseException) -> None:
@@ -117,7 +130,7 @@ class Ledger:
         else:
             _log.error("job %s failed", name, exc_info=error)
         with self._database.transaction() as transaction:
-            job = batch_job_rows.get(transaction, name)
+            job = batch_job_rows.get(transaction, name, self._owner)
             if job is None or job.state.is_final:
                 return
             if job.state is JobState.CANCELLING:
@@ -143,7 +156,7 @@ class Ledger:
         """
         contents = [self._store(path) for path in paths]
         with self._database.transaction() as transaction:
-            job = _going_on(transaction, name)
+            job = self._going_on(transaction, name)
             if job is None:
                 return None
             folder = self._write(transaction, job, contents)
@@ -167,18 +180,23 @@ class Ledger:
     def _write(
         self, transaction: Transaction, job: BatchJob, contents: Sequence[Content]
     ) -> str:
-        bucket, path = split_prefix(job.spec.output_prefix)
-        now = self._now()
-        # As real jobs name it, of the model and the time.
-        time = f"{now:%Y_%m_%dT%H_%M_%S}_{now.microsecond // 1000:03d}Z"
-        shown = _NOT_IN_NAMES.sub("-", job.model_display_name)
-        folder = f"{path}prediction-{shown}-{time}"
+        bucket, now = split_prefix(job.spec.output_prefix)[0], self._now()
+        folder = _free_folder(transaction, job, now)
         for name, content in zip(
             (outputs.RESULTS, outputs.ERRORS), contents, strict=True
         ):
             new = NewObject(bucket, f"{folder}/{name}", _TYPES, _IF_NEW)
             buckets.write_row(transaction, new, content, now, self._quota_bytes)
+            skeleton_rows.note_written(transaction, content.sha256)
         return f"gs://{bucket}/{folder}"
+
+    def _going_on(
+        self, transaction: Transaction, name: BatchJobName
+    ) -> BatchJob | None:
+        job = batch_job_rows.get(transaction, name, self._owner)
+        if job is None or job.state.is_final or job.state is JobState.CANCELLING:
+            return None
+        return job
 
     def _end(
         self, transaction: Transaction, job: BatchJob, state: JobState
@@ -201,11 +219,23 @@ def split_prefix(prefix: str) -> tuple[str, str]:
     return bucket, f"{path.rstrip('/')}/" if path.strip("/") else ""
 
 
-def _going_on(transaction: Transaction, name: BatchJobName) -> BatchJob | None:
-    job = batch_job_rows.get(transaction, name)
-    if job is None or job.state.is_final or job.state is JobState.CANCELLING:
-        return None
-    return job
+def folder_of(spec: BatchJobSpec, model_display_name: str, now: dt.datetime) -> str:
+    """Return the folder of a job's output in its bucket, if it ends at that time."""
+    # As real jobs name it, of the model and the time.
+    time = f"{now:%Y_%m_%dT%H_%M_%S}_{now.microsecond // 1000:03d}Z"
+    shown = _NOT_IN_NAMES.sub("-", model_display_name)
+    return f"{split_prefix(spec.output_prefix)[1]}prediction-{shown}-{time}"
+
+
+def _free_folder(transaction: Transaction, job: BatchJob, now: dt.datetime) -> str:
+    """Return a folder that no job has which ended in the same moment."""
+    bucket = split_prefix(job.spec.output_prefix)[0]
+    while True:
+        folder = folder_of(job.spec, job.model_display_name, now)
+        results = f"{folder}/{outputs.RESULTS}"
+        if bucket_rows.get_object(transaction, bucket, results) is None:
+            return folder
+        now += _NEXT_MOMENT
 
 
 def _failure(tally: Tally) -> Failure | None:

@@ -28,17 +28,32 @@ class Answered:
     rows: Rows
     predictions: Sequence[bytes]
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes its lines have."""
+        return sum(map(len, self.rows.told)) + sum(map(len, self.predictions))
+
 
 def split(payload: bytes, expected: int) -> Sequence[bytes]:
     """Return the predictions of one answer, a JSON list, each by itself.
 
     Raises:
-        HandlerError: There is another number of them than of instances.
+        HandlerError: There is another number of them than of instances, or no list.
     """
     found = _split_vectors(payload, expected)
     if found is not None:
         return found
-    predictions: list[Any] = orjson.loads(payload)
+    try:
+        predictions: Any = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise HandlerError(
+            f"the model's answer is no JSON: {error}; return a list of predictions"
+        ) from error
+    if not isinstance(predictions, list):
+        raise HandlerError(
+            "the model's answer is no JSON list: return one prediction for each "
+            "instance"
+        )
     if len(predictions) != expected:
         raise HandlerError(
             f"the model answered with {len(predictions)} predictions for {expected} "

@@ -23,6 +23,8 @@ _LENGTH_BYTES: Final = 8
 _AROUND: Final = _HEADER.size + _FOOTER.size
 _MASK_DELTA: Final = 0xA282EAD8
 _WORD: Final = 0xFFFFFFFF
+# No file is so long: where reading goes on behind damage.
+_NOWHERE: Final = 1 << 62
 
 
 class Block(NamedTuple):
@@ -46,10 +48,9 @@ class Block(NamedTuple):
         own = sum(map(len, self.records))
         return self.start + own + self.between * len(self.records)
 
-    def split(self, count: int) -> tuple["Block", "Block"]:
-        """Return the block of the first records, and that of the others."""
-        first = self._replace(records=self.records[:count])
-        return first, self._replace(records=self.records[count:], start=first.end)
+    def part(self, first: int, count: int, start: int) -> "Block":
+        """Return the block of some of the records, of which the first begins there."""
+        return self._replace(records=self.records[first : first + count], start=start)
 
 
 def blocks(
@@ -131,6 +132,8 @@ def _tf_records(file: BinaryIO, start: int, longest_bytes: int) -> Iterator[Bloc
 
 def _each_tf_record(file: BinaryIO, start: int, longest_bytes: int) -> Iterator[Block]:
     """Yield each record; behind a damaged one nothing can be found any more."""
+    if start >= _NOWHERE:
+        return
     try:
         file.seek(start)
         while header := file.read(_HEADER.size):
@@ -146,7 +149,7 @@ def _each_tf_record(file: BinaryIO, start: int, longest_bytes: int) -> Iterator[
     except (EOFError, OSError, OverflowError, ValueError, zlib.error) as error:
         said = " ".join(str(error).split())
         problem = f"the file cannot be read from byte {start} on: {said}"
-        yield Block([b""], start, 0, problem)
+        yield Block([b""], start, _NOWHERE - start, problem)
 
 
 def _content(file: BinaryIO, length: int) -> bytes:

@@ -72,6 +72,11 @@ class Failed:
     failure: Failure
     keyed: bool = False
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes its line has."""
+        return len(self.told) + len(self.failure.message)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Row:

@@ -19,13 +19,14 @@ from homeport.jobs.outputs import Answered
 from homeport.jobs.predicting import Predicting
 from homeport.jobs.rows import Failed
 from homeport.jobs.spool import Position, Spool
+from homeport.jobs.threads import to_its_end
+from homeport.jobs.tuning import AHEAD
 from homeport.objects.spool import disk_full_is_said
 from homeport.resources.batch_job import BatchJobSpec, PredictionsFormat, Tally
 
 _READ_BYTES: Final = 1 << 20
-# Requests under way for each replica: one in work, and those it finds when that ends.
-AHEAD: Final = 4
 _WRITE_ROWS: Final = 2000
+_WRITE_BYTES: Final = 4 << 20
 _KEEP_EVERY_S: Final = 2.0
 
 _Outcome: TypeAlias = list[Answered | Failed]
@@ -60,6 +61,7 @@ class Run:
         self._columns: tuple[str, ...] | None = None
         self._unwritten: _Outcome = []
         self._unwritten_rows = 0
+        self._unwritten_bytes = 0
         self._kept_at = time.monotonic()
 
     async def carry_out(self) -> Tally:
@@ -73,13 +75,15 @@ class Run:
                 full.
         """
         try:
-            files, position = await asyncio.to_thread(self._begin)
+            files, position = await to_its_end(self._begin)
             self._tally = position.tally
             offset = position.offset
             for number in range(position.file, len(files)):
                 await self._read_file(files[number], number, offset)
                 offset = 0
-                await self._keep(number + 1, 0)
+                if self._keeps_now:
+                    await self._keep(number + 1, 0)
+            await self._keep(len(files), 0)
         finally:
             await asyncio.to_thread(self._spool.close)
         return self._tally
@@ -147,19 +151,27 @@ class Run:
 
     async def _finish_oldest(self, under_way: _UnderWay, number: int) -> None:
         task, batch = under_way[0]
-        self._unwritten += await task
+        outcome = await task
         under_way.popleft()
+        self._unwritten += outcome
+        self._unwritten_bytes += sum(one.size_bytes for one in outcome)
         self._unwritten += batch.unfit
         self._unwritten_rows += len(batch.rows) + len(batch.unfit)
-        if time.monotonic() - self._kept_at > _KEEP_EVERY_S:
+        if self._keeps_now:
             await self._keep(number, batch.end)
-        elif self._unwritten_rows >= _WRITE_ROWS:
+        elif (
+            self._unwritten_rows >= _WRITE_ROWS or self._unwritten_bytes >= _WRITE_BYTES
+        ):
             await self._write()
+
+    @property
+    def _keeps_now(self) -> bool:
+        return time.monotonic() - self._kept_at > _KEEP_EVERY_S
 
     async def _write(self) -> None:
         outcome, self._unwritten = self._unwritten, []
-        self._unwritten_rows = 0
-        self._tally = await asyncio.to_thread(self._append, outcome)
+        self._unwritten_rows = self._unwritten_bytes = 0
+        self._tally = await to_its_end(self._append, outcome)
 
     def _append(self, outcome: _Outcome) -> Tally:
         kind = self._spec.predictions_format
@@ -177,6 +189,6 @@ class Run:
     async def _keep(self, file: int, offset: int) -> None:
         await self._write()
         with disk_full_is_said():
-            await asyncio.to_thread(self._spool.keep, file, offset, self._tally)
+            await to_its_end(self._spool.keep, file, offset, self._tally)
         self._kept_at = time.monotonic()
         await self._on_tally(self._tally)

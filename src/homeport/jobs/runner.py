@@ -9,16 +9,17 @@ import dataclasses
 import datetime as dt
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
 from homeport.errors import HomeportError
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.predicting import Predicting
-from homeport.jobs.run import AHEAD, Run
+from homeport.jobs.run import Run
 from homeport.jobs.spool import Spool
-from homeport.jobs.tuning import BatchSize
+from homeport.jobs.threads import to_its_end
+from homeport.jobs.tuning import AHEAD, BatchSize
 from homeport.metadata.database import DatabaseUnavailableError
 from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
 from homeport.resources.endpoint import DedicatedResources
@@ -93,17 +94,17 @@ class Runner:
         self._slots = asyncio.Semaphore(_JOBS_AT_ONCE)
         self._attending: dict[BatchJobName, asyncio.Task[None]] = {}
         self._work: dict[BatchJobName, asyncio.Task[None]] = {}
+        self._ending: set[BatchJobName] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Go on with every job that has not ended."""
         self._loop = asyncio.get_running_loop()
-        names = await asyncio.to_thread(self._ledger.own)
-        await asyncio.to_thread(self._forget_spools, {name.job for name in names})
-        for name in names:
-            self._take_up(name)
-        self._watching = asyncio.create_task(self._watch(), name="jobs of others")
+        jobs = await asyncio.to_thread(self._ledger.own)
+        await asyncio.to_thread(self._forget_spools, {job.name.job for job in jobs})
+        self._follow(jobs)
+        self._watching = asyncio.create_task(self._watch(), name="watch the jobs")
 
     async def stop(self) -> None:
         """End everything; the jobs go on when the server starts again."""
@@ -111,6 +112,11 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Of those nobody had begun to attend to.
+        work = list(self._work.values())
+        for name in self._work:
+            self._cancel(name)
+        await asyncio.gather(*work, return_exceptions=True)
 
     def check_servable(self, version: ModelVersion) -> None:
         """Refuse a version that nothing here can serve; called from other threads.
@@ -141,27 +147,45 @@ class Runner:
         self._loop.call_soon_threadsafe(call, name)
 
     async def _watch(self) -> None:
-        """Take up what servers on the same database leave undone when they end."""
+        """Take up what servers on the same database leave undone when they end.
+
+        End what was cancelled through one of them, or is not this server's any more.
+        """
         while True:
             await asyncio.sleep(_LOOK_S)
-            for name in await _record(self._ledger.own):
-                self._take_up(name)
+            attended = set(self._attending)
+            try:
+                jobs = await _record(self._ledger.own)
+            except Exception:  # noqa: BLE001  # the edge: the next look may find what this did not
+                _log.exception("the jobs cannot be looked at")
+                continue
+            self._follow(jobs)
+            for name in attended.difference(job.name for job in jobs):
+                self._cancel(name)
+
+    def _follow(self, jobs: Sequence[BatchJob]) -> None:
+        for job in jobs:
+            self._take_up(job.name)
+            if job.state is JobState.CANCELLING:
+                self._cancel(job.name)
 
     def _take_up(self, name: BatchJobName) -> None:
         if name not in self._attending:
+            work = asyncio.create_task(self._carry_out(name), name=f"job {name.job}")
+            self._work[name] = work
             self._attending[name] = asyncio.create_task(
-                self._attend(name), name=f"attend {name.job}"
+                self._attend(name, work), name=f"attend {name.job}"
             )
 
     def _cancel(self, name: BatchJobName) -> None:
+        """Cancel the work on a job, once: it ends its replicas then, undisturbed."""
         work = self._work.get(name)
-        if work is not None:
+        if work is not None and name not in self._ending:
+            self._ending.add(name)
             work.cancel()
 
-    async def _attend(self, name: BatchJobName) -> None:
+    async def _attend(self, name: BatchJobName, work: asyncio.Task[None]) -> None:
         """See a job to its end, whatever that is."""
-        work = asyncio.create_task(self._carry_out(name), name=f"job {name.job}")
-        self._work[name] = work
         try:
             await asyncio.wait({work})
             if work.cancelled():
@@ -171,16 +195,19 @@ class Runner:
             await asyncio.to_thread(self._spool(name).remove)
         except asyncio.CancelledError:
             # The server stops: what the spool has kept is where the job goes on.
-            work.cancel()
+            self._cancel(name)
             await asyncio.wait({work})
             raise
         finally:
             del self._work[name], self._attending[name]
+            self._ending.discard(name)
 
     async def _carry_out(self, name: BatchJobName) -> None:
         async with self._slots:
             job = _going_on(await _record(self._ledger.move, name, JobState.PENDING))
-            tally = await self._predict(job)
+            tally = await to_its_end(self._spool(name).finished)
+            if tally is None:
+                tally = await self._predict(job)
             paths = self._spool(name).paths
             _going_on(await _record(self._ledger.publish, name, tally, paths))
 

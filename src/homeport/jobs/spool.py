@@ -72,6 +72,14 @@ class Spool:
         self._open("r+b", position)
         return [InputFile(*one) for one in inputs], position
 
+    def finished(self) -> Tally | None:
+        """Return what is in the whole output; None if it is not whole."""
+        found = self.found()
+        self.close()
+        if found is None or found[1].file < len(found[0]):
+            return None
+        return found[1].tally
+
     def begin(self, inputs: Sequence[InputFile]) -> None:
         """Start from nothing."""
         self.remove()

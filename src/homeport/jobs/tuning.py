@@ -9,6 +9,8 @@ from typing import Final
 
 FIRST_SIZE: Final = 64  # ManualBatchTuningParameters.batch_size of aiplatform v1
 _LARGEST_SIZE: Final = 1024
+# Requests under way for each replica: one in work, and those it finds when that ends.
+AHEAD: Final = 4
 # A request that is answered in this time is worth its overhead many times over, and
 # what is tried again after a failure stays small.
 _LONG_ENOUGH_S: Final = 0.05
@@ -41,6 +43,6 @@ class BatchSize:
         return dataclasses.replace(self, size=min(2 * self.size, self.limit))
 
     def was_too_much(self, instances: int) -> "BatchSize":
-        """Return the size after a request of so many did not fit into memory."""
+        """Return the size after a request of so many was too large, or slow."""
         size = max(1, min(self.size, instances // 2))
         return BatchSize(size, size)

@@ -68,9 +68,14 @@ def update(transaction: Transaction, job: BatchJob) -> None:
     transaction.execute(batch_jobs.update().where(_is(job.name)).values(**_state(job)))
 
 
-def get(transaction: Transaction, name: BatchJobName) -> BatchJob | None:
-    """Return the job, None if there is none."""
-    row = transaction.execute(sa.select(batch_jobs).where(_is(name))).one_or_none()
+def get(
+    transaction: Transaction, name: BatchJobName, owner: str | None = None
+) -> BatchJob | None:
+    """Return the job, None if there is none; of an owner, only one that is its."""
+    query = sa.select(batch_jobs).where(_is(name))
+    if owner is not None:
+        query = query.where(batch_jobs.c.owner == owner)
+    row = transaction.execute(query).one_or_none()
     return None if row is None else _to_job(row)
 
 

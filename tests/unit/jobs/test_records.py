@@ -91,7 +91,8 @@ def test_reading_goes_on_behind_any_record(lines: list[bytes], ended: bool) -> N
 
     for block in whole:
         for count in range(len(block.records) + 1):
-            first, rest = block.split(count)
+            first = block.part(0, count, block.start)
+            rest = block.part(count, len(block.records), first.end)
             again = read(LINES, content, first.end, LONGEST_BYTES)
             behind = [rest, *whole[whole.index(block) + 1 :]]
             assert contents(again) == contents(behind)
@@ -148,6 +149,8 @@ def test_behind_damage_nothing_is_found(
 
     assert first.records == [b"a"]
     assert last.problem == f"the file cannot be read from byte 17 on: {said}"
+    # It is told once, wherever reading goes on.
+    assert read(TF_RECORDS, content, last.end) == []
 
 
 def test_a_length_that_no_file_has_is_survived() -> None:

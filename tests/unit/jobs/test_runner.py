@@ -1,0 +1,276 @@
+"""Jobs end as they were told to, whoever tells them, and leave nothing behind."""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from fake_replicas import FakeRuntime
+from homeport.jobs.batch_jobs import BatchJobs
+from homeport.jobs.inputs import Inputs
+from homeport.jobs.ledger import Ledger
+from homeport.jobs.runner import Engine, Runner
+from homeport.jobs.spool import Spool
+from homeport.metadata import batch_job_rows, server_rows
+from homeport.resources.batch_job import (
+    BatchJob,
+    BatchJobName,
+    BatchJobSpec,
+    InstancesFormat,
+    JobState,
+    PredictionsFormat,
+    Tally,
+)
+from homeport.resources.model import VersionSpec
+from homeport.resources.names import ModelName
+from homeport.serving.engines import Offer
+from homeport.serving.runtime import Launch
+from homeport.worker.replica import Reply
+from rooms import ARTIFACT, BUCKET, DEADLINE_S, PARENT, Rooms
+
+SPEC = BatchJobSpec(
+    "nightly",
+    ModelName(PARENT, "m"),
+    InstancesFormat.JSONL,
+    (f"gs://{BUCKET}/in.jsonl",),
+    PredictionsFormat.JSONL,
+    f"gs://{BUCKET}/out",
+    batch_size=1,
+)
+
+
+@dataclasses.dataclass
+class Office:
+    """The runner of one server, its verbs, and the replicas it starts."""
+
+    rooms: Rooms
+    runtime: FakeRuntime
+    runner: Runner
+    verbs: BatchJobs
+
+    async def create(self) -> BatchJobName:
+        job = await asyncio.to_thread(self.verbs.create, PARENT, SPEC)
+        return job.name
+
+    async def state(self, name: BatchJobName) -> JobState:
+        return (await asyncio.to_thread(self.verbs.get, name)).state
+
+    async def reaches(self, name: BatchJobName, *states: JobState) -> BatchJob:
+        """Return the job when it is in one of these states."""
+
+        async def reached() -> bool:
+            return await self.state(name) in states
+
+        await holds(reached)
+        return await asyncio.to_thread(self.verbs.get, name)
+
+    async def asked(self, count: int) -> None:
+        """Wait until so many requests came."""
+
+        async def came() -> bool:
+            return sum(len(one.bodies) for one in self.runtime.replicas) >= count
+
+        await holds(came)
+
+    def spools(self) -> list[str]:
+        folder = self.rooms.directory / "jobs"
+        return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+@contextlib.asynccontextmanager
+async def opened(rooms: Rooms, owner: str = "") -> AsyncIterator[Office]:
+    """Yield a running server; the one without a name is that of the rooms."""
+    runtime = FakeRuntime()
+    inputs = Inputs(rooms.buckets, 1 << 20)
+    runner = Runner(
+        Ledger(rooms.database, rooms.blobs, rooms.clock.now, owner),
+        inputs,
+        Engine(lambda _: Launch(rooms.directory, {}, 60.0), runtime, 60.0, Offer()),
+        rooms.directory / "jobs",
+        rooms.directory / "logs",
+        rooms.clock.now,
+    )
+    clock = (rooms.clock.now, rooms.clock.new_id)
+    verbs = BatchJobs(
+        rooms.database, rooms.operations, rooms.pager, inputs, clock, runner
+    )
+    await runner.start()
+    try:
+        yield Office(rooms, runtime, runner, verbs)
+    finally:
+        await runner.stop()
+
+
+@pytest.fixture
+def ready(rooms: Rooms) -> Rooms:
+    """Rooms with a version and two rows of input."""
+    rooms.insert("m", VersionSpec("m"), ARTIFACT)
+    rooms.put("in.jsonl", b"1\n2\n")
+    return rooms
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(scenario())
+
+
+def give(rooms: Rooms, name: BatchJobName, owner: str) -> None:
+    """Give a job to another server, which is alive."""
+    with rooms.database.transaction() as transaction:
+        server_rows.renew(transaction, owner, dt.timedelta(hours=1))
+        batch_job_rows.set_owner(transaction, name, owner)
+
+
+def objects(rooms: Rooms) -> list[bytes]:
+    """Return the bytes of the results of all jobs."""
+    contents = []
+    for found in rooms.buckets.iter_prefix(BUCKET, "out/"):
+        if "results" in found.name:
+            with rooms.buckets.open_object(BUCKET, found.name) as file:
+                contents.append(file.read())
+    return contents
+
+
+async def holds(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return when a condition holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not await condition():  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0.001)
+
+
+def test_a_job_becomes_its_output(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            for number in (1, 2):
+                await office.asked(number)
+                office.runtime.replicas[0].answer(reply=Reply(0, b"[7]"))
+            job = await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+            assert job.tally.succeeded == 2
+
+    run(scenario)
+    assert [
+        [json.loads(line) for line in content.splitlines()]
+        for content in objects(ready)
+    ] == [[{"instance": 1, "prediction": 7}, {"instance": 2, "prediction": 7}]]
+
+
+def test_a_job_that_waits_for_its_turn_is_cancelled_at_once(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            for _ in range(2):
+                await office.create()
+            await office.asked(2)
+            name = await office.create()
+
+            await asyncio.to_thread(office.verbs.cancel, name)
+
+            await office.reaches(name, JobState.CANCELLED)
+
+    run(scenario)
+
+
+def test_replicas_of_a_job_that_is_cancelled_twice_are_ended(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.asked(1)
+
+            for _ in range(3):
+                await asyncio.to_thread(office.verbs.cancel, name)
+
+            await office.reaches(name, JobState.CANCELLED)
+
+            async def nothing_left() -> bool:
+                return office.spools() == []
+
+            await holds(nothing_left)
+            assert [one.closed.done() for one in office.runtime.replicas] == [True]
+
+    run(scenario)
+
+
+def test_a_server_leaves_a_job_that_another_took_over(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.asked(1)
+            give(ready, name, "second")
+
+            (replica,) = office.runtime.replicas
+
+            async def ended() -> bool:
+                if replica.outstanding:
+                    replica.answer()
+                return replica.closed.done()
+
+            await holds(ended)
+            assert await office.state(name) is JobState.RUNNING
+        async with opened(ready, "second") as other:
+            await other.asked(1)
+            other.runtime.replicas[0].answer()
+            await other.asked(2)
+            other.runtime.replicas[0].answer()
+            await other.reaches(name, JobState.SUCCEEDED)
+
+    run(scenario)
+    assert len(objects(ready)) == 1
+
+
+def test_a_job_cancelled_while_no_server_ran_ends_when_one_comes(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.asked(1)
+        await asyncio.to_thread(office.verbs.cancel, name)
+        async with opened(ready) as again:
+            await again.reaches(name, JobState.CANCELLED)
+
+            assert again.runtime.replicas == []
+
+    run(scenario)
+
+
+def test_output_that_is_whole_is_published_without_asking_again(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.asked(1)
+        spool = Spool(ready.directory / "jobs" / name.job)
+        found = spool.found()
+        files = found[0] if found else Inputs(ready.buckets, 1).find(SPEC.uris)
+        spool.begin(files)
+        spool.write(b'{"instance":1,"prediction":7}\n', b"")
+        spool.keep(len(files), 0, Tally(1))
+        spool.close()
+        async with opened(ready) as again:
+            job = await again.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+            assert job.tally.succeeded == 1
+            assert again.runtime.replicas == []
+
+    run(scenario)
+    assert objects(ready) == [b'{"instance":1,"prediction":7}\n']
+
+
+def test_jobs_that_end_in_one_moment_have_folders_of_their_own(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            names = [await office.create(), await office.create()]
+
+            async def done() -> bool:
+                for replica in office.runtime.replicas:
+                    if replica.outstanding:
+                        replica.answer()
+                states = [await office.state(name) for name in names]
+                return all(state.is_final for state in states)
+
+            await holds(done)
+
+    run(scenario)
+    assert len(objects(ready)) == 2
