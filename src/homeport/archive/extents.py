@@ -124,12 +124,22 @@ def _members(file: BinaryIO, min_part_bytes: int) -> Iterator[Extent]:
     if end.directory_bytes > _MAX_DIRECTORY_BYTES:
         return
     file.seek(end.directory_offset)
-    for entry in central.walk(file.read(end.directory_bytes)):
-        if entry.is_stored and entry.size_bytes >= min_part_bytes:
-            member = _extent(file, entry)
-            if member.end > end.directory_offset:
-                raise InvalidArgumentError("a member lies outside of its archive")
-            yield member
+    entries = central.walk(file.read(end.directory_bytes))
+    long = [
+        one for one in entries if one.is_stored and one.size_bytes >= min_part_bytes
+    ]
+    long.sort(key=lambda entry: entry.header_offset)
+    # Before a header is read: then there are no more than the file has room for.
+    if any(
+        one.header_offset + one.size_bytes > following.header_offset
+        for one, following in itertools.pairwise(long)
+    ):
+        raise InvalidArgumentError("two members lie over each other")
+    for entry in long:
+        member = _extent(file, entry)
+        if member.end > end.directory_offset:
+            raise InvalidArgumentError("a member lies outside of its archive")
+        yield member
 
 
 def _extent(file: BinaryIO, entry: Entry) -> Extent:

@@ -145,6 +145,27 @@ def test_an_archive_that_lies_has_no_parts(content: bytes) -> None:
     assert found(content) == []
 
 
+class CountedReads(io.BytesIO):
+    """A file that counts how often it is read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.count += 1
+        return super().read(size)
+
+
+def test_a_directory_of_one_member_many_times_is_not_followed() -> None:
+    content = zipped({"a": LAYER})
+    at = content.index(b"PK\1\2")
+    entry = content[at : content.index(b"PK\5\6")]
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 5000, 5000, 5000 * len(entry), at, 0)
+    file = CountedReads(content[:at] + 5000 * entry + end)
+
+    assert extents.find(file, 500) == ()
+    assert file.count < 20
+
+
 def test_zips_in_zips_are_opened_three_deep() -> None:
     content = LAYER * 10
     for depth in range(6):
