@@ -174,7 +174,7 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
     """Yield rows and bytes, which are divided and swept meanwhile."""
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
-    upkeep = Upkeep(database, stored, _now)
+    upkeep = Upkeep(database, stored, _now, opened.server)
     upkeep.start()
     try:
         yield dataclasses.replace(opened, stored=upkeep.whole())

@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final, final
 
+from homeport.metadata import server_rows
 from homeport.metadata.database import Database
 from homeport.registry import byte_stores
 from homeport.registry.blob_sweep import Sweeper
@@ -25,11 +26,17 @@ class Upkeep:
         database: The rows.
         stored: The bytes as they lie there.
         now: The time, aware.
+        server: The id of this server.
     """
 
     def __init__(
-        self, database: Database, stored: ByteStores, now: Callable[[], dt.datetime]
+        self,
+        database: Database,
+        stored: ByteStores,
+        now: Callable[[], dt.datetime],
+        server: str,
     ) -> None:
+        self._server = server
         self._database = database
         self._stored = stored
         blobs, least_bytes = stored.blobs, byte_stores.min_part_bytes(stored)
@@ -37,7 +44,7 @@ class Upkeep:
         grace = byte_stores.grace(stored)
         self._sweeper = Sweeper(database, blobs, now, grace=grace)
         self._threads = (
-            Periodic("splitting", _SPLITTING_PERIOD_S, self._splitting.divide_all),
+            Periodic("splitting", _SPLITTING_PERIOD_S, self.divide),
             Periodic("sweeping", _SWEEPING_PERIOD_S, self._sweeper.look),
         )
 
@@ -45,6 +52,16 @@ class Upkeep:
         """Return the bytes as everybody else sees them: each file whole."""
         blobs = PiecedBlobs(self._database, self._stored.blobs)
         return dataclasses.replace(self._stored, blobs=blobs)
+
+    def divide(self) -> None:
+        """Divide every archive there is; of several servers one does.
+
+        No harm is done where two do: both read and write the same bytes.
+        """
+        with self._database.snapshot() as transaction:
+            alive = server_rows.alive(transaction)
+        if self._server == min(alive | {self._server}):
+            self._splitting.divide_all()
 
     def start(self) -> None:
         """Begin."""

@@ -10,11 +10,15 @@ import pytest
 from obstore.store import MemoryStore
 
 from homeport.errors import DataLossError
+from homeport.metadata import server_rows
 from homeport.objects.bucket_blobs import BucketBlobs
+from homeport.objects.parts import FileParts
 from homeport.objects.stores import Store
 from homeport.registry import blob_sweep
+from homeport.registry.byte_stores import ByteStores
 from homeport.registry.pieces import PiecedBlobs
 from homeport.registry.splitting import Splitting
+from homeport.registry.upkeep import Upkeep
 from homeport.resources.bucket import ObjectRef
 from homeport.resources.model import VersionSpec
 from rooms import Rooms, archive
@@ -121,6 +125,24 @@ def test_two_servers_that_divide_one_archive_keep_it(
 
     assert blob_sweep.sweep(rooms.database, theirs, _now(), grace=-DAY) == 0
     with PiecedBlobs(rooms.database, theirs).open(_digest(content)) as file:
+        assert file.read() == content
+
+
+def test_one_of_several_servers_divides(rooms: Rooms, bucket: BucketBlobs) -> None:
+    content = _registered(rooms, secrets.token_bytes(3 * MIB))
+    with rooms.database.transaction() as transaction:
+        for server in ("a", "b"):
+            server_rows.renew(transaction, server, dt.timedelta(hours=1))
+    stored = ByteStores(bucket, FileParts(rooms.directory / "parts"), bucket)
+
+    Upkeep(rooms.database, stored, _now, "b").divide()
+    after_the_second = set(bucket.iterate())
+    upkeep = Upkeep(rooms.database, stored, _now, "a")
+    upkeep.divide()
+
+    assert after_the_second == {_digest(content)}
+    assert _digest(content) not in set(bucket.iterate())
+    with upkeep.whole().blobs.open(_digest(content)) as file:
         assert file.read() == content
 
 
