@@ -20,8 +20,8 @@ class WatchedBlobs:
         self._blobs = blobs
         self._on_listing = on_listing
 
-    def begin(self) -> BlobWriter:
-        return self._blobs.begin()
+    def begin(self, *, md5: bool = True) -> BlobWriter:
+        return self._blobs.begin(md5=md5)
 
     def resume(self, upload: str) -> BlobWriter:
         return self._blobs.resume(upload)

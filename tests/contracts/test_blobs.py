@@ -1,5 +1,6 @@
 """A blob store keeps bytes once under their sha256, whole or not at all."""
 
+import dataclasses
 import datetime as dt
 import hashlib
 import io
@@ -52,6 +53,14 @@ def test_what_was_written_is_read_under_its_digest(blobs: Blobs) -> None:
     content = put(blobs, b"he", b"", b"llo")
 
     assert content == HELLO
+    assert read(blobs, HELLO.sha256) == b"hello"
+
+
+def test_nobody_waits_for_an_md5_that_is_not_asked_for(blobs: Blobs) -> None:
+    writer = blobs.begin(md5=False)
+    writer.write(b"hello")
+
+    assert writer.commit() == dataclasses.replace(HELLO, md5="")
     assert read(blobs, HELLO.sha256) == b"hello"
 
 

@@ -78,8 +78,13 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     """A store of blobs."""
 
-    def begin(self) -> BlobWriter:
-        """Return a writer of a new blob; a restart forgets it."""
+    def begin(self, *, md5: bool = True) -> BlobWriter:
+        """Return a writer of a new blob; a restart forgets it.
+
+        Args:
+            md5: Whether its content is told with an MD5, which takes longer than all
+                else; without, it has "" there.
+        """
 
     def resume(self, upload: str) -> BlobWriter:
         """Return the writer of an upload that lasts over requests and restarts.
@@ -140,9 +145,9 @@ class FileBlobs:
             self._blobs.mkdir(parents=True, exist_ok=True)
         self._spool.start()
 
-    def begin(self) -> FileBlobWriter:
+    def begin(self, *, md5: bool = True) -> FileBlobWriter:
         """Return a writer of a new blob; a restart forgets it."""
-        return self._spool.begin()
+        return self._spool.begin(md5=md5)
 
     def resume(self, upload: str) -> FileBlobWriter:
         """Return the writer of an upload that lasts over requests and restarts."""

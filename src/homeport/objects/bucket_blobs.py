@@ -93,9 +93,9 @@ class BucketBlobs:
             return owner
         return self._store.read_all(_OWNER).decode("utf-8", "replace")
 
-    def begin(self) -> FileBlobWriter:
+    def begin(self, *, md5: bool = True) -> FileBlobWriter:
         """Return a writer of a new blob; a restart forgets it."""
-        return self._spool.begin()
+        return self._spool.begin(md5=md5)
 
     def resume(self, upload: str) -> FileBlobWriter:
         """Return the writer of an upload that goes on at this server alone."""

@@ -69,12 +69,13 @@ class Spool:
             for folder in (self._partial, self._resumable):
                 folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self) -> "FileBlobWriter":
+    def begin(self, *, md5: bool = True) -> "FileBlobWriter":
         """Return a writer of a new file; a restart forgets it."""
         return FileBlobWriter.new(
             self._partial / secrets.token_hex(16),
             adopt=self._adopt,
             keep_free_bytes=self._keep_free_bytes,
+            md5=md5,
         )
 
     def resume(self, upload: str) -> "FileBlobWriter":
@@ -145,9 +146,11 @@ class FileBlobWriter:
         *,
         adopt: Adopt,
         keep_free_bytes: int = 0,
+        md5: bool = True,
     ) -> "FileBlobWriter":
         """Return the writer of a file that is not there yet and has no next writer."""
-        return cls(path, _Digests(), adopt=adopt, keep_free_bytes=keep_free_bytes)
+        digests = _Digests(md5=md5)
+        return cls(path, digests, adopt=adopt, keep_free_bytes=keep_free_bytes)
 
     @property
     def size_bytes(self) -> int:
@@ -181,7 +184,7 @@ class FileBlobWriter:
                 self._append(memoryview(block))
         except BaseException:
             # Who knows how much of the block is there: all is read again, if need be.
-            self._digests = _Digests()
+            self._digests = self._digests.anew()
             raise
 
     def content(self) -> Content:
@@ -257,13 +260,21 @@ class FileBlobWriter:
 
 
 class _Digests:
-    """The running digests of a stream."""
+    """The running digests of a stream.
 
-    def __init__(self) -> None:
+    Args:
+        md5: Whether MD5 is among them.
+    """
+
+    def __init__(self, *, md5: bool = True) -> None:
         self.size_bytes = 0
         self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
         self._crc32c = 0
+
+    def anew(self) -> "_Digests":
+        """Return the same ones of a stream that begins."""
+        return _Digests(md5=self._md5 is not None)
 
     @contextlib.contextmanager
     def taking(self, block: bytes) -> Iterator[None]:
@@ -271,19 +282,26 @@ class _Digests:
 
         MD5 takes more than half of all the time, so it has a thread beside.
         """
-        beside = threading.Thread(target=self._md5.update, args=(block,))
-        if len(block) >= _LONG_BYTES:
-            beside.start()
-        else:
-            beside.run()
-        try:
+        with self._md5_beside(block):
             yield
             self._sha256.update(block)
             self._crc32c = crc32c.crc32c(block, self._crc32c)
-        finally:
-            if beside.ident is not None:
-                beside.join()
         self.size_bytes += len(block)
+
+    @contextlib.contextmanager
+    def _md5_beside(self, block: bytes) -> Iterator[None]:
+        if self._md5 is None:
+            yield
+        elif len(block) < _LONG_BYTES:
+            self._md5.update(block)
+            yield
+        else:
+            thread = threading.Thread(target=self._md5.update, args=(block,))
+            thread.start()
+            try:
+                yield
+            finally:
+                thread.join()
 
     def update(self, block: bytes) -> None:
         with self.taking(block):
@@ -294,7 +312,7 @@ class _Digests:
             sha256=self._sha256.hexdigest(),
             size_bytes=self.size_bytes,
             crc32c=self._crc32c,
-            md5=self._md5.hexdigest(),
+            md5=self._md5.hexdigest() if self._md5 else "",
         )
 
 

@@ -270,7 +270,7 @@ def _restore_blobs(folder: BackupFolder, contents: Contents, blobs: Blobs) -> No
             )
         return
     for sha256, size_bytes in contents.blobs.items():
-        writer = blobs.begin()
+        writer = blobs.begin(md5=False)
         try:
             for block in folder.read_blob(sha256, size_bytes):
                 writer.write(block)

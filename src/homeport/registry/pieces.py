@@ -32,9 +32,9 @@ class PiecedBlobs:
         self._database = database
         self._blobs = blobs
 
-    def begin(self) -> BlobWriter:
+    def begin(self, *, md5: bool = True) -> BlobWriter:
         """Return a writer of a new blob; a restart forgets it."""
-        return self._blobs.begin()
+        return self._blobs.begin(md5=md5)
 
     def resume(self, upload: str) -> BlobWriter:
         """Return the writer of an upload that lasts over requests and restarts."""

@@ -95,7 +95,7 @@ class Sources:
         return [self._copy(offer) for offer in offers]
 
     def _copy(self, offer: Offer) -> ArtifactFile:
-        writer = self._blobs.begin()
+        writer = self._blobs.begin(md5=False)
         try:
             writer.expect(offer.size_bytes)
             for block in offer.blocks():

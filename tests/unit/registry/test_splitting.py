@@ -299,9 +299,9 @@ class CrashingBlobs:
         self._blobs = blobs
         self._left = at
 
-    def begin(self) -> BlobWriter:
+    def begin(self, *, md5: bool = True) -> BlobWriter:
         self._count()
-        return self._blobs.begin()
+        return self._blobs.begin(md5=md5)
 
     def resume(self, upload: str) -> BlobWriter:
         return self._blobs.resume(upload)
