@@ -72,6 +72,11 @@ def prepare(server: Server, archive: pathlib.Path, folder: pathlib.Path) -> None
     """Bring what the guide takes for granted."""
     (folder / "digits.mar").write_bytes(archive.read_bytes())
     (folder / "README.md").write_text("# Digits\n")
+    trial = folder / "trial"
+    trial.mkdir()
+    torch.save({"weight": torch.ones(())}, trial / "weights.pt")
+    for name in ("handler.py", "model.py"):
+        (trial / name).write_bytes((SOURCE / name).read_bytes())
     (folder / "request.json").write_text('{"instances": [[2.0, 3.0, 5.0]]}')
     server.upload_archive(archive, "digits/1")
     server.upload("rows/a.jsonl", b"[2.0, 3.0, 5.0]\n" * 3)

@@ -13,7 +13,7 @@ from homeport.errors import Code, HomeportError
 # list of commands: neither `homeport --help` nor `homeport pack` imports the server.
 _COMMANDS: Final = {
     "serve": ("serve", "Start the server."),
-    "deploy": ("deploy", "Upload an archive, register it, deploy it, and wait."),
+    "deploy": ("deploy", "From an archive or a model to an endpoint that answers."),
     "predict": ("predict", "Send instances to an endpoint."),
     "traffic": ("traffic", "Share the traffic of an endpoint anew."),
     "undeploy": ("undeploy", "Take a version out of service."),

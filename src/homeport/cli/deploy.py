@@ -1,34 +1,38 @@
-"""`homeport deploy`: from an archive to an endpoint that answers."""
+"""`homeport deploy`: from an archive, or a model, to an endpoint that answers."""
 
 import contextlib
 import hashlib
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from homeport.archive import mar
-from homeport.cli import options, pairs
+from homeport.cli import deploysources, options, pairs, values, waiting
+from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
-from homeport.client import registry
+from homeport.client import progress, registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
 from homeport.resources.lineage import METADATA_KEY
 
-_BAR_FROM_BYTES: Final = 20_000_000
 _EPILOG: Final = """\b
 Examples:
   homeport deploy digits.mar
   homeport deploy digits.mar --traffic 20          # a canary beside what serves now
   homeport deploy digits.mar --endpoint checks --replicas 2 --env THRESHOLD=0.5
   homeport deploy digits@3                         # a version that is registered
+  homeport deploy model.pt --handler handler.py    # packed on the way
+  homeport deploy digits/                          # a folder with a model and more
+
+\b
+In a folder these names mean something: one model file, handler.py, model.py,
+requirements.txt, sample.json; whatever else is there goes along.
 """
 
 
@@ -36,18 +40,20 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
     """Return an archive's path, or MODEL@VERSION where there is no such file."""
     del ctx
     path = Path(value)
-    if path.is_file():
+    if path.exists():
         return path
-    if "@" not in value or path.exists():
+    if "@" not in value:
         raise click.BadParameter(
-            f"{value!r} is no file, and no MODEL@VERSION such as digits@3",
+            f"{value!r} is not there, and no MODEL@VERSION such as digits@3",
             param=parameter,
         )
     return value
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("subject", metavar="ARCHIVE|MODEL@VERSION", callback=_subject)
+@click.argument(
+    "subject", metavar="ARCHIVE|MODEL_FILE|FOLDER|MODEL@VERSION", callback=_subject
+)
 @click.option(
     "--display-name",
     help="Default: the archive's model name. A model of this name gets a new version.",
@@ -88,6 +94,30 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
     callback=options.variables,
     help="KEY=VALUE for the handler; may be repeated.",
 )
+@click.option("--handler", help="With a model file: path.py, or base_handler.")
+@click.option(
+    "--model-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With a model file: Python source of the model's class.",
+)
+@click.option(
+    "--extra-files",
+    multiple=True,
+    callback=values.items,
+    metavar="PATH,...",
+    help="With a model file: what its handler reads or imports.",
+)
+@click.option(
+    "-r",
+    "--requirements-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With a model file: the packages it needs.",
+)
+@click.option(
+    "--sample",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With a model file: a request that its check and deployment predict.",
+)
 @options.server_options
 def deploy(  # noqa: PLR0913  # one parameter for each option
     *,
@@ -100,9 +130,9 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     labels: dict[str, str],
     lineage: dict[str, str],
     environment: dict[str, str],
-    **server: str,
+    **given: Any,
 ) -> None:
-    """Upload an archive, register it, deploy it, and wait until it answers.
+    """Pack what is no archive yet, upload, register, deploy, and wait for an answer.
 
     MODEL@VERSION (an id or alias) deploys what is registered already.
     """
@@ -118,17 +148,34 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
         if environment
         else {},
     }
-    with options.connect(**server) as connection:
+    with contextlib.ExitStack() as stack:
         if isinstance(subject, Path):
-            name, version = _registered(connection, subject, words)
+            source = _source(subject, display_name, given)
+            archive = stack.enter_context(deploysources.archive(source))
+            connection = stack.enter_context(options.connection(given))
+            name, version = _registered(connection, archive, words)
         else:
-            name, version = _found(connection, subject, words)
+            connection = stack.enter_context(options.connection(given))
+            packing = _source(Path(subject), None, given).says_how_to_pack
+            name, version = _found(connection, subject, {**words, "packing": packing})
         endpoint = _deploy(
             connection, version, endpoint_name or name, (traffic, replicas)
         )
         seconds = time.monotonic() - began
         click.echo(f"ready after {seconds:.1f} s\n")
         click.echo(_next_steps(connection, endpoint, endpoint_name or name))
+
+
+def _source(path: Path, name: str | None, given: dict[str, Any]) -> Source:
+    return Source(
+        path=path,
+        name=name,
+        handler=given["handler"],
+        model_file=given["model_file"],
+        extra_files=given["extra_files"],
+        requirements_file=given["requirements_file"],
+        sample=given["sample"],
+    )
 
 
 def _registered(
@@ -152,7 +199,8 @@ def _found(
     if any(words.values()):
         raise InvalidArgumentError(
             f"{wanted} is registered, and its version never changes: --display-name, "
-            "--description, --label, --lineage and --env go with an archive"
+            "--description, --label, --lineage, --env and what is said of packing go "
+            "with an archive or a model"
         )
     model, _, version = wanted.rpartition("@")
     found = registry.find_version(connection, model, version)
@@ -162,21 +210,14 @@ def _found(
 
 def _register(connection: Connection, model: Mapping[str, Any]) -> str:
     """Register a version, of the model of its display name; say what was found."""
-    with _waiting("the server checks it; a new environment takes a while"):
+    with waiting.shown("the server checks it; a new environment takes a while"):
         registered = registry.register(connection, model)
     click.echo(f"registered  {registered.name}")
+    checked = registry.check(connection, registered.name)
+    click.echo(f"checked     {checked['state']}")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
     return registered.name
-
-
-@contextlib.contextmanager
-def _waiting(what: str) -> Iterator[None]:
-    """Show, on a terminal alone, what is waited for."""
-    console = Console(stderr=True)
-    shown = console.status(what) if console.is_terminal else contextlib.nullcontext()
-    with shown:
-        yield
 
 
 def _deploy(
@@ -187,7 +228,7 @@ def _deploy(
     endpoint, is_new = _endpoint(connection, wanted)
     split = splits.with_new(endpoint, traffic)
     try:
-        with _waiting("replicas come up"):
+        with waiting.shown("replicas come up"):
             deployed = registry.deploy(connection, endpoint, version, split, replicas)
     except HomeportError:
         _tell_what_is_left(connection, version, endpoint, is_new=is_new)
@@ -232,16 +273,15 @@ def _upload(connection: Connection, archive: Path) -> str:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     size = archive.stat().st_size
-    console = Console(stderr=True)
-    columns = ("uploading", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    shown = console.is_terminal and size > _BAR_FROM_BYTES
-    with Progress(
-        *columns, console=console, disable=not shown, transient=True
-    ) as progress:
-        task = progress.add_task("upload", total=size)
-        return registry.upload_archive(
-            connection, archive, digest, lambda sent: progress.advance(task, sent)
-        )
+    with progress.bar("uploading") as on_progress:
+        sent_bytes = 0
+
+        def on_sent(chunk_bytes: int) -> None:
+            nonlocal sent_bytes
+            sent_bytes += chunk_bytes
+            on_progress(sent_bytes, size)
+
+        return registry.upload_archive(connection, archive, digest, on_sent)
 
 
 def _endpoint(connection: Connection, wanted: str) -> tuple[Endpoint, bool]:
