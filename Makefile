@@ -51,6 +51,7 @@ check-all: check $(VENV)/.dev ## check, and all that takes longer or needs the p
 		--conformance-result benchmarks/results/torchserve-conformance.md
 	@$(BIN)/python benchmarks/packing.py --output benchmarks/results/packing.json
 	@$(BIN)/python benchmarks/store.py --output benchmarks/results/store.json
+	@$(BIN)/python benchmarks/uploading.py --output benchmarks/results/uploading.json
 	@$(BIN)/python benchmarks/registry.py --output benchmarks/results/registry.json
 	@$(BIN)/python benchmarks/serving.py --output benchmarks/results/serving.json
 	@$(BIN)/python benchmarks/batch.py --output benchmarks/results/batch.json

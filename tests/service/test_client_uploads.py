@@ -122,6 +122,27 @@ def test_an_upload_that_was_ended_goes_on_where_it_was(
     assert stored(shared_server, "gone-on") == file.read_bytes()
 
 
+def test_ctrl_c_says_how_to_go_on(
+    connection: Connection, tmp_path: pathlib.Path
+) -> None:
+    file = made(tmp_path / "model.bin", 12 * MIB)
+
+    def interrupt(sent: int, total: int) -> None:
+        del total
+        if sent == 2 * MIB:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        uploading.upload(
+            connection, file, Target(staging.BUCKET, "interrupted"), interrupt
+        )
+
+    assert interrupted.value.__notes__ == [
+        f"{2 * MIB} of {12 * MIB} bytes of {file} were sent: upload it again to go on "
+        "from there"
+    ]
+
+
 def test_another_process_goes_on_after_a_kill(
     shared_server: Server, connection: Connection, tmp_path: pathlib.Path
 ) -> None:

@@ -219,7 +219,11 @@ class BatchPredictions:
                     f"{found.resource_name} has not ended within {timeout_s:g} s: it "
                     "goes on in the server"
                 )
-            time.sleep(pause_s)
+            try:
+                time.sleep(pause_s)
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(f"{found.resource_name} goes on in the server")
+                raise
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
     def cancel(self, job: str | BatchJob) -> None:

@@ -36,10 +36,6 @@ _OURS: Final = "/homeport/v1/"
 _CALLER_HEADER: Final = b"x-homeport-caller"
 
 
-# What a server refuses is raised as the class of `homeport.errors` that its code names.
-ServerError = HomeportError
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
     """What a server answered, read to its end.
@@ -196,13 +192,13 @@ class Connection:
                     f"{operation['name']} has not ended within {timeout_s:g} s: it "
                     "goes on in the server"
                 )
-            time.sleep(pause_s)
-            pause_s = min(1.5 * pause_s, _LONGEST_POLL_S)
             try:
+                time.sleep(pause_s)
                 operation = self._polled(str(operation["name"]), deadline)
             except KeyboardInterrupt as interrupt:
                 interrupt.add_note(f"{operation['name']} goes on in the server")
                 raise
+            pause_s = min(1.5 * pause_s, _LONGEST_POLL_S)
         if "error" in operation:
             error = operation["error"]
             raise refusals.of_code(error["code"], error["message"])

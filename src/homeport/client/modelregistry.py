@@ -72,7 +72,7 @@ class ModelRegistry:
     def upload_model(  # noqa: PLR0913  # what Vertex AI's own takes, by the same names
         self,
         display_name: str,
-        artifact_uri: str | os.PathLike[str],
+        artifact_uri: str | os.PathLike[str] = "",
         *,
         description: str = "",
         labels: Mapping[str, str] | None = None,
@@ -91,7 +91,8 @@ class ModelRegistry:
                 made.
             artifact_uri: `gs://...` of a file or folder, another address that the
                 server may read, or a local file or folder. That is uploaded first, with
-                a bar on a terminal; called again after it broke off, it goes on.
+                a bar on a terminal; called again after it broke off, it goes on. "" for
+                an image that needs none.
             description: Of the version, and of the model.
             labels: Of the version.
             version_aliases: Which it carries from now on.
@@ -281,8 +282,8 @@ class ModelRegistry:
     def _uploaded(
         self, artifact: str | os.PathLike[str], on_progress: OnProgress | None
     ) -> str:
-        if isinstance(artifact, str) and "://" in artifact:
-            return artifact
+        if not artifact or (isinstance(artifact, str) and "://" in artifact):
+            return str(artifact)
         path = pathlib.Path(artifact)
         if on_progress is not None:
             return staging.stage(self._connection, path, on_progress)

@@ -159,7 +159,7 @@ def find_version(connection: Connection, wanted: str, version: str) -> Model:
 
     Raises:
         NotFoundError: No such model.
-        ServerError: It has no such version.
+        NotFoundError: It has no such version.
         InvalidArgumentError: Several models have this display name.
     """
     model = find_model(connection, wanted)

@@ -1,5 +1,6 @@
 """What a server answers, refuses, or does not answer, is told in one sentence."""
 
+import _thread
 import contextlib
 import http.server
 import json
@@ -13,7 +14,8 @@ import pytest
 from homeport import errors
 from homeport.client.connection import Address, Connection
 
-Answering = Callable[[dict[str, tuple[int, Any]]], Connection]
+Answer = tuple[int, Any] | Callable[[str], tuple[int, Any]]
+Answering = Callable[[dict[str, Answer]], Connection]
 PATH = "/v1/projects/p/locations/l/models/5"
 
 
@@ -22,10 +24,11 @@ def answering() -> Iterator[Answering]:
     """Return a function that starts a server with these answers to GET, by path."""
     with contextlib.ExitStack() as stack:
 
-        def start(answers: dict[str, tuple[int, Any]], **options: Any) -> Connection:
+        def start(answers: dict[str, Answer], **options: Any) -> Connection:
             class Handler(http.server.BaseHTTPRequestHandler):
                 def do_GET(self) -> None:
-                    status, body = answers[self.path]
+                    answer = answers[self.path]
+                    status, body = answer(self.path) if callable(answer) else answer
                     text = (
                         body if isinstance(body, bytes) else json.dumps(body).encode()
                     )
@@ -121,6 +124,24 @@ def test_an_answer_that_is_too_long_is_not_held(answering: Any) -> None:
 
     with pytest.raises(errors.ResourceExhaustedError, match="more than 1000 bytes"):
         connection.get(PATH)
+
+
+def test_ctrl_c_says_what_goes_on_in_the_server(answering: Answering) -> None:
+    name = "projects/p/locations/l/operations/7"
+    asked: list[str] = []
+
+    def poll(path: str) -> tuple[int, Any]:
+        asked.append(path)
+        if len(asked) == 2:
+            _thread.interrupt_main()
+        return 200, {"name": name}
+
+    connection = answering({f"/v1/{name}": poll})
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        connection.wait({"name": name}, timeout_s=60)
+
+    assert interrupted.value.__notes__ == [f"{name} goes on in the server"]
 
 
 def test_a_server_that_is_away_is_told_with_its_address() -> None:
