@@ -51,12 +51,16 @@ def lines(instances: Iterable[object]) -> Iterator[bytes]:
     Raises:
         InvalidArgumentError: A value has no JSON.
     """
-    for one in instances:
-        yield encoded(_plain(one) if _is_array(one) else one) + b"\n"
+    for number, one in enumerate(instances):
+        yield encoded(one, f"instances[{number}]") + b"\n"
 
 
-def encoded(value: object) -> bytes:
+def encoded(value: object, place: str = "") -> bytes:
     """Return a value as JSON text.
+
+    Args:
+        value: Plain values, arrays and tensors.
+        place: What an error calls the value.
 
     Raises:
         InvalidArgumentError: A part of it has none.
@@ -70,7 +74,7 @@ def encoded(value: object) -> bytes:
         raise InvalidArgumentError(f"the request has no JSON: {error}") from error
     # NaN and infinity are written as null: only where one is written is it looked for.
     if b"null" in text:
-        _check_finite(value, "")
+        _check_finite(value, place)
     return text
 
 

@@ -98,6 +98,11 @@ def test_parameters_and_fields_stand_beside_the_instances() -> None:
     }
 
 
+def test_a_line_without_json_is_refused_with_its_number() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"inf at instances\[1\]\[0\]"):
+        list(instances.lines([[1.0], np.array([np.inf])]))
+
+
 def test_each_line_is_an_instance() -> None:
     written = list(instances.lines(iter([np.ones(2), {"a": b"ab"}])))
 
