@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import final
 
 from homeport.errors import HomeportError, UnavailableError
@@ -129,6 +129,7 @@ class FakeRuntime:
         replicas: Those that were started.
         launches: How.
         most: How many there may be at once.
+        missing: Whether there is anything to get before a replica is started.
     """
 
     failures: list[Exception] = dataclasses.field(default_factory=list)
@@ -138,10 +139,23 @@ class FakeRuntime:
     replicas: list[FakeReplica] = dataclasses.field(default_factory=list)
     launches: list[Launch] = dataclasses.field(default_factory=list)
     most: int | None = None
+    missing: bool = False
 
     async def most_replicas(self, launch: Launch) -> int | None:
         del launch
         return self.most
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        del launch
+        if self.missing:
+            await on_missing()
+            on_log(["getting it"])
 
     async def start(
         self,

@@ -248,6 +248,30 @@ def test_a_request_that_hangs_fails_by_its_deadline_and_others_do_not(
         assert custom.server.ask(endpoint, 3) == [6]
 
 
+def test_a_program_that_answers_nothing_any_more_is_replaced(custom: Custom) -> None:
+    endpoint = custom.serve()
+    change = {
+        "endpoint": {
+            "displayName": "e",
+            "clientConnectionConfig": {"inferenceTimeout": "1s"},
+        }
+    }
+    first = custom.server.ask(endpoint, {"program": True})
+    status, told = custom.server.call("POST", f"/v1/{endpoint}:update", change)
+    assert status == 200, told
+
+    hanging = {"instances": [{"sleep": 600}]}
+    both = [custom.server.predict(endpoint, hanging)[0] for _ in "12"]
+
+    def is_another() -> bool:
+        rows = {"instances": [{"program": True}]}
+        status, answer = custom.server.predict(endpoint, rows)
+        return status == 200 and answer["predictions"] != first
+
+    assert both == [504, 504]
+    wait_until(is_another)
+
+
 def test_a_program_that_dies_is_started_again(custom: Custom) -> None:
     endpoint = custom.serve()
 

@@ -137,9 +137,10 @@ def _told(
 
 
 def _spec(request: Request, message: messages.EndpointMessage) -> EndpointSpec:
-    warnings = translate.no_effect(message)
+    acting = ["client_connection_config"]
     if requests.dedicated_dns(request):
-        warnings = translate.no_effect(message, but=("dedicated_endpoint_enabled",))
+        acting.append("dedicated_endpoint_enabled")
+    warnings = translate.no_effect(message, but=acting)
     return EndpointSpec(
         display_name=message.display_name,
         description=message.description,

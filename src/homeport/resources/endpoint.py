@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import enum
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from homeport.resources.names import EndpointName, ModelName
 
 # DeployModelRequest.traffic_split (aiplatform v1): the model being deployed.
 PLACEHOLDER_ID: Final = "0"
+_SECONDS: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)s")
 
 
 class DeployState(enum.StrEnum):
@@ -99,6 +101,35 @@ class Endpoint:
     create_time: dt.datetime
     update_time: dt.datetime
     etag: str
+
+
+def inference_timeout_s(kept: Mapping[str, Any]) -> float | None:
+    """Return how long an endpoint lets a prediction take, None if it does not say."""
+    value = _inference_timeout(kept)
+    found = _SECONDS.fullmatch(value) if isinstance(value, str) else None
+    return (float(found[1]) or None) if found else None
+
+
+def check_connection(kept: Mapping[str, Any]) -> None:
+    """Refuse connection settings that cannot be followed.
+
+    Raises:
+        InvalidArgumentError: The timeout is no duration over 0.
+    """
+    value = _inference_timeout(kept)
+    if value is not None and inference_timeout_s(kept) is None:
+        raise InvalidArgumentError(
+            f"client_connection_config.inference_timeout is {value!r:.60}: expected "
+            "seconds over 0, as in '30s'"
+        )
+
+
+def _inference_timeout(kept: Mapping[str, Any]) -> object:
+    settings = kept.get("client_connection_config")
+    if not isinstance(settings, Mapping):
+        return None
+    # As it came: proto3 JSON has both spellings.
+    return settings.get("inferenceTimeout", settings.get("inference_timeout"))
 
 
 def with_traffic(split: Mapping[str, int]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from homeport.serving.program import Program
 _POLL_S: Final = 0.02
 _SLOWEST_POLL_S: Final = 0.2
 _GOODBYE_S: Final = 10
-_PULL_TIMEOUT_S: Final = 3600.0
+PULL_TIMEOUT_S: Final = 3600.0
 _CREATE_TIMEOUT_S: Final = 60.0
 _NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
 
@@ -192,7 +192,7 @@ async def _create(engine: Engine, order: Order) -> None:
             "create a container",
             *order.arguments(engine.name),
             environment=order.environment(),
-            timeout_s=_PULL_TIMEOUT_S if order.pull else _CREATE_TIMEOUT_S,
+            timeout_s=PULL_TIMEOUT_S if order.pull else _CREATE_TIMEOUT_S,
         )
     except EngineError as error:
         if not any(sign in error.words.lower() for sign in _NO_IMAGE):

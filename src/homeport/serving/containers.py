@@ -10,12 +10,12 @@ import asyncio
 import dataclasses
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from homeport.errors import HomeportError
 from homeport.serving import containercli, contract, httpreplica
-from homeport.serving.container import Container
+from homeport.serving.container import PULL_TIMEOUT_S, Container
 from homeport.serving.containercli import Engine, EngineChoice, EngineError
 from homeport.serving.containerorder import MOUNT, Order
 from homeport.serving.httpreplica import HttpReplica
@@ -84,6 +84,33 @@ class ContainerRuntime:
         """Return None: there may be as many as are wanted."""
         del launch
         return None
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Pull the image if the engine has it not, and may fetch it.
+
+        Raises:
+            FailedPreconditionError: There is no engine.
+            UnavailableError: The image could not be fetched.
+        """
+        spec = launch.container
+        if spec is None or not self._terms.pull:
+            return
+        engine = await self._ready_engine()
+        image = spec.image_uri
+        try:
+            await engine.call("look at an image", "image", "inspect", image)
+        except EngineError:
+            await on_missing()
+            on_log([f"{engine.name} pull {image}"])
+            await engine.call(
+                f"fetch {image}", "pull", "--quiet", image, timeout_s=PULL_TIMEOUT_S
+            )
 
     async def start(
         self,

@@ -12,7 +12,7 @@ from homeport.errors import (
 from homeport.metadata import endpoint_rows
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.change import ANONYMOUS
-from homeport.resources.endpoint import Endpoint, check_split
+from homeport.resources.endpoint import Endpoint, check_connection, check_split
 from homeport.resources.model import check_display_name, check_labels
 from homeport.resources.names import EndpointName, Parent, check_endpoint_id
 from homeport.resources.operation import Operation, OperationKind
@@ -58,6 +58,7 @@ class Endpoints:
         check_labels(spec.labels)
         if endpoint_id:
             check_endpoint_id(endpoint_id)
+        check_connection(spec.kept)
         name = EndpointName(parent, endpoint_id or self._at.new_id())
         now = self._at.now()
         endpoint = Endpoint(
@@ -160,8 +161,10 @@ class Endpoints:
         Raises:
             NotFoundError: No such endpoint.
             AbortedError: Somebody changed it since the etag was read.
-            InvalidArgumentError: Anything else differs from what is there.
+            InvalidArgumentError: Anything else differs from what is there, or the
+                timeout is no duration.
         """
+        check_connection(spec.kept)
         with self._at.database.transaction() as transaction:
             endpoint = desk.require(transaction, name)
             _check_etag(endpoint, etag)

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from homeport.errors import FailedPreconditionError, UnimplementedError
 from homeport.resources import images, probes
@@ -13,7 +13,7 @@ from homeport.serving.containercli import EngineChoice
 from homeport.serving.containers import ContainerRuntime
 from homeport.serving.hostcommand import HostCommands
 from homeport.serving.local import LocalRuntime
-from homeport.serving.runtime import Launch, Replica
+from homeport.serving.runtime import Launch, Replica, Runtime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,6 +155,20 @@ class Engines:
         self._cleaning = asyncio.create_task(
             self._containers.clean_up(), name="containers of an earlier server"
         )
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Have what a version's replicas need; see `serving.runtime.Runtime`."""
+        runtime: Runtime = self._local
+        if launch.container is not None:
+            on_host = await self._is_for_the_host(launch.container)
+            runtime = self._commands if on_host else self._containers
+        await runtime.fetch(launch, on_log=on_log, on_missing=on_missing)
 
     async def start(
         self,

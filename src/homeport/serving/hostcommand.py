@@ -16,7 +16,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from homeport.errors import FailedPreconditionError, UnavailableError
@@ -57,6 +57,16 @@ class HostCommands:
         """Return 1 for a program that is written for one port, else None."""
         spec = launch.container
         return 1 if spec and contract.fixed_port(spec) is not None else None
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Do nothing: what the program needs is on the host, or it does not start."""
+        del launch, on_log, on_missing
 
     async def start(
         self,

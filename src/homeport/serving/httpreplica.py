@@ -11,6 +11,7 @@ import orjson
 
 from homeport.errors import (
     Code,
+    DeadlineExceededError,
     HandlerError,
     HomeportError,
     UnavailableError,
@@ -118,7 +119,11 @@ class HttpReplica:
         self._report = LoadReport(housing.pid, _HALF_AT_ONCE, 0.0, None, name)
         self._client = HttpClient(housing.port(contract.port), MAX_PAYLOAD_BYTES)
         self._pending: dict[asyncio.Future[Reply], asyncio.Task[None]] = {}
-        self._busy_since: float | None = None
+        # When each of them was sent, in order.
+        self._sent: dict[asyncio.Future[Reply], float] = {}
+        self._answered_at = 0.0
+        # Whether, since the last answer, a request has passed its deadline.
+        self._is_suspect = False
         self._service_time_s = 0.0
         self._stopping = False
         self._watch = asyncio.create_task(self._attend(prober), name=f"watch {name}")
@@ -142,8 +147,16 @@ class HttpReplica:
 
     @property
     def busy_since(self) -> float | None:
-        """None: it may do several things at once; whether it hangs its probes tell."""
-        return None
+        """Since when it owes an answer, if an earlier request got none in time.
+
+        It may do several things at once, and one that takes long is no sign: only a
+        program that has let one request pass its deadline, and answers nothing while
+        another does, hangs.
+        """
+        oldest = next(iter(self._sent.values()), None)
+        if oldest is None or not self._is_suspect:
+            return None
+        return max(oldest, self._answered_at)
 
     def predict(
         self, body: bytes, reply: asyncio.Future[Reply]
@@ -210,8 +223,7 @@ class HttpReplica:
         if self.lost.done():
             reply.set_exception(self._gone())
             return reply
-        if not self._pending:
-            self._busy_since = time.monotonic()
+        self._sent[reply] = time.monotonic()
         task = asyncio.create_task(self._answer(request, reply, read))
         self._pending[reply] = task
         # Who gives up a request, or fails it, ends its connection.
@@ -237,17 +249,23 @@ class HttpReplica:
             if not reply.done():
                 reply.set_exception(error)
         else:
+            self._is_suspect = False
             if not reply.done():
                 reply.set_result(result)
 
     def _on_done(self, reply: asyncio.Future[Reply]) -> None:
         del self._pending[reply]
-        now = time.monotonic()
-        if self._busy_since is not None:
-            taken_s = now - self._busy_since
+        oldest = next(iter(self._sent.values()))
+        del self._sent[reply]
+        if _is_late(reply):
+            # What is sent from now on shows whether it hangs.
+            self._is_suspect = True
+        else:
+            now = time.monotonic()
+            taken_s = now - max(oldest, self._answered_at)
             known = self._service_time_s or taken_s
             self._service_time_s = known + _SERVICE_TIME_WEIGHT * (taken_s - known)
-        self._busy_since = now if self._pending else None
+            self._answered_at = now
         self._on_room()
 
     def _no_answer(self, error: HttpFailedError) -> HomeportError:
@@ -319,6 +337,12 @@ class HttpReplica:
     def _set_lost(self) -> None:
         if not self.lost.done():
             self.lost.set_result(None)
+
+
+def _is_late(reply: asyncio.Future[Reply]) -> bool:
+    if reply.cancelled():
+        return False
+    return isinstance(reply.exception(), DeadlineExceededError)
 
 
 def _raw(answer: HttpAnswer) -> Reply:

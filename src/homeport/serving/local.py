@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from homeport.environments import lock
@@ -55,6 +55,23 @@ class LocalRuntime:
         """Return None: there may be as many as are wanted."""
         del launch
         return None
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Build the environment of a version's lock if it is not built.
+
+        Raises:
+            HomeportError: It could not be built.
+        """
+        if not launch.lock or self._environments.find(lock.parse(launch.lock)):
+            return
+        await on_missing()
+        await self._python(launch.lock, on_log)
 
     async def start(
         self,

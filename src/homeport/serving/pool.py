@@ -154,6 +154,11 @@ class Pool:
         self._scaler = Autoscaler(scaling, self._crew.wanted)
         self._want(self._scaler.wanted)
 
+    def end_after(self, deadline_s: float) -> None:
+        """Give requests so many seconds from now on, those that wait already too."""
+        if deadline_s != self._limits.deadline_s:
+            self._limits = dataclasses.replace(self._limits, deadline_s=deadline_s)
+
     async def close(self, grace_s: float) -> None:
         """Answer what was accepted, for `grace_s` at the most, and end the replicas.
 
@@ -341,7 +346,7 @@ class Pool:
         sample = Sample(
             now=now,
             ready=len(replicas),
-            busy=sum(replica.busy_since is not None for replica in replicas),
+            busy=sum(replica.outstanding > 0 for replica in replicas),
             queued=len(self._waiting),
             cpu_s=self._cpu.since_last(
                 replica.report.pid for replica in replicas if measured

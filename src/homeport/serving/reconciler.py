@@ -259,15 +259,19 @@ class Reconciler:
         if endpoint is None:
             self._router.drop(name)
             return
-        running = self._running
-        self._router.put(name, signposts.route(endpoint, running, self._metrics))
+        self._starter.limit(endpoint, self._running)
+        route = signposts.route(endpoint, self._running, self._metrics)
+        self._router.put(name, route)
 
     async def _bring_up(self, running: Running, deployment: Deployment) -> None:
         """Start what is deployed for the first time; undo it if that fails."""
         deployed = deployment.deployed_model
         try:
             await self._reach(deployment, DeployStage.PREPARING_MODEL)
-            pool = await self._starter.start_pool(running)
+            pool = await self._starter.start_pool(
+                running,
+                lambda: self._reach(deployment, DeployStage.GETTING_CONTAINER_IMAGE),
+            )
             await self._reach(deployment, DeployStage.STARTING_MODEL_SERVER)
             await pool.ready()
             await self._reach(deployment, DeployStage.FINISHING_UP)

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from homeport.errors import HomeportError
@@ -92,6 +92,24 @@ class Runtime(Protocol):
 
     async def most_replicas(self, launch: Launch) -> int | None:
         """Return how many replicas may run at once, None for as many as are wanted."""
+
+    async def fetch(
+        self,
+        launch: Launch,
+        *,
+        on_log: Callable[[Sequence[str]], None],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Have the image or environment of a version here before its first replica.
+
+        Args:
+            launch: What that is started from.
+            on_log: Receives what is told meanwhile.
+            on_missing: Awaited first if there is anything to get.
+
+        Raises:
+            HomeportError: It cannot be had.
+        """
 
     async def start(
         self,

@@ -5,12 +5,17 @@ Everything here runs on the event loop's thread; what blocks goes to a thread.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from homeport.archive import golden
 from homeport.archive.golden import Golden
 from homeport.errors import HomeportError
-from homeport.resources.endpoint import DeployedModel, DeployState
+from homeport.resources.endpoint import (
+    DeployedModel,
+    DeployState,
+    Endpoint,
+    inference_timeout_s,
+)
 from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import goldenrun, scalings
 from homeport.serving.accelerators import Accelerators
@@ -86,11 +91,21 @@ class Starter:
         self._host = host
         self._accelerators = Accelerators(len(host.gpus))
 
-    async def start_pool(self, running: Running) -> Pool:
+    async def start_pool(
+        self,
+        running: Running,
+        on_missing: Callable[[], Awaitable[None]] | None = None,
+    ) -> Pool:
         """Lay out the archive and begin to bring the wanted replicas up.
 
+        Args:
+            running: What it is for.
+            on_missing: Awaited if an image or environment has to be got, which is then
+                got first; None leaves that to the replicas' own starts.
+
         Raises:
-            HomeportError: The version is gone, or its archive cannot be laid out.
+            HomeportError: The version is gone, its archive cannot be laid out, or what
+                its replicas need cannot be had.
         """
         deployed = running.deployed
         launch = await asyncio.to_thread(
@@ -102,6 +117,8 @@ class Starter:
         environment = running.environment = launch.environment
         running.words = await asyncio.to_thread(self._wanted.words, deployed)
         running.most_replicas = await self._runtime.most_replicas(launch)
+        if on_missing is not None:
+            await self._fetch(running, launch, on_missing)
         sample = await asyncio.to_thread(_sample, launch)
 
         async def start_replica(on_room: Callable[[], None]) -> Replica:
@@ -143,10 +160,32 @@ class Starter:
         pool.start()
         return pool
 
+    async def _fetch(
+        self,
+        running: Running,
+        launch: Launch,
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        try:
+            await self._runtime.fetch(
+                launch, on_log=running.log.write, on_missing=on_missing
+            )
+        except HomeportError as error:
+            raise with_last_lines(error, running.log, launch.environment) from error
+
     def rescale(self, running: Running) -> None:
         """Give a pool that runs the bounds that are wanted now."""
         if running.pool is not None:
             running.pool.rescale(self._scaling(running))
+
+    def limit(self, endpoint: Endpoint, running: Mapping[str, Running]) -> None:
+        """Give predictions the deadline of their endpoint, at most the server's."""
+        server_s = self._timing.request_deadline_s
+        deadline_s = min(inference_timeout_s(endpoint.kept) or server_s, server_s)
+        for deployed in endpoint.deployed_models:
+            one = running.get(deployed.id)
+            if one is not None and one.pool is not None:
+                one.pool.end_after(deadline_s)
 
     def _scaling(self, running: Running) -> Scaling:
         return scalings.of(

@@ -14,6 +14,7 @@ from homeport.archive import golden
 from homeport.archive.golden import Golden
 from homeport.errors import (
     Code,
+    DeadlineExceededError,
     FailedPreconditionError,
     NotFoundError,
     UnavailableError,
@@ -612,6 +613,43 @@ def test_an_operation_tells_the_stages_of_its_deployment(rooms: Rooms) -> None:
             assert [one.stage for one in bad.stages] == [*begun, "FAILED_TO_DEPLOY"]
             times = [one.time for one in good.stages]
             assert times == sorted(times)
+
+    run(scenario)
+
+
+def test_the_stages_name_the_image_or_environment_that_had_to_be_got(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms, FakeRuntime(missing=True)) as server:
+            await server.create()
+            ended = await server.ended(await server.deploy("1"))
+
+            assert [one.stage for one in ended.stages][1:4] == [
+                "PREPARING_MODEL",
+                "GETTING_CONTAINER_IMAGE",
+                "STARTING_MODEL_SERVER",
+            ]
+            assert server.reconciler.log_tail(NAME, 1)["1"][0].endswith("getting it")
+
+    run(scenario)
+
+
+def test_an_endpoints_own_timeout_ends_its_predictions(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            await server.served("7", {"0": 100})
+            settings = {"client_connection_config": {"inferenceTimeout": "0.05s"}}
+            spec = EndpointSpec(NAME.endpoint, kept=settings)
+            await server.verb(server.endpoints.update_connection, NAME, spec)
+            share = server.turn()
+            assert share is not None
+
+            failure = await outcome(share.pool.submit(b"{}"))
+
+            assert isinstance(failure, DeadlineExceededError)
+            assert "no answer within 0.05 s" in failure.message
 
     run(scenario)
 
