@@ -266,3 +266,44 @@ def test_the_requests_of_gclouds_endpoints_are_answered(
     assert raw["predictions"] == predicted["predictions"]
     assert patched["displayName"] == "e2"
     assert gone["done"] is True
+
+
+@pytest.mark.clients
+@pytest.mark.timeout(600)
+def test_gcloud_drives_endpoints_from_create_to_delete(
+    server: Server, mlp_archive: pathlib.Path, gcloud: Any, tmp_path: pathlib.Path
+) -> None:
+    model = server.register(mlp_archive)["response"]["model"].rpartition("/")[2]
+    rows = tmp_path / "rows.json"
+    rows.write_text('{"instances": [[1, 2, 3, 4]]}')
+
+    gcloud("ai", "endpoints", "create", "--display-name=e", "--endpoint-id=77",
+           "--labels=team=a")  # fmt: skip
+    deploying = ("ai", "endpoints", "deploy-model", "77", f"--model={model}")
+    gcloud(*deploying, "--display-name=one", "--deployed-model-id=11",
+           "--machine-type=n1-standard-2", "--min-replica-count=1",
+           "--max-replica-count=2", "--traffic-split=0=100")  # fmt: skip
+    gcloud(*deploying, "--display-name=two", "--deployed-model-id=12",
+           "--traffic-split=0=20,11=80")  # fmt: skip
+    described = gcloud("ai", "endpoints", "describe", "77")
+    listed = gcloud("ai", "endpoints", "list", "--filter=displayName=e")
+    gcloud("ai", "endpoints", "update", "77", "--display-name=renamed",
+           "--traffic-split=11=0,12=100", "--update-labels=team=b")  # fmt: skip
+    updated = gcloud("ai", "endpoints", "describe", "77")
+    predicted = gcloud("ai", "endpoints", "predict", "77", f"--json-request={rows}")
+    raw = gcloud("ai", "endpoints", "raw-predict", "77", f"--request=@{rows}",
+                 "--http-headers=Content-Type=application/json")  # fmt: skip
+    for deployed in ("11", "12"):
+        gcloud("ai", "endpoints", "undeploy-model", "77",
+               f"--deployed-model-id={deployed}")  # fmt: skip
+    gcloud("ai", "endpoints", "delete", "77")
+
+    assert described["trafficSplit"] == {"11": 80, "12": 20}
+    assert [one["displayName"] for one in described["deployedModels"]] == ["one", "two"]
+    assert [one["name"] for one in listed] == [f"{PARENT}/endpoints/77"]
+    assert updated["displayName"] == "renamed"
+    assert updated["labels"] == {"team": "b"}
+    assert updated["trafficSplit"] == {"11": 0, "12": 100}
+    assert raw["predictions"] == predicted["predictions"]
+    assert predicted["deployedModelId"] == "12"
+    assert gcloud("ai", "endpoints", "list") == []
