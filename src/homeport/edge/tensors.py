@@ -45,7 +45,8 @@ _VALUES: Final = (
     "int64_val", "uint_val", "uint64_val",
 )  # fmt: skip
 _MAX_DEPTH: Final = 32
-_INT64_BITS: Final = 64
+_INT64_END: Final = 1 << 63
+_DOUBLE_BITS: Final = 53
 
 
 class Tensor(Message):
@@ -177,15 +178,29 @@ def _from_list(value: list[Any]) -> Tensor:
     """Return numbers of one shape as one tensor, anything else as a list of tensors."""
     shape = _shape(value)
     flat = _flat(value, len(shape))
-    if not flat or not all(type(one) in {int, float} for one in flat):
+    if not flat or not (_are_int64(flat) or all(map(_is_double, flat))):
         return Tensor(list_val=tuple(from_json(one) for one in value))
     return _from_numbers(flat, shape)
 
 
 def _from_numbers(flat: list[Any], shape: tuple[int, ...]) -> Tensor:
-    if all(type(one) is int and one.bit_length() < _INT64_BITS for one in flat):
+    if _are_int64(flat):
         return Tensor(dtype="INT64", shape=shape, int64_val=tuple(flat))
-    return Tensor(dtype="DOUBLE", shape=shape, double_val=tuple(map(float, flat)))
+    if all(map(_is_double, flat)):
+        return Tensor(dtype="DOUBLE", shape=shape, double_val=tuple(map(float, flat)))
+    # An integer that no number of a tensor can hold.
+    return Tensor(dtype="STRING", shape=shape, string_val=tuple(map(str, flat)))
+
+
+def _are_int64(flat: list[Any]) -> bool:
+    return all(type(one) is int and -_INT64_END <= one < _INT64_END for one in flat)
+
+
+def _is_double(value: object) -> bool:
+    """Say if a value is a number that a double holds as it is."""
+    if type(value) is int:
+        return value.bit_length() <= _DOUBLE_BITS
+    return type(value) is float
 
 
 def _shape(value: object) -> tuple[int, ...]:
