@@ -246,6 +246,32 @@ def files_of_frameworks(folder: pathlib.Path) -> dict[str, Any]:
     return seen
 
 
+def upload_of_a_local_model(folder: pathlib.Path) -> dict[str, Any]:
+    """Upload what was tried in a container here: its image and what it wants."""
+    del folder
+    # It wants packages that the SDK alone does not bring.
+    from google.cloud.aiplatform import prediction  # noqa: PLC0415
+
+    local = prediction.LocalModel(
+        serving_container_image_uri="example.com/predictor:1",
+        serving_container_predict_route="/predict",
+        serving_container_health_route="/health",
+        serving_container_environment_variables={"A": "1"},
+        serving_container_ports=[8081],
+        serving_container_command=["serve"],
+        serving_container_args=["--fast"],
+    )
+    model = aiplatform.Model.upload(local_model=local, display_name="Local")
+    container = model.container_spec
+    return {
+        "image": container.image_uri,
+        "routes": [container.predict_route, container.health_route],
+        "variables": {one.name: one.value for one in container.env},
+        "ports": [one.container_port for one in container.ports],
+        "command": [*container.command, *container.args],
+    }
+
+
 def placeholder(folder: pathlib.Path) -> dict[str, Any]:
     """Register what lies elsewhere: neither an artifact nor an image."""
     del folder

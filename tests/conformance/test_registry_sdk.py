@@ -67,11 +67,16 @@ def seen(
 
 
 def called(
-    python: str, server: Server, folder: pathlib.Path, *names: str
+    python: str,
+    server: Server,
+    folder: pathlib.Path,
+    *names: str,
+    **environment: str,
 ) -> dict[str, Any]:
     printed = run(
         [python, str(SCRIPT), server.url, str(folder), *names],
         STORAGE_EMULATOR_HOST=server.url,
+        **environment,
     )
     return dict(json.loads(printed.rpartition("\n")[2]))
 
@@ -225,3 +230,36 @@ def test_a_folder_is_uploaded_without_a_staging_bucket(
     seen = called(python, own_server, tmp_path, name)
 
     assert seen[name] == {"bucket": True}
+
+
+@pytest.mark.clients
+def test_a_local_model_is_registered(
+    python: str, own_server: Server, tmp_path: pathlib.Path
+) -> None:
+    own_server.call("POST", "/storage/v1/b?project=p", {"name": "staging"})
+    # What the SDK's extra `prediction` has of others, as it imports them.
+    packages = ["docker", "fastapi", "httpx", "uvicorn"]
+    folder = str(tmp_path / "packages")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--target",
+            folder,
+            *packages,
+        ]
+    )
+
+    name = "upload_of_a_local_model"
+    seen = called(python, own_server, tmp_path, name, PYTHONPATH=folder)
+
+    assert seen[name] == {
+        "image": "example.com/predictor:1",
+        "routes": ["/predict", "/health"],
+        "variables": {"A": "1"},
+        "ports": [8081],
+        "command": ["serve", "--fast"],
+    }
