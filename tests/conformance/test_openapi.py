@@ -173,7 +173,7 @@ def test_no_request_makes_the_server_fail_or_lie(
     ]
 
     for operation in chosen:
-        send_requests(fuzzed, operation, examples=8)
+        send_requests(fuzzed, operation, examples=6)
 
 
 @pytest.mark.clients
