@@ -263,8 +263,12 @@ def _from_csv(line: bytes, config: InstanceConfig, header: Sequence[str]) -> _Ro
         raise InvalidArgumentError(
             f"the line has {len(cells)} cells, and the header {len(header)}"
         )
-    if not all(math.isfinite(one) for one in cells if isinstance(one, float)):
+    numbers = [one for one in cells if isinstance(one, float)]
+    if not all(map(math.isfinite, numbers)):
         raise InvalidArgumentError("a cell is NaN or infinite, which JSON cannot hold")
+    if not config.picks and config.type is not InstanceType.OBJECT:
+        instance = orjson.dumps(cells)
+        return _Row(instance, instance, text.encode())
     fields = dict(zip(header, cells, strict=True))
     row = _picked(fields, config, config.type or InstanceType.ARRAY)
     if config.key_field:
