@@ -1,9 +1,11 @@
 """A server that is killed again and again, and what a client was told by it."""
 
 import contextlib
+import json
 import multiprocessing
 import pathlib
 import random
+import urllib.parse
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -22,6 +24,8 @@ from servers import PARENT, wait_until
 START_S = 150.0
 NEVER = 1_000_000
 MOST = 5
+JOBS = f"/v1/{PARENT}/batchPredictionJobs"
+OUTPUT = "out/"
 BUCKET = "/storage/v1/b/models"
 UPLOAD = "/upload/storage/v1/b/models/o"
 
@@ -44,6 +48,7 @@ class Storm:
         doubtful: Objects whose last write was not answered -> what may be there.
         operations: Registrations that were promised -> the model's id.
         models: Whether the model of an id is there, None if that was not answered.
+        jobs: Batch predictions that were created -> the lines of their results.
         unfinished: What is to be done once the server is back.
     """
 
@@ -55,6 +60,7 @@ class Storm:
         self.doubtful: dict[str, set[bytes | None]] = {}
         self.operations: dict[str, str] = {}
         self.models: dict[str, bool | None] = {}
+        self.jobs: dict[str, list[Any]] = {}
         self.unfinished: list[Callable[[], None]] = []
         self.names = 0
         self._folder = folder
@@ -249,12 +255,60 @@ class Storm:
         )
         self.models[model] = False
 
+    def predict_batch(self, model: str, name: str, lines: list[Any]) -> str:
+        """Create a batch prediction of an object's rows; return the job's name."""
+        document = {
+            "displayName": name,
+            "model": f"{PARENT}/models/{model}",
+            "inputConfig": {
+                "instancesFormat": "jsonl",
+                "gcsSource": {"uris": [f"gs://models/{name}"]},
+            },
+            "outputConfig": {
+                "predictionsFormat": "jsonl",
+                "gcsDestination": {"outputUriPrefix": f"gs://models/{OUTPUT}{name}"},
+            },
+        }
+        job = str(self.call("POST", JOBS, json=document).json()["name"])
+        self.jobs[job] = lines
+        return job
+
+    def settle_job(self, job: str) -> None:
+        """Wait for a job, and see that it has each of its lines once."""
+        seen = self._ended_job(job)
+        assert seen["state"] == "JOB_STATE_SUCCEEDED", seen
+        folder = seen["outputInfo"]["gcsOutputDirectory"].removeprefix("gs://models/")
+        errors, results = self._listed(f"{folder.rpartition('/')[0]}/")
+        assert errors.startswith(f"{folder}/prediction.errors_stats-")
+        assert self._content(errors) == b""
+        lines = (self._content(results) or b"").splitlines()
+        assert [json.loads(line) for line in lines] == self.jobs.pop(job)
+
+    def _ended_job(self, job: str) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+
+        def ended() -> bool:
+            seen.update(self.call("GET", f"/v1/{job}").json())
+            return "endTime" in seen
+
+        wait_until(ended, START_S)
+        return seen
+
+    def _listed(self, prefix: str) -> list[str]:
+        page = self.call("GET", f"{BUCKET}/o", params={"prefix": prefix}).json()
+        return [str(item["name"]) for item in page.get("items", [])]
+
+    def _jobs(self) -> list[str]:
+        page = self.call("GET", JOBS).json()
+        return [str(job["name"]) for job in page.get("batchPredictionJobs", [])]
+
     # --- what must hold
 
     def check_promises(self) -> None:
         """Compare the server that is back with what the client was told."""
         for operation in list(self.operations):
             self.settle(operation)
+        self._check_jobs()
         for model in self.models:
             self._check_model(model)
         for finish in self.unfinished:
@@ -265,7 +319,11 @@ class Storm:
             assert found in possible, f"{name} is neither as it was nor as it was sent"
             self._note(name, found)
         self.doubtful.clear()
-        listed = self.call("GET", f"{BUCKET}/o").json().get("items", [])
+        listed = [
+            item
+            for item in self.call("GET", f"{BUCKET}/o").json().get("items", [])
+            if not item["name"].startswith(OUTPUT)
+        ]
         assert {item["name"] for item in listed} == set(self.kept)
         for item in listed:
             content = self.kept[item["name"]]
@@ -276,6 +334,10 @@ class Storm:
         """Take some away, so that a check does not get longer and longer."""
         for name in list(self.kept)[MOST:]:
             self.delete(name)
+        for job in self._jobs():
+            self.call("DELETE", f"/v1/{job}")
+        for name in self._listed(OUTPUT):
+            self.call("DELETE", f"{BUCKET}/o/{_quoted(name)}")
         for model in [model for model, there in self.models.items() if there][MOST:]:
             self.delete_model(model)
         for model in [model for model, there in self.models.items() if not there]:
@@ -291,14 +353,24 @@ class Storm:
         """See that nothing half-written outlived the start."""
         blobs = self.settings.data_dir / "blobs"
         receiving = [*blobs.glob("partial/*"), *blobs.glob("parts/.receiving/*")]
-        assert receiving == []
+        # What a job goes on to write is no leftover: it is done soon.
+        assert not receiving or self._jobs()
 
     def _content(self, name: str) -> bytes | None:
-        answer = self.ask("GET", f"{BUCKET}/o/{name}?alt=media")
+        answer = self.ask("GET", f"{BUCKET}/o/{_quoted(name)}?alt=media")
         if answer.status_code == 404:
             return None
         assert answer.is_success, answer.text
         return answer.content
+
+    def _check_jobs(self) -> None:
+        """See each job to its end, those that nobody was told of too."""
+        for job in list(self.jobs):
+            self.settle_job(job)
+        for job in self._jobs():
+            self._ended_job(job)
+        spools = self.settings.data_dir / "jobs"
+        wait_until(lambda: not spools.exists() or not list(spools.iterdir()), START_S)
 
     def _check_model(self, model: str) -> None:
         there = self.ask("GET", f"/v1/{PARENT}/models/{model}").status_code == 200
@@ -311,3 +383,7 @@ class Storm:
             self.kept.pop(name, None)
         else:
             self.kept[name] = content
+
+
+def _quoted(name: str) -> str:
+    return urllib.parse.quote(name, safe="")

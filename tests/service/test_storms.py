@@ -161,6 +161,17 @@ def delete_model(of: Storm, armed: Armed) -> None:
     of.delete_model(model)
 
 
+def predict_batch(of: Storm, armed: Armed) -> None:
+    rows = list(range(200))
+    name, content = of.name(), b"".join(b"%d\n" % row for row in rows)
+    with of.writing(name, content):
+        of.upload(name, content)
+    model = of.register(stored_archive(of))
+    armed()
+    lines = [{"instance": row, "prediction": row} for row in rows]
+    of.settle_job(of.predict_batch(model, name, lines))
+
+
 def collect_garbage(of: Storm, armed: Armed) -> None:
     leave_garbage(of)
     of.kill()
@@ -199,7 +210,7 @@ def stored_archive(of: Storm) -> str:
     name, archive = f"{of.name()}.mar", io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("MAR-INF/MANIFEST.json", hostile.MANIFEST)
-        file.writestr("h.py", b"def handle(data, context): ...\n")
+        file.writestr("h.py", b"def handle(data, context): return data\n")
         file.writestr("shared.bin", b"shared" * 20_000)
         file.writestr("weights.bin", of.random_bytes(120_000))
     with of.writing(name, archive.getvalue()):
@@ -265,7 +276,7 @@ def points_of(of: Storm) -> list[tuple[Action, int]]:
     """Return every step of every action, and for each that it ended before the kill."""
     return [
         (action, at)
-        for action in ACTIONS
+        for action in (*ACTIONS, predict_batch)
         for at in range(1, len(weather(of, action, NEVER)) + 2)
     ]
 
@@ -278,6 +289,15 @@ def test_killed_at_twenty_steps_it_keeps_its_promises(tmp_path: pathlib.Path) ->
             action, at = ACTIONS[run % len(ACTIONS)], 3 + run * 5 % 11
             # A division begins when the server has started, thirty steps later.
             weather(of, action, at + 35 if action is divide else at)
+
+
+@pytest.mark.timeout(600)  # 6 s on an idle machine
+def test_a_batch_prediction_killed_anywhere_has_each_line_once(
+    tmp_path: pathlib.Path,
+) -> None:
+    with storm_in(tmp_path) as of:
+        for at in (57, 74):
+            weather(of, predict_batch, at)
 
 
 @pytest.mark.storms

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import pathlib
 import signal
 import subprocess
@@ -149,6 +150,55 @@ def _kill_and_take_over(first: Server, second: Server, slow: pathlib.Path) -> No
     assert "response" in second.register_at(uri)
     first.start()
     assert len(first.call("GET", f"/v1/{PARENT}/models")[1]["models"]) == 1
+
+
+@pytest.mark.storms
+@pytest.mark.timeout(900)  # half a minute on an idle machine
+def test_a_batch_prediction_is_cancelled_through_the_other_and_taken_over_by_it(
+    s3: str, databases: Databases, tmp_path: pathlib.Path, acting: pathlib.Path
+) -> None:
+    with _both(s3, databases, tmp_path) as (first, second):
+        model = first.register(acting)["response"]["model"]
+
+        def reaches(path: str, *states: str) -> dict[str, Any]:
+            wait_until(lambda: second.call("GET", path)[1]["state"] in states, 200)
+            return dict(second.call("GET", path)[1])
+
+        long = _slow_batch(first, model, [{"do": "sleep", "value": 0.5}] * 1000)
+        reaches(long, "JOB_STATE_RUNNING")
+        assert second.call("POST", f"{long}:cancel", {}) == (200, {})
+        reaches(long, "JOB_STATE_CANCELLED")
+        path = _slow_batch(first, model, [{"do": "sleep", "value": 0.05}] * 100)
+        reaches(path, "JOB_STATE_RUNNING")
+        first.stop(signal.SIGKILL)
+        job = reaches(path, "JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED")
+
+        assert job["completionStats"] == {"successfulCount": "100"}, job
+        listed = second.call("GET", "/storage/v1/b/models/o?prefix=out/")[1]["items"]
+        assert len(listed) == 2
+
+
+def _slow_batch(server: Server, model: str, rows: list[Any]) -> str:
+    """Create a batch prediction; return its path."""
+    name = f"in-{len(rows)}.jsonl"
+    server.upload(name, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    document = {
+        "displayName": name,
+        "model": model,
+        "inputConfig": {
+            "instancesFormat": "jsonl",
+            "gcsSource": {"uris": [f"gs://models/{name}"]},
+        },
+        "outputConfig": {
+            "predictionsFormat": "jsonl",
+            "gcsDestination": {"outputUriPrefix": "gs://models/out"},
+        },
+        "manualBatchTuningParameters": {"batchSize": 4},
+    }
+    path = f"/v1/{PARENT}/batchPredictionJobs"
+    status, job = server.call("POST", path, document)
+    assert status == 200, job
+    return f"/v1/{job['name']}"
 
 
 def test_a_session_of_one_server_is_sent_back_to_it_by_the_other(
