@@ -227,6 +227,21 @@ def answering(custom: Custom) -> str:
     return custom.serve()
 
 
+def test_a_program_takes_raw_bodies_streams_them_and_explains_nothing(
+    custom: Custom, answering: str
+) -> None:
+    type_ = {"content-type": "application/x-any"}
+    call, path = custom.server.call, f"/v1/{answering}"
+
+    raw = call("POST", f"{path}:rawPredict", b"abc", type_)
+    streamed = call("POST", f"{path}:streamRawPredict", b"abc", type_)
+    explained = call("POST", f"{path}:explain", {"instances": [1]})
+
+    assert raw == streamed == (202, "cba")
+    assert explained[0] == 501
+    assert f"a {custom.noun} is asked for predictions alone" in str(explained[1])
+
+
 def test_a_program_written_for_http_1_0_is_asked(custom: Custom) -> None:
     model = custom.register("old")
     endpoint = custom.server.create_endpoint()

@@ -1,6 +1,9 @@
 """The verbs on endpoints write wishes that can be granted, and refuse the others."""
 
+import concurrent.futures
 import dataclasses
+import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +21,7 @@ from homeport.metadata import endpoint_rows
 from homeport.resources.endpoint import DedicatedResources, DeployState
 from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
-from homeport.resources.operation import OperationKind
+from homeport.resources.operation import Operation, OperationKind
 from homeport.serving.engines import Offer
 from homeport.serving.specs import (
     DeployedModelPatch,
@@ -638,3 +641,32 @@ def test_a_version_that_was_deleted_is_not_deployed(wishes: Wishes) -> None:
         wishes.deploy(name, ModelName(PARENT, "m", "2"))
 
     assert _states(wishes) == {}
+
+
+def test_a_version_is_deleted_or_deployed_at_once_and_never_both(
+    wishes: Wishes,
+) -> None:
+    name = wishes.create()
+    together = threading.Barrier(2)
+
+    def refusal(verb: Callable[[], Operation]) -> type[HomeportError] | None:
+        together.wait(timeout=60)
+        try:
+            verb()
+        except HomeportError as error:
+            return type(error)
+        return None
+
+    verbs = (
+        lambda: wishes.deploy(name, MODEL),
+        lambda: wishes.rooms.catalog.delete_model(MODEL),
+    )
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        deployed, deleted = threads.map(refusal, verbs)
+
+    if deployed is None:
+        assert deleted is FailedPreconditionError
+        assert list(_states(wishes).values()) == ["deploying"]
+    else:
+        assert (deployed, deleted) == (NotFoundError, None)
+        assert _states(wishes) == {}
