@@ -41,6 +41,7 @@ class FakeReplica:
         self.requests: list[Request] = []
         self.cancelled: list[asyncio.Future[Reply]] = []
         self.grace_s: float | None = None
+        self.is_well = True
         self._on_room = on_room
         self._service_time_s = service_time_s
         self._report = LoadReport(

@@ -46,7 +46,7 @@ ACTS: dict[str, Callable[[Any], Any]] = {
     "print": lambda words: print(words, flush=True),
     "pid": lambda _: os.getpid(),
     "program": lambda _: ME,
-    "sicken": SICK.append,
+    "sicken": lambda looks: SICK.extend([True] * looks),
     "die": lambda _: os._exit(3),
 }
 
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path != os.environ["AIP_HEALTH_ROUTE"]:
             self.reply(404, b"no such page")
-        elif START == "unwell" or SICK:
+        elif START == "unwell" or (SICK and SICK.pop()):
             self.reply(503, b"not yet")
         else:
             self.reply(200, b"{}")

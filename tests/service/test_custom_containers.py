@@ -297,13 +297,28 @@ def test_a_program_that_dies_is_started_again(custom: Custom) -> None:
     wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
 
 
-def test_a_program_that_is_not_well_any_more_is_replaced(custom: Custom) -> None:
+def test_a_health_failure_stops_the_traffic_and_does_not_restart(
+    custom: Custom,
+) -> None:
     endpoint = custom.serve(healthProbe=QUICK_PROBE)
+    program = custom.server.ask(endpoint, {"program": True})
 
-    custom.server.ask(endpoint, {"sicken": True})
+    custom.server.ask(endpoint, {"sicken": 10})
+
+    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 503)
+    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
+    assert custom.server.ask(endpoint, {"program": True}) == program
+
+
+def test_a_program_that_is_not_alive_any_more_is_replaced(custom: Custom) -> None:
+    endpoint = custom.serve(livenessProbe=QUICK_PROBE)
+    program = custom.server.ask(endpoint, {"program": True})
+
+    custom.server.ask(endpoint, {"sicken": 100})
 
     wait_until(lambda: "failed 2 times in a row" in log_of(custom))
     wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
+    assert custom.server.ask(endpoint, {"program": True}) != program
 
 
 def test_a_job_predicts_with_the_program(custom: Custom) -> None:

@@ -18,10 +18,15 @@ _FIRST_GUESS_S: Final = 0.001
 
 
 def choose(replicas: Iterable[Replica]) -> Replica | None:
-    """Return the replica that will be done soonest, None if none has room."""
+    """Return the replica that will be done soonest, None if none has room.
+
+    One that is not well has none.
+    """
     best: Replica | None = None
     best_wait_s = math.inf
     for replica in replicas:
+        if not replica.is_well:
+            continue
         wait_s = replica.outstanding * _service_time_s(replica)
         if wait_s < _PACK_BELOW_S:
             return replica

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 import urllib.parse
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from homeport.worker.protocol import MAX_PAYLOAD_BYTES, Head, Reply
 from homeport.worker.replica import LoadReport
 from homeport.worker.requests import Request, RequestKind
 
+_log: Final = logging.getLogger(__name__)
 # Requests that a program is given at once: the pool sends twice as many as make one
 # call of a worker, and leaves it to the program how it orders them.
 _HALF_AT_ONCE: Final = 16
@@ -126,6 +128,7 @@ class HttpReplica:
         self._is_suspect = False
         self._service_time_s = 0.0
         self._stopping = False
+        self.is_well = True
         self._watch = asyncio.create_task(self._attend(prober), name=f"watch {name}")
         housing.exited.add_done_callback(self._on_exit)
         housing.closed.add_done_callback(self._on_closed)
@@ -314,9 +317,17 @@ class HttpReplica:
         return f"POST {self._contract.predict_route}"
 
     async def _attend(self, prober: Prober) -> None:
-        why = await prober.watch()
+        why = await prober.watch(self._on_health)
         self._set_lost()
         self._housing.kill(f"killed: {why}")
+
+    def _on_health(self, why: str) -> None:
+        """Take no requests while the program says that it cannot; it is not ended."""
+        self.is_well = not why
+        told = f"takes no traffic: {why}" if why else "is well and takes traffic again"
+        _log.warning("the %s of %s %s", self._housing.noun, self.report.handler, told)
+        if self.is_well:
+            self._on_room()
 
     def _on_exit(self, exited: asyncio.Future[str]) -> None:
         self._set_lost()

@@ -96,7 +96,7 @@ class Pool:
     @property
     def ready_replicas(self) -> int:
         """Replicas that answer now."""
-        return len(self._crew.replicas)
+        return sum(replica.is_well for replica in self._crew.replicas)
 
     @property
     def wanted_replicas(self) -> int:
@@ -106,7 +106,13 @@ class Pool:
     @property
     def is_complete(self) -> bool:
         """Whether the fewest replicas there should be answer."""
-        return len(self._crew.replicas) >= self._limits.scaling.low
+        return self.ready_replicas >= self._limits.scaling.low
+
+    @property
+    def lacks(self) -> str:
+        """What a replica that does not answer is, where none has failed to start."""
+        is_short = len(self._crew.replicas) < self._limits.scaling.low
+        return "starting" if is_short else "not well"
 
     @property
     def restarts(self) -> int:
@@ -140,7 +146,7 @@ class Pool:
         Raises:
             HomeportError: A replica could not be started.
         """
-        while not self.is_complete:
+        while len(self._crew.replicas) < self._limits.scaling.low:
             if self.failure is not None:
                 raise self.failure
             self._changed.clear()
@@ -217,7 +223,7 @@ class Pool:
         return reply
 
     def _wait(self, work: bytes | Request, reply: asyncio.Future[Reply]) -> None:
-        if not self._crew.replicas and not self._crew.is_hopeful:
+        if not self.ready_replicas and not self._crew.is_hopeful:
             raise UnavailableError(
                 f"deployed model {self._name} has no replica that answers right now: "
                 "retry in a moment, and see `homeport logs` if it lasts"

@@ -70,18 +70,27 @@ class Prober:
                 f"on 0.0.0.0, port {self._contract.port}, which AIP_HTTP_PORT says"
             ) from error
 
-    async def watch(self) -> str:
-        """Return why the program is not well any more, as soon as that is so."""
-        watches = [
-            asyncio.create_task(self._watch(probe), name=f"probe {self._housing.noun}")
-            for probe in (self._health, self._liveness)
-        ]
+    async def watch(self, on_health: Callable[[str], None]) -> str:
+        """Return why the program is to be ended: it is not alive any more.
+
+        Args:
+            on_health: Called with why it is not well, and with "" when it is again.
+        """
+        health = asyncio.create_task(
+            self._watch_health(on_health), name=f"health of a {self._housing.noun}"
+        )
         try:
-            done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
+            await asyncio.sleep(self._liveness.initial_delay_s)
+            return await self._failed(self._liveness)
         finally:
-            for watch in watches:
-                watch.cancel()
+            health.cancel()
+
+    async def _watch_health(self, on_health: Callable[[str], None]) -> None:
+        await asyncio.sleep(self._health.initial_delay_s)
+        while True:
+            on_health(await self._failed(self._health))
+            await self._passed(self._health)
+            on_health("")
 
     async def look(self, probe: Probe) -> str:
         """Return why a probe did not pass, "" if it did."""
@@ -109,8 +118,8 @@ class Prober:
             f"{probe.failures} times ({why})"
         )
 
-    async def _watch(self, probe: Probe) -> str:
-        await asyncio.sleep(probe.initial_delay_s)
+    async def _failed(self, probe: Probe) -> str:
+        """Return why a probe has failed as often in a row as it may."""
         failures, why = 0, ""
         while failures < probe.failures:
             began = time.monotonic()
@@ -119,6 +128,13 @@ class Prober:
             # From begin to begin, as it is configured.
             await asyncio.sleep(max(0.0, began + probe.period_s - time.monotonic()))
         return f"{self._asked(probe)} failed {failures} times in a row ({why})"
+
+    async def _passed(self, probe: Probe) -> None:
+        """Return when a probe passes."""
+        why = "it has failed"
+        while why:
+            await asyncio.sleep(probe.period_s)
+            why = await self.look(probe)
 
     def _asked(self, probe: Probe) -> str:
         port = probe.port or self._contract.port

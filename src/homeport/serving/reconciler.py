@@ -149,9 +149,8 @@ class Reconciler:
             if pool is None:
                 missing[deployed_id] = running.failure or "starting"
             elif not pool.is_complete:
-                missing[deployed_id] = (
-                    pool.failure.message if pool.failure else "starting"
-                )
+                failure = pool.failure
+                missing[deployed_id] = failure.message if failure else pool.lacks
         return missing
 
     def ready_replicas(self, deployed_id: str) -> int | None:

@@ -52,6 +52,10 @@ class Replica(Protocol):
     """Resolves with how it ended, when nothing is left of it."""
 
     @property
+    def is_well(self) -> bool:
+        """Whether it may be sent requests; one that is not may be again."""
+
+    @property
     def report(self) -> LoadReport:
         """What it said of itself when its model was loaded."""
 

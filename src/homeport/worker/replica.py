@@ -83,6 +83,9 @@ class Replica:
             "killed by SIGKILL", or the reason given to `kill`.
     """
 
+    # One that hangs or has ended is replaced.
+    is_well: Final = True
+
     def __init__(self, on_room: Callable[[], None]) -> None:
         self._on_room = on_room
         loop = asyncio.get_running_loop()

@@ -658,6 +658,31 @@ def test_a_request_that_may_be_done_twice_goes_elsewhere_when_its_replica_dies()
     asyncio.run(scenario())
 
 
+def test_a_replica_that_is_not_well_is_sent_nothing_until_it_is() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(replicas=2)) as pool:
+            await pool.ready()
+            first, second = starter.replicas
+
+            first.is_well = False
+            _submit(pool, b"1")
+            assert (first.bodies, second.bodies) == ([], [b"1"])
+            assert pool.ready_replicas == 1
+            assert not pool.is_complete
+            assert pool.lacks == "not well"
+
+            second.is_well = False
+            with pytest.raises(UnavailableError, match="retry in a moment"):
+                pool.submit(b"2")
+
+            first.is_well = True
+            _submit(pool, b"3")
+            assert first.bodies == [b"3"]
+
+    asyncio.run(scenario())
+
+
 def test_a_request_is_done_twice_at_most() -> None:
     async def scenario() -> None:
         starter = Starter()
