@@ -1,5 +1,7 @@
 """What is easily got wrong of Vertex AI's registry, one test a rule, over REST."""
 
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -92,6 +94,57 @@ def test_default_moves_when_the_client_sends_the_alias(shared_server: Server) ->
     upload(shared_server, parentModel=model, model={"versionAliases": ["default"]})
 
     assert aliases(shared_server, model) == {"1": [], "2": ["default"]}
+
+
+# 3
+
+
+TELLS_VARIABLES = """
+import os
+
+
+def handle(data, context):
+    return data and [os.environ.get(row) for row in data]
+"""
+
+
+def test_a_deployment_without_a_split_has_no_traffic(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    registered = shared_server.register(archived(TELLS_VARIABLES))["response"]["model"]
+    endpoint = shared_server.create_endpoint()
+    shared_server.wait(shared_server.begin_deploy(endpoint, registered, {}))
+
+    status, told = shared_server.predict(endpoint, {"instances": ["HOME"]})
+
+    assert "trafficSplit" not in get(shared_server, endpoint)
+    assert (status, told["error"]["status"]) == (400, "FAILED_PRECONDITION")
+    assert (
+        f"Endpoint {endpoint} doesn't have traffic_split." in told["error"]["message"]
+    )
+
+
+# 4
+
+
+def test_the_placeholder_is_for_deployments_alone(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    endpoint, operation = shared_server.deploy(archived(TELLS_VARIABLES))
+    deployed_id = operation["response"]["deployedModel"]["id"]
+    wish = {"deployedModelId": deployed_id, "trafficSplit": {"0": 100}}
+
+    updated = shared_server.call(
+        "PATCH",
+        f"/v1/{endpoint}?updateMask=trafficSplit",
+        {"trafficSplit": {"0": 100}},
+    )
+    undeployed = shared_server.call("POST", f"/v1/{endpoint}:undeployModel", wish)
+
+    assert error(updated) == error(undeployed) == (400, "INVALID_ARGUMENT")
+    said = undeployed[1]["error"]["message"]
+    assert "The following DeployedModel ID(s) ['0'] do not exist" in said
+    assert get(shared_server, endpoint)["trafficSplit"] == {deployed_id: 100}
 
 
 # 5
@@ -306,6 +359,26 @@ def test_an_alias_or_a_version_makes_no_etag_stale(shared_server: Server) -> Non
     assert status == 200
     assert updated["versionDescription"] == "new"
     assert updated["etag"] != read["etag"]
+
+
+# 12
+
+
+def test_the_model_name_is_the_endpoint_and_the_version_name_the_deployed_model(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    endpoint, operation = shared_server.deploy(archived(TELLS_VARIABLES))
+    deployed = operation["response"]["deployedModel"]
+    uploaded = get(shared_server, deployed["model"])["artifactUri"]
+
+    name, version, copy = shared_server.ask(
+        endpoint, "AIP_MODEL_NAME", "AIP_VERSION_NAME", "AIP_STORAGE_URI"
+    )
+
+    assert name == endpoint.rpartition("/")[2]
+    assert version == deployed["id"]
+    assert copy
+    assert copy != uploaded
 
 
 # 15
