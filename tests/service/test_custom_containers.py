@@ -305,9 +305,15 @@ def test_a_health_failure_stops_the_traffic_and_does_not_restart(
 
     custom.server.ask(endpoint, {"sicken": 10})
 
-    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 503)
-    wait_until(lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200)
-    assert custom.server.ask(endpoint, {"program": True}) == program
+    asked, replies = {"instances": [{"program": True}]}, list[tuple[int, Any]]()
+
+    def answers(status: int) -> bool:
+        replies.append(custom.server.predict(endpoint, asked))
+        return replies[-1][0] == status
+
+    wait_until(lambda: answers(503))
+    wait_until(lambda: answers(200))
+    assert replies[-1][1]["predictions"] == program
 
 
 def test_a_program_that_is_not_alive_any_more_is_replaced(custom: Custom) -> None:
