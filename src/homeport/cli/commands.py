@@ -26,6 +26,8 @@ _COMMANDS: Final = {
     "pack": ("pack", "Make an archive of model files."),
     "inspect": ("inspect", "Show what an archive holds, running nothing."),
     "check": ("check", "Prove an archive before it is uploaded."),
+    "doctor": ("doctor", "Look at this machine, and say what to fix."),
+    "env": ("env", "Print the exports by which other programs find the server."),
     "tls": ("tls", "Make the certificates for HTTPS."),
     "keys": ("keys", "Make the keys by which programs say who they are."),
     "gc": ("upkeep", "Remove the bytes that nothing needs."),
