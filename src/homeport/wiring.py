@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
 import logging
 import pathlib
 import secrets
@@ -63,7 +62,11 @@ from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
-from homeport.serving.containers import ContainerRuntime, ContainerTerms
+from homeport.serving.containers import (
+    ContainerRuntime,
+    ContainerTerms,
+    install_of,
+)
 from homeport.serving.deployments import Deployments
 from homeport.serving.desk import Desk
 from homeport.serving.endpoints import Endpoints
@@ -324,7 +327,7 @@ def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> E
     """Return the engines, which have begun to remove what an earlier server left."""
     terms = ContainerTerms(
         settings.container_engine,
-        _install(settings.data_dir, opened.secret),
+        install_of(settings.data_dir, opened.secret),
         pull=settings.pull_images,
     )
     engines = Engines(
@@ -335,16 +338,6 @@ def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> E
     )
     engines.begin()
     return engines
-
-
-def _install(data_dir: pathlib.Path, secret: bytes) -> str:
-    """Return what tells the containers of this data directory from all others.
-
-    A copy of the directory is another install: it may run beside this one.
-    """
-    place = f"{data_dir.resolve()} {data_dir.stat().st_ino} "
-    text = place.encode() + secret
-    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _outside(settings: Settings) -> Outside:

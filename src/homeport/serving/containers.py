@@ -8,7 +8,9 @@ server left is removed by its label before the first container of the next one.
 
 import asyncio
 import dataclasses
+import hashlib
 import logging
+import pathlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -216,3 +218,13 @@ class ContainerRuntime:
         except EngineError as error:
             if not any(sign in error.words.lower() for sign in _GONE):
                 raise
+
+
+def install_of(data_dir: pathlib.Path, secret: bytes) -> str:
+    """Return what tells the containers of this data directory from all others.
+
+    A copy of the directory is another install: it may run beside this one.
+    """
+    place = f"{data_dir.resolve()} {data_dir.stat().st_ino} "
+    text = place.encode() + secret
+    return hashlib.sha256(text).hexdigest()[:16]
