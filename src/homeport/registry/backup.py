@@ -96,13 +96,7 @@ def take(source: Source, directory: pathlib.Path, now: dt.datetime) -> Summary:
                 "its own for this one"
             )
         state = uuid.uuid4().hex
-        taken = _keep(source, folder, state)
-        for _ in range(_MORE_TRIES):
-            if not taken.lost:
-                break
-            # The server has divided archives meanwhile, and newer rows name their
-            # pieces; or it has swept what was deleted. What is kept is not read again.
-            taken = _keep(source, folder, state)
+        taken = _keep_fitting(source, folder, state)
         _check_lost(taken.lost)
         files = taken.files | _keep_private(source.data_dir, folder, state)
         moment = now.isoformat(timespec="seconds")
@@ -184,6 +178,23 @@ class _Taken:
     sizes: dict[str, int]
     new_bytes: int
     lost: tuple[str, ...]
+
+
+def _keep_fitting(source: Source, folder: BackupFolder, state: str) -> _Taken:
+    """Keep rows and bytes that fit each other, or those that lack some for good.
+
+    The server may divide archives meanwhile, and newer rows name their pieces; or it
+    sweeps what was deleted. What is kept is not read again.
+    """
+    taken = _keep(source, folder, state)
+    for _ in range(_MORE_TRIES):
+        lost = taken.lost
+        if not lost:
+            break
+        taken = _keep(source, folder, state)
+        if taken.lost == lost:
+            break
+    return taken
 
 
 def _keep(source: Source, folder: BackupFolder, state: str) -> _Taken:
