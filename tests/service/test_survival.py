@@ -457,8 +457,7 @@ def test_on_a_full_disk_replicas_answer_and_are_replaced_and_verbs_wait_for_room
         ballast = fill(small_disk)
 
         answers = [server.ask(endpoint, 0) for _ in range(100)]
-        wish = {"deployedModel": {"model": deployed["model"]}}
-        refused = server.call("POST", f"/v1/{endpoint}:deployModel", wish)
+        refused = first_refusal(server)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: server.predict(endpoint, {"instances": [0]})[0] == 200)
 
@@ -473,6 +472,19 @@ def test_on_a_full_disk_replicas_answer_and_are_replaced_and_verbs_wait_for_room
             deployed["id"],
             again["response"]["deployedModel"]["id"],
         }
+
+
+def first_refusal(server: Server) -> tuple[int, Any]:
+    """Return what a verb is answered that does not fit into the database's files."""
+    made = [server.call("GET", "/healthz")]
+
+    def is_refused() -> bool:
+        wish = {"displayName": "x" * 100}
+        made.append(server.call("POST", f"/v1/{PARENT}/endpoints", wish))
+        return made[-1][0] != 200
+
+    wait_until(is_refused)
+    return made[-1]
 
 
 def fill(disk: pathlib.Path) -> pathlib.Path:
