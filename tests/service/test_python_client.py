@@ -95,6 +95,25 @@ def test_models_of_one_display_name_are_told_apart_by_their_ids(
         registry.get_model("twins")
 
 
+def test_a_container_is_registered_with_what_it_needs(
+    shared_server: Server, registry: ModelRegistry
+) -> None:
+    version = registered(
+        registry,
+        "contained",
+        serving_container_environment_variables={"A": "b"},
+        container_spec={"predictRoute": "/predict", "ports": [{"containerPort": 9}]},
+    )
+
+    _, found = shared_server.call("GET", f"/v1/{version.versioned_name}")
+    assert found["containerSpec"] == {
+        "imageUri": IMAGE,
+        "env": [{"name": "A", "value": "b"}],
+        "ports": [{"containerPort": 9}],
+        "predictRoute": "/predict",
+    }
+
+
 def test_an_alias_moves_and_goes(registry: ModelRegistry) -> None:
     registered(registry, "aliased")
     registered(registry, "aliased")

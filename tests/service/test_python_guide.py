@@ -39,6 +39,7 @@ def test_each_verb_has_an_example(verb: str) -> None:
 
 
 @pytest.mark.service
+@pytest.mark.timeout(300)
 def test_the_guide_runs(
     shared_server: Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ class Endpoints:
         traffic_percent: int = 100,
         min_replica_count: int = 1,
         max_replica_count: int = 0,
+        machine_spec: Mapping[str, Any] | None = None,
     ) -> Endpoint:
         """Deploy a version and wait until every replica answers; return the endpoint.
 
@@ -140,6 +141,8 @@ class Endpoints:
                 the others keep their proportions.
             min_replica_count: So many replicas run always.
             max_replica_count: So many run under load; 0 for the minimum.
+            machine_spec: What each replica asks of the machine, as Vertex AI's REST
+                names it: `{"acceleratorType": "NVIDIA_L4", "acceleratorCount": 1}`.
 
         Raises:
             FailedPreconditionError: The version does not load; the sentence says why.
@@ -147,7 +150,7 @@ class Endpoints:
         _check_percent(traffic_percent)
         found = self._found_or_made(endpoint)
         resources = {
-            "machineSpec": {},
+            "machineSpec": dict(machine_spec or {}),
             "minReplicaCount": min_replica_count,
             "maxReplicaCount": max_replica_count or min_replica_count,
         }

@@ -81,6 +81,7 @@ class ModelRegistry:
         parent_model: Wanted = "",
         serving_container_image_uri: str = "",
         serving_container_environment_variables: Mapping[str, str] | None = None,
+        container_spec: Mapping[str, Any] | None = None,
         lineage: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> ModelVersion:
@@ -100,6 +101,8 @@ class ModelRegistry:
             parent_model: The model that gets the version, whatever its display name.
             serving_container_image_uri: "" for Homeport's own worker.
             serving_container_environment_variables: What the handler reads.
+            container_spec: Further fields of the container, as Vertex AI's REST names
+                them: `{"predictRoute": "/predict", "healthRoute": "/health"}`.
             lineage: Texts by key: run, dataset, code, parent ...
             on_progress: Called with how many bytes of how many are sent, in place of
                 the bar.
@@ -115,6 +118,7 @@ class ModelRegistry:
                 *(["default"] if is_default_version else []),
             ],
             "containerSpec": {
+                **(container_spec or {}),
                 "imageUri": serving_container_image_uri,
                 "env": [
                     {"name": name, "value": value}
@@ -249,6 +253,7 @@ class ModelRegistry:
         traffic_percent: int = 100,
         min_replica_count: int = 1,
         max_replica_count: int = 0,
+        machine_spec: Mapping[str, Any] | None = None,
     ) -> Endpoint:
         """Deploy a version and wait until it answers; see `Endpoints.deploy`.
 
@@ -259,6 +264,7 @@ class ModelRegistry:
             traffic_percent: For the new one; the others keep their proportions.
             min_replica_count: So many replicas run always.
             max_replica_count: So many run under load; 0 for the minimum.
+            machine_spec: What each replica asks of the machine.
         """
         found = self.get_model(version)
         return self.endpoints.deploy(
@@ -267,6 +273,7 @@ class ModelRegistry:
             traffic_percent=traffic_percent,
             min_replica_count=min_replica_count,
             max_replica_count=max_replica_count,
+            machine_spec=machine_spec,
         )
 
     def _model_name(self, model: Wanted) -> str:
