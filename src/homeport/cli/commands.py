@@ -1,6 +1,7 @@
 """The group of commands, loaded one by one as they are asked for."""
 
 import importlib
+import sys
 from typing import Any, Final
 
 import click
@@ -68,6 +69,9 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
+        # httpx brings a command of its own, which draws: half of its import. Where it
+        # cannot be had httpx does without.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # so written
         module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(
             importlib.import_module(f"homeport.cli.{module}"), cmd_name
