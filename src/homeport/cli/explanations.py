@@ -70,6 +70,8 @@ def _of(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise click.UsageError(
                 "sampled-shapley takes --explanation-path-count, and no step count"
             )
+        if _smooth_grad(given):
+            raise click.UsageError("sampled-shapley takes none of --smooth-grad-...")
         return {"pathCount": paths}
     if not steps or paths:
         raise click.UsageError(

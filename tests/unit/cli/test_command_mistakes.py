@@ -48,6 +48,12 @@ BATCH = (
             "--explanation-step-count",
             id="the wrong count",
         ),
+        pytest.param(
+            UPLOAD + " --explanation-method sampled-shapley --explanation-path-count 3 "
+            "--smooth-grad-noise-sigma 0.1",
+            "takes none of --smooth-grad",
+            id="noise of no gradient",
+        ),
         pytest.param("models copy", "--source-model", id="no source"),
         pytest.param(
             "models copy --source-model a --destination-model-id b "
