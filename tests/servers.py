@@ -38,7 +38,13 @@ class Server:
     process: subprocess.Popen[str] | None = None
     _reader: threading.Thread = dataclasses.field(default_factory=threading.Thread)
 
+    @property
+    def shared(self) -> pathlib.Path:
+        """The one folder beside their own that handlers may change."""
+        return self.data_dir.parent / "shared"
+
     def start(self) -> "Server":
+        self.shared.mkdir(exist_ok=True)
         environment = dict(os.environ)
         # Otherwise every worker compiles all its sources anew.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -46,7 +52,8 @@ class Server:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "homeport", "serve", "--port", "0",
                  "--data-dir", self.data_dir.name,
-                 "--check-policy", self.check_policy, *self.options],
+                 "--check-policy", self.check_policy,
+                 "--worker-write", self.shared.name, *self.options],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

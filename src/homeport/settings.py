@@ -48,6 +48,11 @@ class Settings:
         pull_images: Let the container engine fetch images that it does not have.
         allow_host_commands: Run the command of such a version on this host itself
             where there is no container engine.
+        worker_sandbox: What the kernel keeps from workers: "auto" is every file but
+            their own and the system's as far as the host can, "strict" shared
+            temporary folders and TCP too, "none" nothing.
+        worker_read: Further folders that workers may read.
+        worker_write: Further folders that workers may change.
         access_log: Write a line for each request to standard error.
     """
 
@@ -77,4 +82,7 @@ class Settings:
     container_engine: Literal["auto", "docker", "podman", "none"] = "auto"
     pull_images: bool = False
     allow_host_commands: bool = False
+    worker_sandbox: Literal["auto", "strict", "none"] = "auto"
+    worker_read: tuple[pathlib.Path, ...] = ()
+    worker_write: tuple[pathlib.Path, ...] = ()
     access_log: bool = True

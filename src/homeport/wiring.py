@@ -80,6 +80,7 @@ from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores, Wanted
 from homeport.settings import Settings
+from homeport.worker.sandbox import Level, Sandbox
 
 _log: Final = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -100,6 +101,7 @@ def serve(settings: Settings, on_ready: Callable[[tuple[str, ...]], None]) -> No
             is asked for and the certificates are not good for it.
     """
     check_address(settings)
+    sandbox(settings).check()
     telemetry.configure_logging()
     with (
         holding.held(settings.data_dir),
@@ -248,6 +250,7 @@ async def _application(
         reconciler=reconciler,
         router=router,
         metrics=metrics,
+        worker_sandbox=sandbox(settings).describe(),
         tokens=Tokens(AccountKeys(data_dir / "keys"), opened.secret, _now),
     )
     application: ASGIApp = api.build(
@@ -279,6 +282,16 @@ async def _application(
 def _environments(settings: Settings) -> Environments:
     directory = settings.data_dir / "environments"
     return Environments(directory, allow_build=settings.allow_build)
+
+
+def sandbox(settings: Settings) -> Sandbox:
+    """Return what workers are kept in."""
+    return Sandbox(
+        Level(settings.worker_sandbox),
+        (settings.data_dir.absolute(),),
+        settings.worker_read,
+        settings.worker_write,
+    )
 
 
 async def _jobs(
@@ -331,7 +344,7 @@ def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> E
         pull=settings.pull_images,
     )
     engines = Engines(
-        LocalRuntime(scratch_dir, _environments(settings)),
+        LocalRuntime(scratch_dir, _environments(settings), sandbox(settings)),
         ContainerRuntime(terms),
         HostCommands(scratch_dir),
         _offer(settings),
@@ -375,6 +388,7 @@ def _checker(settings: Settings, scratch_dir: pathlib.Path) -> ApartChecker:
         allow_build=settings.allow_build,
         load_timeout_s=settings.load_timeout_s,
         timeout_s=settings.check_timeout_s,
+        sandbox=sandbox(settings),
     )
     return ApartChecker(terms)
 

@@ -308,9 +308,9 @@ def test_an_image_alone_is_exempt(requiring: Server) -> None:
 def test_a_handler_that_hangs_fails_the_check_in_time(
     tmp_path: pathlib.Path, archived: Archived
 ) -> None:
-    told = tmp_path / "told"
     options = ("--check-timeout", "3")
     with running(_server(tmp_path, "require", *options)) as server:
+        told = server.shared / "told"
         operation = server.register(archived(HANGS), **_env(TOLD=str(told)))
 
         assert "the check did not end within 3 s" in operation["error"]["message"]
@@ -319,9 +319,9 @@ def test_a_handler_that_hangs_fails_the_check_in_time(
 
 
 def test_an_upload_that_is_cancelled_ends_its_check(
-    warning: Server, archived: Archived, tmp_path: pathlib.Path
+    warning: Server, archived: Archived
 ) -> None:
-    told = tmp_path / "told"
+    told = warning.shared / "told"
     operation = _begin_upload(warning, archived(HANGS), **_env(TOLD=str(told)))
     pid = _hanging_pid(told)
 
@@ -337,8 +337,8 @@ def test_an_upload_that_is_cancelled_ends_its_check(
 def test_a_server_that_stops_does_not_wait_for_a_check(
     tmp_path: pathlib.Path, archived: Archived
 ) -> None:
-    told = tmp_path / "told"
     with running(_server(tmp_path, "warn")) as server:
+        told = server.shared / "told"
         operation = _begin_upload(server, archived(HANGS), **_env(TOLD=str(told)))
         pid = _hanging_pid(told)
 
@@ -358,8 +358,8 @@ def test_a_server_that_stops_does_not_wait_for_a_check(
 def test_a_server_that_is_killed_leaves_no_check_behind(
     tmp_path: pathlib.Path, archived: Archived
 ) -> None:
-    told = tmp_path / "told"
     with running(_server(tmp_path, "warn")) as server:
+        told = server.shared / "told"
         operation = _begin_upload(server, archived(HANGS), **_env(TOLD=str(told)))
         pid = _hanging_pid(told)
         (parent,) = (

@@ -23,6 +23,7 @@ from homeport.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,
 )
+from homeport.worker.sandbox import Level, Sandbox
 from liveness import is_running
 from servers import wait_until
 
@@ -86,7 +87,10 @@ def lay_out(archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path) -> La
 
 
 def _checker(
-    tmp_path: pathlib.Path, timeout_s: float = 60.0, load_timeout_s: float = 60.0
+    tmp_path: pathlib.Path,
+    timeout_s: float = 60.0,
+    load_timeout_s: float = 60.0,
+    level: Level = Level.AUTO,
 ) -> ApartChecker:
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return ApartChecker(
@@ -96,6 +100,7 @@ def _checker(
             allow_build=False,
             load_timeout_s=load_timeout_s,
             timeout_s=timeout_s,
+            sandbox=Sandbox(level),
         )
     )
 
@@ -247,7 +252,8 @@ def test_a_check_whose_process_is_killed_fails_and_says_how(
         "os.kill(os.getppid(), signal.SIGKILL)\n"
     )
 
-    report = _checker(tmp_path).check(lambda: model_dir, NOTHING, Ending())
+    checker = _checker(tmp_path, level=Level.NONE)
+    report = checker.check(lambda: model_dir, NOTHING, Ending())
 
     assert report.failure is not None
     assert report.failure.name is StageName.IMPORT
@@ -374,6 +380,7 @@ def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -
         "environment": {"TOLD": str(told)},
         "server_config": "",
         "archive_bytes": 1,
+        "sandbox": Sandbox().to_json(),
     }
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "homeport.checking"],

@@ -171,9 +171,9 @@ def everything(server: Server, endpoint: str, model: str) -> list[str]:
 
 
 def test_sigterm_answers_what_was_accepted_and_leaves_nothing_behind(
-    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+    server: Server, archived: Callable[..., pathlib.Path]
 ) -> None:
-    begun = tmp_path / "begun"
+    begun = server.shared / "begun"
     endpoint, _ = server.deploy(
         archived(
             "import pathlib, time\n\ndef handle(data, context):\n"
@@ -285,12 +285,11 @@ def handle(data, context):
 def test_the_server_ends_in_its_time_or_when_told_twice(
     start_server: Callable[..., Server],
     archived: Callable[..., pathlib.Path],
-    tmp_path: pathlib.Path,
     drain_s: float,
     signals: int,
 ) -> None:
     server = start_server(f"--drain={drain_s}")
-    begun = tmp_path / "begun"
+    begun = server.shared / "begun"
     endpoint, _ = server.deploy(archived(SLEEPS))
     document = {"instances": [str(begun)]}
 
@@ -323,9 +322,9 @@ def private_folders(server: Server) -> list[pathlib.Path]:
 
 
 def test_what_was_under_way_is_carried_on_or_ends(
-    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+    server: Server, archived: Callable[..., pathlib.Path]
 ) -> None:
-    gate = tmp_path / "gate"
+    gate = server.shared / "gate"
     variables = [{"name": "GATE", "value": str(gate)}]
     archive = archived(WAITS)
     registered = server.register(archive, containerSpec={"env": variables})

@@ -66,7 +66,11 @@ _UPLOAD_BYTES: Final = 5 << 40
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verbs:
-    """The rooms below, as the surface calls them."""
+    """The rooms below, as the surface calls them.
+
+    Attributes:
+        worker_sandbox: What the kernel keeps from workers, for people.
+    """
 
     catalog: Catalog
     uploads: Uploads
@@ -84,6 +88,7 @@ class Verbs:
     reconciler: Reconciler
     router: Router
     metrics: Metrics
+    worker_sandbox: str
     tokens: Tokens
 
 
@@ -211,7 +216,9 @@ def _own(verbs: Verbs) -> Iterator[APIRouter]:
     yield history.router(verbs.history)
     yield provenance.router(verbs.provenances)
     yield comparison.router(verbs.comparisons)
-    yield health.router(verbs.reconciler, verbs.endpoints, verbs.metrics)
+    yield health.router(
+        verbs.reconciler, verbs.endpoints, verbs.metrics, verbs.worker_sandbox
+    )
     yield tokens.router(verbs.tokens)
 
 

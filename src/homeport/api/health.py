@@ -18,8 +18,20 @@ _DEFAULT_LOG_LINES: Final = 100
 _LINES_RE: Final = re.compile(r"[0-9]{1,9}")
 
 
-def router(reconciler: Reconciler, endpoints: Endpoints, metrics: Metrics) -> APIRouter:
-    """Return the routes that are Homeport's own."""
+def router(
+    reconciler: Reconciler,
+    endpoints: Endpoints,
+    metrics: Metrics,
+    worker_sandbox: str,
+) -> APIRouter:
+    """Return the routes that are Homeport's own.
+
+    Args:
+        reconciler: Knows the replicas.
+        endpoints: Knows what they are of.
+        metrics: What is measured.
+        worker_sandbox: What the kernel keeps from workers, for people.
+    """
     routes = APIRouter()
 
     @routes.get("/")
@@ -33,6 +45,7 @@ def router(reconciler: Reconciler, endpoints: Endpoints, metrics: Metrics) -> AP
                 "buckets": "/storage/v1/b",
                 "ready": "/readyz",
                 "metrics": "/metrics",
+                "workerSandbox": worker_sandbox,
             }
         )
 

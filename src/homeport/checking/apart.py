@@ -31,6 +31,7 @@ from homeport.errors import (
     RelayedError,
 )
 from homeport.worker.process import describe_exit
+from homeport.worker.sandbox import Sandbox
 
 # For its worker and uv to be ended, before all of it is killed.
 _END_GRACE_S: Final = 5.0
@@ -63,6 +64,7 @@ class Terms:
         allow_build: Whether packages without a wheel may be built.
         load_timeout_s: For each of import, load and prediction.
         timeout_s: For all of one check.
+        sandbox: What its worker is kept in.
     """
 
     environments_dir: pathlib.Path
@@ -70,6 +72,7 @@ class Terms:
     allow_build: bool
     load_timeout_s: float
     timeout_s: float
+    sandbox: Sandbox = dataclasses.field(default_factory=Sandbox)
 
 
 class CheckError(RelayedError):
@@ -323,6 +326,7 @@ def _order(
         "scratch_dir": str(terms.scratch_dir.absolute()),
         "allow_build": terms.allow_build,
         "load_timeout_s": terms.load_timeout_s,
+        "sandbox": terms.sandbox.to_json(),
         **dataclasses.asdict(subject),
     }
 

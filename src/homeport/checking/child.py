@@ -22,6 +22,7 @@ from homeport.checking.report import Report, Stage
 from homeport.checking.trial import NOT_REACHED
 from homeport.environments.build import Environments
 from homeport.errors import HomeportError
+from homeport.worker.sandbox import Sandbox
 
 # As shells have it for SIGINT.
 _INTERRUPTED: Final = 130
@@ -70,6 +71,7 @@ def _check(order: Mapping[str, Any], answers: IO[bytes]) -> Report:
             allow_build=allow_build,
             timeout_s=order["load_timeout_s"],
             timeout_option="homeport serve --load-timeout",
+            sandbox=Sandbox.from_json(order["sandbox"]),
         ),
     )
     return checker.check(

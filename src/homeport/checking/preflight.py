@@ -26,6 +26,7 @@ from homeport.environments.build import Environments
 from homeport.errors import NotFoundError
 from homeport.packing import checkpoints
 from homeport.worker.replica import ReplicaSpec
+from homeport.worker.sandbox import Sandbox
 
 _NO_VARIABLES: Final[Mapping[str, str]] = types.MappingProxyType({})
 
@@ -43,6 +44,7 @@ class Options:
         timeout_option: What sets that, for people.
         on_line: Receives lines that tell how resolving and building go.
         on_predictions: Receives the answer to each archive's sample, as JSON.
+        sandbox: What workers are kept in, None for nothing.
     """
 
     choice: Choice = Choice.AUTO
@@ -51,6 +53,7 @@ class Options:
     timeout_option: str = "--timeout"
     on_line: Callable[[str], None] = lambda _line: None
     on_predictions: Callable[[str], None] = lambda _text: None
+    sandbox: Sandbox | None = None
 
 
 DEFAULT_OPTIONS: Final = Options()
@@ -113,6 +116,7 @@ class Checker:
                 scratch_dir=self._scratch_dir,
                 python=python,
                 server_config=server_config,
+                sandbox=self._options.sandbox,
             )
             check.try_out(spec, self._options)
         course.end()

@@ -19,9 +19,11 @@ from homeport.checking.report import Report
 from homeport.checking.surroundings import Choice
 from homeport.cli import options, payloadview, signals
 from homeport.cli.checkview import View
+from homeport.cli.sandboxing import sandbox_options
 from homeport.environments.build import Environments
 from homeport.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from homeport.packing import samples, sources
+from homeport.worker.sandbox import Level, Sandbox
 
 FAILED: Final = 3
 _EPILOG: Final = """\b
@@ -88,6 +90,7 @@ Exit codes:
     show_default=True,
     help="Seconds for import and load together, and for each prediction.",
 )
+@sandbox_options
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -116,6 +119,9 @@ def check(  # noqa: PLR0913  # one parameter for each option
     cache_dir: Path | None,
     explain_payload: Path | None,
     as_json: bool,
+    worker_sandbox: str,
+    worker_read: tuple[Path, ...],
+    worker_write: tuple[Path, ...],
 ) -> None:
     """Prove ARCHIVE, a .mar, before it is uploaded.
 
@@ -137,6 +143,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
         timeout_s=timeout,
         on_line=view.tell,
         on_predictions=_keeping(save_predictions),
+        sandbox=_sandbox(worker_sandbox, worker_read, worker_write),
     )
     environments = Environments(
         (cache_dir or _cache_dir()) / "environments", allow_build=allow_build
@@ -163,6 +170,21 @@ def check(  # noqa: PLR0913  # one parameter for each option
             on_stage=view.show,
         )
     _end(report, view)
+
+
+def _sandbox(
+    worker_sandbox: str,
+    worker_read: tuple[Path, ...],
+    worker_write: tuple[Path, ...],
+) -> Sandbox:
+    """Return what the three options come to.
+
+    Raises:
+        FailedPreconditionError: This host cannot give it.
+    """
+    sandbox = Sandbox(Level(worker_sandbox), read=worker_read, write=worker_write)
+    sandbox.check()
+    return sandbox
 
 
 def _end(report: Report, view: View) -> None:

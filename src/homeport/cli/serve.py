@@ -7,6 +7,7 @@ import click
 
 from homeport import wiring
 from homeport.cli import datadir
+from homeport.cli.sandboxing import sandbox_options
 from homeport.resources.check import CheckPolicy
 from homeport.settings import Settings
 
@@ -193,6 +194,7 @@ the next start.
     help="Without a container engine, run the command of such a version on this host: "
     "whoever reaches the server then runs any command as its user.",
 )
+@sandbox_options
 @click.option(
     "--access-log/--no-access-log",
     default=_DEFAULTS.access_log,
@@ -209,6 +211,7 @@ def _announce(urls: tuple[str, ...], settings: Settings) -> None:
     click.echo(
         f"Homeport is ready at {' and '.join(urls)}, data in {settings.data_dir}"
     )
+    click.echo(f"Worker sandbox: {wiring.sandbox(settings).describe()}", err=True)
     url = urls[0]
     option = "" if url.endswith(":8080") else f" --url {url}"
     click.echo(f"Next: homeport deploy{option} model.mar", err=True)

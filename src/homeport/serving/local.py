@@ -16,6 +16,7 @@ from homeport.serving.runtime import Launch, Replica
 from homeport.worker import frameworks, nursery, replica
 from homeport.worker.nursery import Breed, Nursery
 from homeport.worker.process import Fork
+from homeport.worker.sandbox import Sandbox
 
 _BUILDS_AT_ONCE: Final = 2
 _OnLog: TypeAlias = Callable[[Sequence[str]], None]
@@ -35,10 +36,17 @@ class LocalRuntime:
     Args:
         scratch_dir: Where replicas have their private directories.
         environments: Where versions with a lock have theirs.
+        sandbox: What replicas are kept in, None for nothing.
     """
 
-    def __init__(self, scratch_dir: pathlib.Path, environments: Environments) -> None:
+    def __init__(
+        self,
+        scratch_dir: pathlib.Path,
+        environments: Environments,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self._scratch_dir = scratch_dir
+        self._sandbox = sandbox
         self._environments = environments
         self._nursery = Nursery(scratch_dir)
         # Its own: a build takes minutes, and others need the loop's threads.
@@ -110,6 +118,7 @@ class LocalRuntime:
             server_config=launch.server_config,
             python=python,
             fork=fork,
+            sandbox=self._sandbox,
         )
         async with self._loading:
             return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)

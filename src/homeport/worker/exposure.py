@@ -29,6 +29,11 @@ def lay_out(directory: pathlib.Path) -> pathlib.Path:
     return made
 
 
+def rooms() -> tuple[str, ...]:
+    """Return the paths of what is seen."""
+    return tuple(str(_PACKAGE / name) for name in _SEEN)
+
+
 def is_all_there_is() -> bool:
     """Tell whether this process is a worker in an environment of its model's own."""
     return _PACKAGE.parent.name == _FOLDER

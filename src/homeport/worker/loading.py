@@ -15,6 +15,11 @@ OFFERED: Final = (
     "ts.utils.util: subclass BaseHandler and keep the rest in your own file"
 )
 """What to do about a part of `ts` that there is not."""
+_NOT_ALLOWED: Final = (
+    "A worker may change files below tempfile.gettempdir() alone, and read the archive "
+    "and what is installed: pack what it reads with --extra-files, or start with "
+    "--worker-read or --worker-write and the folder."
+)
 _OURS: Final = str(pathlib.Path(__file__).parent)
 
 
@@ -149,7 +154,9 @@ def _cause_and_remedy(
         case _:
             return (
                 _where(error, model_dir, doing),
-                "Correct the code and pack the archive again.",
+                _NOT_ALLOWED
+                if isinstance(error, PermissionError)
+                else "Correct the code and pack the archive again.",
             )
 
 

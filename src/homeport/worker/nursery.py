@@ -169,6 +169,7 @@ class _Zygote:
         document = {
             "environment": dict(order.environment),
             "directory": str(order.directory),
+            "rules": None if order.rules is None else order.rules.to_json(),
         }
         message = json.dumps(document).encode()
         if len(message) > zygote.MAX_MESSAGE_BYTES:

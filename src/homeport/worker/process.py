@@ -19,8 +19,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from homeport.errors import UnavailableError
-from homeport.worker import exposure
+from homeport.worker import exposure, landlock
+from homeport.worker.landlock import Rules
 from homeport.worker.output import WorkerLog
+from homeport.worker.sandbox import Sandbox
 
 _LOG_END_TIMEOUT_S: Final = 1.0
 
@@ -49,12 +51,14 @@ class Order:
         directory: Its private one, in which it begins.
         link_fd: The socket it serves; the caller closes its own copy.
         output_fd: Where it prints, likewise.
+        rules: What it may reach, None for everything.
     """
 
     environment: Mapping[str, str]
     directory: pathlib.Path
     link_fd: int
     output_fd: int
+    rules: Rules | None = None
 
 
 Fork: TypeAlias = Callable[[Order], Awaitable[Running | None]]
@@ -111,6 +115,19 @@ class WorkerProcess:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a process is kept in.
+
+    Attributes:
+        sandbox: Of all workers.
+        model_dir: Its own archive.
+    """
+
+    sandbox: Sandbox
+    model_dir: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Origin:
     """Where a worker process comes from.
 
@@ -119,12 +136,21 @@ class Origin:
         python: The interpreter of the model's own environment, None for the server's.
         fork: Forks it; where that gives None, and without it, it is spawned.
         arguments: Further ones, of a process that is spawned.
+        confinement: What it is kept in, None for a process that runs no author's code.
     """
 
     scratch_dir: pathlib.Path | None = None
     python: pathlib.Path | None = None
     fork: Fork | None = None
     arguments: tuple[str, ...] = ()
+    confinement: Confinement | None = None
+
+    def rules(self, private_dir: pathlib.Path) -> Rules | None:
+        """Return what a process with this private directory may reach."""
+        kept = self.confinement
+        if kept is None:
+            return None
+        return kept.sandbox.rules(kept.model_dir, private_dir, self.python)
 
 
 async def start(
@@ -156,7 +182,8 @@ async def start(
         variables = make_environment(
             environment, private_dir, os.environ, origin.python
         )
-        order = Order(variables, private_dir, link_fd.fileno(), output)
+        rules = await asyncio.to_thread(origin.rules, private_dir)
+        order = Order(variables, private_dir, link_fd.fileno(), output, rules)
         process = await origin.fork(order) if origin.fork is not None else None
         if process is None:
             process = await _spawn(order, origin)
@@ -166,16 +193,22 @@ async def start(
 
 
 async def _spawn(order: Order, origin: Origin) -> Running:
-    command = _command(order.directory, origin.python)
-    return await asyncio.create_subprocess_exec(
-        *command,
+    command = [
+        *_command(order.directory, origin.python),
         *("--fd", str(order.link_fd)),
         *origin.arguments,
+    ]
+    environment = order.environment
+    if order.rules is not None:
+        command = landlock.command(sys.executable, order.rules, command)
+        environment = landlock.covered(environment)
+    return await asyncio.create_subprocess_exec(
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=order.output_fd,
         stderr=order.output_fd,
         pass_fds=(order.link_fd,),
-        env=order.environment,
+        env=environment,
         cwd=order.directory,
         start_new_session=True,
     )

@@ -17,9 +17,10 @@ from homeport.worker import examination, link, loadreport, process, protocol
 from homeport.worker.examination import Examination
 from homeport.worker.link import ReplicaLink
 from homeport.worker.loadreport import LoadReport, ReplicaLoadError
-from homeport.worker.process import Fork, Origin, WorkerProcess
+from homeport.worker.process import Confinement, Fork, Origin, WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
 from homeport.worker.requests import Request
+from homeport.worker.sandbox import Sandbox
 
 __all__ = [
     "LoadReport",
@@ -49,6 +50,7 @@ class ReplicaSpec:
             none.
         python: The interpreter of the model's own environment, None for the server's.
         fork: Forks the process where that is possible, None to spawn it.
+        sandbox: What it is kept in, None for nothing.
     """
 
     model_dir: pathlib.Path
@@ -59,6 +61,7 @@ class ReplicaSpec:
     server_config: str = ""
     python: pathlib.Path | None = None
     fork: Fork | None = None
+    sandbox: Sandbox | None = None
 
 
 class ReplicaEndedError(UnavailableError):
@@ -254,7 +257,7 @@ class Replica:
             self._process = await process.start(
                 childs,
                 spec.environment,
-                Origin(spec.scratch_dir, spec.python, spec.fork),
+                _origin(spec),
                 on_log=on_log,
                 on_exit=self._on_exit,
             )
@@ -344,3 +347,12 @@ class Replica:
         self.closed.set_result(reason)
         if not self._control.full():
             self._control.put_nowait(None)
+
+
+def _origin(spec: ReplicaSpec) -> Origin:
+    confinement = (
+        None
+        if spec.sandbox is None
+        else Confinement(spec.sandbox, spec.model_dir.absolute())
+    )
+    return Origin(spec.scratch_dir, spec.python, spec.fork, confinement=confinement)

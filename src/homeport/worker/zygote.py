@@ -6,7 +6,8 @@ keep their bounds, go JSON and file descriptors::
 
     zygote                                   server
       {"ready": true}                  ->
-                                       <-      {"environment": {...}, "directory": ...}
+                                       <-      {"environment": {...}, "directory": ...,
+                                                "rules": null or a text of `landlock`}
                                                with the replica's socket, output, tether
       {"pid": 7}, with its pidfd       ->
         or {"refused": "..."}
@@ -30,7 +31,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from homeport.worker import child, tether
+from homeport.worker import child, landlock, tether
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 _DESCRIPTORS: Final = 3
@@ -161,6 +162,8 @@ def _be_born(order: dict[str, Any], given: list[int]) -> Birth:
     os.chdir(order["directory"])
     time.tzset()
     _forget_inherited()
+    if order["rules"] is not None:
+        landlock.restrict(landlock.Rules.from_json(order["rules"]))
     return Birth(link_fd)
 
 
