@@ -268,6 +268,40 @@ def test_requirements_that_do_not_go_together_are_not_registered(
     assert "words" in told
 
 
+def test_what_cannot_be_built_is_registered_with_a_warning_and_not_served(
+    tmp_path: pathlib.Path, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "greeter", "1.0")
+    with running(_server(tmp_path, "warn")) as server:
+        operation = server.register(_needing(tmp_path, "greeter==2.0\n"))
+        model = operation["response"]["model"]
+        deployment = server.begin_deploy(server.create_endpoint(), model, {"0": 100})
+        ended = server.wait(deployment)
+
+    assert "the check failed at 'resolve'" in _partial(operation)[0]["message"]
+    assert ended["error"]["code"] == 9
+    assert "requirements that cannot be met here" in ended["error"]["message"]
+    assert "greeter" in ended["error"]["message"]
+
+
+@pytest.mark.parametrize("policy", ["none", "warn", "require"])
+def test_a_lock_for_another_python_is_refused_when_it_is_registered(
+    tmp_path: pathlib.Path, policy: str
+) -> None:
+    made = tmp_path / "foreign.mar"
+    locked = "# python: 3.9\n# platform: linux-x86_64\nnumpy==1.26.4\n"
+    files = {"MAR-INF/requirements.lock": locked.encode()}
+    made.write_bytes(archive(ECHO.encode(), files=files))
+    with running(_server(tmp_path, policy)) as server:
+        operation = server.register(made)
+        left = _count(server, "foreign")
+
+    assert operation["error"]["code"] == 9
+    told = operation["error"]["message"]
+    assert told.startswith("the archive's lock is for Python 3.9 on linux-x86_64, and ")
+    assert left == 0
+
+
 def test_where_the_index_does_not_answer_nothing_is_said_of_the_archive(
     tmp_path: pathlib.Path, packages: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from homeport.archive import lockfile, manifest
+from homeport.environments import lock as locks
 from homeport.errors import InvalidArgumentError
 from homeport.registry.artifacts import Artifacts
 from homeport.resources.model import Artifact, ContainerSpec
@@ -50,7 +51,8 @@ def lock(artifacts: Artifacts, artifact: Artifact) -> str:
     """Return the text of the lock in the archive, "" for none.
 
     Raises:
-        FailedPreconditionError: No archive, or more than one.
+        FailedPreconditionError: No archive, or more than one; or its lock is for
+            another Python or platform.
         InvalidArgumentError: The archive is broken or hostile, or what it has is no
             lock.
     """
@@ -59,11 +61,13 @@ def lock(artifacts: Artifacts, artifact: Artifact) -> str:
     if content is None:
         return ""
     try:
-        return lockfile.parse(content.decode("utf-8")).text
+        found = lockfile.parse(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(
             f"{lockfile.PATH} is no UTF-8 text: pack the archive again"
         ) from error
+    locks.check_target(found)
+    return found.text
 
 
 def environment(container: ContainerSpec | None) -> dict[str, str]:

@@ -8,8 +8,15 @@ import datetime as dt
 import pathlib
 from collections.abc import Callable, Mapping
 
-from homeport.errors import AbortedError, InvalidArgumentError, NotFoundError
-from homeport.metadata import endpoint_rows, model_rows, operation_rows
+from homeport.checking import report as reports
+from homeport.checking.report import StageName
+from homeport.errors import (
+    AbortedError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from homeport.metadata import check_rows, endpoint_rows, model_rows, operation_rows
 from homeport.metadata.database import Database
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration, damage
@@ -17,6 +24,7 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
 from homeport.resources.change import SERVER
+from homeport.resources.check import Check
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
     DeployedModel,
@@ -100,11 +108,13 @@ class Wanted:
             deployed: Where it is deployed, None for a job.
 
         Raises:
-            HomeportError: The version is gone, or its archive cannot be laid out.
+            HomeportError: The version is gone, its archive cannot be laid out, or its
+                check found that its requirements cannot be met here.
         """
         with self._stores.database.snapshot() as transaction:
             version = catalog.resolve(transaction, name)
             lock = model_rows.get_lock(transaction, version.name)
+            check = check_rows.get(transaction, version.name)
         artifacts, artifact = self._stores.artifacts, version.artifact
         platform = _platform(name, deployed, version.container)
         if not engines.is_ours(version.container):
@@ -120,6 +130,8 @@ class Wanted:
             )
         if artifact is None:
             raise RuntimeError(f"{name} was taken to serve without an artifact")
+        if not lock:
+            _refuse_unmet(version.name, check)
         with damage.named(str(version.name)):
             return Launch(
                 artifacts.lay_out(artifact).absolute(),
@@ -260,3 +272,17 @@ def _check_found(deployment: Deployment, endpoint: Endpoint) -> None:
         "again and deploy with a split that fits",
         resource=str(endpoint.name),
     )
+
+
+def _refuse_unmet(name: ModelName, check: Check | None) -> None:
+    """Refuse to serve in the server's environment what asked for one of its own.
+
+    Raises:
+        FailedPreconditionError: Its check found that it cannot be made here.
+    """
+    failed = reports.from_json(check.report).failure if check and check.report else None
+    if failed is not None and failed.name in {StageName.RESOLVE, StageName.BUILD}:
+        raise FailedPreconditionError(
+            f"{name} has requirements that cannot be met here, so it does not run: "
+            f"{failed.cause}. {failed.remedy}"
+        )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 
@@ -20,10 +22,13 @@ from homeport.resources.operation import Failure, Operation
 from rooms import DEADLINE_S, PARENT, PASSED, URI, Rooms, archive, page
 
 OWN_IMAGE = "registry.example.com/team/model:3"
-LOCK = """\
-# python: 3.11
-# platform: linux-x86_64
-idna==3.10
+# Locks for another Python or platform are refused.
+HERE = (
+    f"# python: {sys.version_info[0]}.{sys.version_info[1]}\n"
+    f"# platform: {sysconfig.get_platform()}\n"
+)
+LOCK = f"""\
+{HERE}idna==3.10
 """
 OTHER_LOCK = LOCK.replace("3.10", "3.9")
 REMEDY = "List requests in the archive's requirements."

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+import sysconfig
 from collections.abc import Mapping
 
 import pytest
@@ -14,7 +16,12 @@ from homeport.resources.names import ModelName
 from homeport.resources.operation import Operation
 from rooms import PARENT, URI, Rooms, archive, page
 
-LOCK = "# python: 3.11\n# platform: linux-x86_64\nidna==3.10\n"
+# Locks for another Python or platform are refused.
+HERE = (
+    f"# python: {sys.version_info[0]}.{sys.version_info[1]}\n"
+    f"# platform: {sysconfig.get_platform()}\n"
+)
+LOCK = f"{HERE}idna==3.10\n"
 SAID = {"run": "r1", "dataset": "gs://data/digits"}
 
 
