@@ -100,7 +100,7 @@ def _checker(
             allow_build=False,
             load_timeout_s=load_timeout_s,
             timeout_s=timeout_s,
-            sandbox=Sandbox(level),
+            sandbox=Sandbox(level, write=(tmp_path,)),
         )
     )
 
@@ -380,7 +380,7 @@ def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -
         "environment": {"TOLD": str(told)},
         "server_config": "",
         "archive_bytes": 1,
-        "sandbox": Sandbox().to_json(),
+        "sandbox": Sandbox(write=(tmp_path,)).to_json(),
     }
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "homeport.checking"],
