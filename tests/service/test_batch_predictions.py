@@ -497,3 +497,22 @@ def test_a_job_goes_on_where_it_was_when_its_server_was_killed(
         assert errors == b""
     finally:
         server.stop()
+
+
+def test_a_job_that_is_cancelled_while_its_replica_is_forked_ends(
+    served: tuple[Server, str],
+) -> None:
+    server, model = served
+    document = job_of(model, uris=[written(server, lines([1, "x"]))])
+    paths = []
+
+    for looks in range(8):
+        path = created(server, document)
+        for _ in range(looks):
+            server.call("GET", path)
+        server.call("POST", f"{path}:cancel", {})
+        paths.append(path)
+
+    # One may have been done before it was cancelled.
+    states = {ended(server, path)["state"] for path in paths}
+    assert states <= {"JOB_STATE_CANCELLED", "JOB_STATE_SUCCEEDED"}

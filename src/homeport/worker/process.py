@@ -96,6 +96,9 @@ class WorkerProcess:
         if not self._has_ended:
             self._killed_because = self._killed_because or reason
             self._kill_group()
+            # One that was forked a moment ago has no group of its own yet.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def _watch(self) -> str:
         returncode = await self._process.wait()
