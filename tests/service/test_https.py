@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+import certifi
 import httpx
 import pytest
 
+import command_line
 from servers import Server, running
 
 pytestmark = pytest.mark.service
@@ -84,6 +86,25 @@ def test_the_printed_lines_are_all_that_a_client_is_told(
 def test_a_client_that_was_not_told_does_not_connect(server: Server) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(f"{server.tls_url}/healthz")
+
+
+def test_the_command_line_asks_over_https_once_it_was_told(
+    folder: pathlib.Path, server: Server, printed: str
+) -> None:
+    url = server.tls_url
+    bundle = variables(printed)["SSL_CERT_FILE"]
+
+    told = command_line.run("models", "list", url=url, SSL_CERT_FILE=bundle)
+    untold = command_line.run("models", "list", url=url, SSL_CERT_FILE=certifi.where())
+    missing = command_line.run("models", "list", url=url, SSL_CERT_FILE=str(folder))
+    plain = url.replace(str(httpx.URL(url).port), str(httpx.URL(server.url).port))
+    no_https = command_line.run("models", "list", url=plain)
+
+    assert (told.code, told.err) == (0, "")
+    assert (untold.code, missing.code, no_https.code) == (4, 1, 4)
+    assert "homeport tls env" in untold.err
+    assert "cannot be read" in missing.err
+    assert "speaks no HTTPS" in no_https.err
 
 
 def test_foreign_hosts_are_refused_there_too(server: Server, printed: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from homeport.client import refusals
+from homeport.client import reaching, refusals
 from homeport.client.address import Address as Address
 from homeport.client.address import host_of, is_loopback
 from homeport.errors import (
@@ -83,6 +83,7 @@ class Connection:
             headers={_CALLER_HEADER: caller.encode()} if caller else {},
             # A proxy of the environment knows nothing of this machine's loopback.
             trust_env=not is_loopback(host_of(address.url)),
+            verify=reaching.trusted(address.url),
         )
 
     def __enter__(self) -> Self:
@@ -280,10 +281,7 @@ class Connection:
         except httpx.TimeoutException as error:
             raise self._late(error) from error
         except httpx.RequestError as error:
-            raise UnavailableError(
-                f"no server answers at {self.address.url} ({error}): start one with "
-                "`homeport serve`, or name another with --url or HOMEPORT_URL"
-            ) from error
+            raise UnavailableError(reaching.silence(self.address.url, error)) from error
 
     def _late(self, error: httpx.TimeoutException) -> HomeportError:
         if isinstance(error, httpx.ConnectTimeout):
