@@ -359,8 +359,10 @@ def test_a_deployment_that_fails_leaves_what_served_before(
     )
     homeport("deploy", "v1/words.mar", *where, cwd=tmp_path)
     beside = homeport("deploy", "v2/words.mar", *where, cwd=tmp_path)
+    known = homeport("deploy", "words@3", *where)
 
-    assert (alone.returncode, beside.returncode) == (1, 1)
+    assert (alone.returncode, beside.returncode, known.returncode) == (1, 1, 1)
+    assert "registered, not deployed" not in known.stderr
     assert "removed again: " in alone.stderr
     assert "no good" in beside.stderr
     assert re.search(r"^registered, not deployed: \S+@3 ", beside.stderr, re.MULTILINE)

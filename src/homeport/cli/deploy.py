@@ -158,12 +158,14 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
             connection = stack.enter_context(options.connection(given))
             packing = _source(Path(subject), None, given).says_how_to_pack
             name, version = _found(connection, subject, {**words, "packing": packing})
+        wanted = endpoint_name or name
+        is_old = isinstance(subject, str)
         endpoint = _deploy(
-            connection, version, endpoint_name or name, (traffic, replicas)
+            connection, version, wanted, (traffic, replicas), is_old=is_old
         )
         seconds = time.monotonic() - began
         click.echo(f"ready after {seconds:.1f} s\n")
-        click.echo(_next_steps(connection, endpoint, endpoint_name or name))
+        click.echo(_next_steps(connection, endpoint, wanted))
 
 
 def _source(path: Path, name: str | None, given: dict[str, Any]) -> Source:
@@ -221,7 +223,12 @@ def _register(connection: Connection, model: Mapping[str, Any]) -> str:
 
 
 def _deploy(
-    connection: Connection, version: str, wanted: str, size: tuple[int, int]
+    connection: Connection,
+    version: str,
+    wanted: str,
+    size: tuple[int, int],
+    *,
+    is_old: bool,
 ) -> Endpoint:
     """Deploy a registered version with a percentage and replicas; say what happens."""
     traffic, replicas = size
@@ -231,7 +238,9 @@ def _deploy(
         with waiting.shown("replicas come up"):
             deployed = registry.deploy(connection, endpoint, version, split, replicas)
     except HomeportError:
-        _tell_what_is_left(connection, version, endpoint, is_new=is_new)
+        if not is_old:
+            _tell_how_to_remove(connection, version)
+        _tell_what_is_left(connection, endpoint, is_new=is_new)
         raise
     click.echo(f"deployed    {endpoint.name} as {deployed.id}, {deployed.percent} %")
     if deployed.percent != traffic:
@@ -246,10 +255,8 @@ def _deploy(
     return endpoint
 
 
-def _tell_what_is_left(
-    connection: Connection, version: str, endpoint: Endpoint, *, is_new: bool
-) -> None:
-    """Say what a failed deployment leaves, without an endpoint made for it alone."""
+def _tell_how_to_remove(connection: Connection, version: str) -> None:
+    """Say how a version goes that was registered for a deployment that failed."""
     # The first version cannot be deleted alone: its model goes with it.
     model = version.rpartition("/")[2].removesuffix("@1")
     verb = "delete-version" if "@" in model else "delete"
@@ -258,6 +265,12 @@ def _tell_what_is_left(
         f"{options.naming(connection.address)} {model}` removes it)",
         err=True,
     )
+
+
+def _tell_what_is_left(
+    connection: Connection, endpoint: Endpoint, *, is_new: bool
+) -> None:
+    """Say what a failed deployment leaves, without an endpoint made for it alone."""
     if is_new:
         with contextlib.suppress(HomeportError):
             registry.delete_endpoint(connection, endpoint)
