@@ -118,6 +118,21 @@ def test_a_pattern_names_objects_and_lists_show_folders(
     assert removed.count("removed") == 2
 
 
+def test_a_name_that_is_nothing_or_a_folder_is_told_with_the_next_step(
+    shared_server: Server, bucket: str, folder: pathlib.Path
+) -> None:
+    (folder / "f").write_bytes(b"12345")
+    done(shared_server, "cp", "f", f"gs://{bucket}/d/f")
+
+    missing = storage(shared_server, "ls", f"gs://{bucket}/typo")
+    removed = storage(shared_server, "rm", f"gs://{bucket}/d")
+
+    assert (missing.code, removed.code) == (1, 1)
+    assert f"storage ls gs://{bucket}" in missing.err
+    assert "is a folder and no object" in removed.err
+    assert done(shared_server, "ls", f"gs://{bucket}/d") == f"gs://{bucket}/d/f\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

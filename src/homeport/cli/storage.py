@@ -14,7 +14,7 @@ from homeport.client.buckets import Entry
 from homeport.client.connection import Connection
 from homeport.client.objects import parse_uri
 from homeport.client.uploading import OnProgress, Target
-from homeport.errors import InvalidArgumentError
+from homeport.errors import InvalidArgumentError, NotFoundError
 
 _EPILOG: Final = """\b
 Examples:
@@ -141,6 +141,10 @@ def _listed(connection: Connection, address: str, *, recursive: bool) -> list[En
     if [one.name for one in found] == [folder] and not recursive:
         # A folder without its slash: what is in it is meant.
         found = list(buckets.entries(connection, bucket, folder, deep=False))
+    if prefix and not found:
+        raise NotFoundError(
+            f"nothing begins with {address}: see `homeport storage ls gs://{bucket}`"
+        )
     return found
 
 

@@ -80,7 +80,7 @@ def matching(connection: Connection, bucket: str, pattern: str) -> list[Entry]:
     """
     wild = _WILD_RE.search(pattern)
     if wild is None:
-        return [_entry(metadata(connection, bucket, pattern))]
+        return [_one(connection, bucket, pattern)]
     parts = _WILD_RE.split(pattern)
     marks = [_REGULAR[mark] for mark in _WILD_RE.findall(pattern)]
     regular = "".join(
@@ -97,6 +97,19 @@ def matching(connection: Connection, bucket: str, pattern: str) -> list[Entry]:
             f"ls gs://{bucket}`"
         )
     return found
+
+
+def _one(connection: Connection, bucket: str, name: str) -> Entry:
+    try:
+        return _entry(metadata(connection, bucket, name))
+    except NotFoundError as error:
+        if next(entries(connection, bucket, f"{name}/", deep=True), None) is None:
+            raise
+        raise NotFoundError(
+            f"gs://{bucket}/{name} is a folder and no object: give "
+            f"gs://{bucket}/{name}/* for what is in it, or say --recursive where that "
+            "is meant"
+        ) from error
 
 
 def is_pattern(name: str) -> bool:
