@@ -1,5 +1,6 @@
 """The group of commands, loaded one by one as they are asked for."""
 
+import difflib
 import importlib
 import sys
 from typing import Any, Final
@@ -77,6 +78,17 @@ class _Commands(click.Group):
             importlib.import_module(f"homeport.cli.{module}"), cmd_name
         )
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named, its name, and the words behind it."""
+        named = args[0]
+        close = difflib.get_close_matches(named, _COMMANDS)
+        if named not in _COMMANDS and close and not ctx.resilient_parsing:
+            meant = ", ".join(repr(one) for one in close)
+            ctx.fail(f"No such command {named!r}. Did you mean {meant}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter

@@ -106,9 +106,12 @@ def _gsutil(tls_url: str, project: str, data_dir: Path) -> dict[str, None]:
     """
     parsed = urllib.parse.urlsplit(tls_url)
     if parsed.scheme != "https" or not parsed.hostname:
+        given = (
+            f"{tls_url!r} is no address of that" if tls_url else "no --tls-url is given"
+        )
         raise InvalidArgumentError(
-            f"gsutil speaks HTTPS alone, and {tls_url!r} is no address of that: give "
-            "--tls-url https://localhost:8443, and `homeport serve --tls-port 8443`"
+            f"gsutil speaks HTTPS alone, and {given}: start the server with `homeport "
+            "serve --tls-port 8443` and give --tls-url https://localhost:8443"
         )
     bundle = (data_dir / "tls" / "bundle.pem").absolute()
     if not bundle.is_file():

@@ -24,6 +24,7 @@ BATCH = (
     ("words", "said"),
     [
         pytest.param("modls list", "No such command 'modls'", id="no command"),
+        pytest.param("model list", "Did you mean 'models'?", id="nearly a command"),
         pytest.param("models lst", "No such command 'lst'", id="no command of a group"),
         pytest.param("models list --fliter x", "No such option", id="no option"),
         pytest.param("models list --limit 0", "'--limit'", id="no number of lines"),

@@ -79,5 +79,6 @@ def test_gsutil_without_https_is_told_how_to_get_it(tmp_path: pathlib.Path) -> N
     )
 
     assert (plain.code, untrusted.code) == (1, 1)
+    assert "no --tls-url is given" in plain.err
     assert "--tls-port 8443" in plain.err
     assert "homeport tls init" in untrusted.err
