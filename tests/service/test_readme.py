@@ -94,4 +94,4 @@ def test_the_sdk_script_of_the_readme_runs_as_it_stands(
         check=True,
         timeout=60,
     )  # fmt: skip
-    assert listed.stdout.count("digits_endpoint") == 2
+    assert listed.stdout.count("digits-sdk_endpoint") == 2
