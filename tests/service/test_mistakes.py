@@ -18,6 +18,7 @@ def server(start_server: Callable[..., Server]) -> Server:
     return start_server(
         "--no-access-log",
         "--request-deadline=2",
+        "--container-engine=none",
         f"--max-request-bytes={LIMIT_BYTES}",
     )
 
@@ -256,7 +257,7 @@ def test_a_traffic_split_that_does_not_add_up_is_refused(
     assert server.call("GET", f"/v1/{endpoint}")[1].get("deployedModels", []) == []
 
 
-def test_a_custom_image_is_not_deployed_here(
+def test_a_custom_image_is_not_deployed_without_an_engine(
     server: Server, acting: pathlib.Path
 ) -> None:
     image = "example.com/mine:1"
@@ -269,7 +270,8 @@ def test_a_custom_image_is_not_deployed_here(
 
     reply = server.call("POST", f"/v1/{endpoint}:deployModel", request)
 
-    check_refusal(server, reply, 501, "UNIMPLEMENTED", image, ".mar")
+    words = [image, "--container-engine"]
+    check_refusal(server, reply, 400, "FAILED_PRECONDITION", *words)
 
 
 @pytest.mark.parametrize(
