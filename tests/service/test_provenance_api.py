@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import command_line
 from servers import PARENT, Server
 
 pytestmark = pytest.mark.service
@@ -125,6 +126,19 @@ def test_a_readme_is_text_and_nothing_else(
     file.write_text("# Told\n")
     _homeport(shared_server, "models", "readme", "told@1", "--set", str(file))
     assert _homeport(shared_server, "models", "readme", "told") == "# Told\n"
+
+
+def test_a_version_without_a_readme_is_told_how_to_get_one(
+    shared_server: Server,
+) -> None:
+    _upload(shared_server, displayName="silent")
+
+    ended = command_line.run(
+        "models", "readme", "silent@1", url=shared_server.url, HOMEPORT_PROJECT="p"
+    )
+
+    assert (ended.code, ended.out) == (0, "")
+    assert "has no README: give it one with --set" in ended.err
 
 
 def test_a_readme_of_nothing_is_not_found(shared_server: Server) -> None:

@@ -52,6 +52,8 @@ def readme(model: str, path: Path | None, **server: str) -> None:
             click.echo(f"kept        {path.name} as the README of {name}")
             return
         text = provenance.readme(connection, name)
+    if not text:
+        click.echo(f"{name} has no README: give it one with --set FILE", err=True)
     for line in text.splitlines():
         click.echo(printable(line))
 
