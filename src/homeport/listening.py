@@ -235,8 +235,10 @@ def _bound(host: str, port: int, option: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        # Python repeats the address behind the words of the system.
+        why = str(error.strerror).partition(" (while ")[0]
         raise FailedPreconditionError(
-            f"cannot listen on {host} port {port} ({error.strerror}): choose another "
+            f"cannot listen on {host} port {port} ({why}): choose another "
             f"{option}, 0 for any free one"
         ) from error
 

@@ -135,7 +135,7 @@ def test_without_a_sample_nothing_is_predicted(
     assert by_name[StageName.PREDICT] is Verdict.SKIPPED
     assert by_name[StageName.MEASURE] is Verdict.PASSED
     assert found.batching.verdict is Batching.UNPROVEN
-    assert found.batching.reason == "there is no sample: give one with --sample"
+    assert found.batching.reason == "there is no sample: pack or give one with --sample"
 
 
 # One for each stage's failure

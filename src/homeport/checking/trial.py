@@ -30,7 +30,7 @@ _OF_A_SAMPLE: Final = (
     StageName.SERIALIZE,
     StageName.BATCH,
 )
-NO_SAMPLE: Final = "there is no sample: give one with --sample"
+NO_SAMPLE: Final = "there is no sample: pack or give one with --sample"
 NOT_REACHED: Final = BatchingProof(Batching.UNPROVEN, "the check did not get so far")
 
 
