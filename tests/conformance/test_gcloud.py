@@ -113,10 +113,6 @@ def test_every_flag_without_effect_is_a_warning(server: Server) -> None:
 
     warnings = operation["metadata"]["genericMetadata"]["partialFailures"]
     assert [one["message"].partition(" ")[0] for one in warnings] == [
-        "model.container_spec.deployment_timeout",
-        "model.container_spec.health_probe",
-        "model.container_spec.shared_memory_size_mb",
-        "model.container_spec.startup_probe",
         "model.container_spec.grpc_ports",
     ]
     server.wait(operation)

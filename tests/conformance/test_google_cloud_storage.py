@@ -305,7 +305,9 @@ def test_copies_renames_and_rewrites(bucket: Any) -> None:
 
 
 def test_a_missing_bucket_is_named_with_the_remedy(client: Any) -> None:
-    with pytest.raises(google.api_core.exceptions.NotFound, match="create_bucket"):
+    with pytest.raises(
+        google.api_core.exceptions.NotFound, match="homeport storage mb"
+    ):
         client.bucket("nowhere").blob("a").upload_from_string(b"a")
 
 

@@ -78,6 +78,7 @@ def test_nothing_is_restored_over_what_is_there(
         "backup",
         "data",
         "server.log",
+        "shared",
     ]
 
 

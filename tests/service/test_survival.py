@@ -216,9 +216,9 @@ def handle(data, context):
 
 
 def test_sigterm_under_steady_load_drops_nothing_that_was_accepted(
-    server: Server, archived: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+    server: Server, archived: Callable[..., pathlib.Path]
 ) -> None:
-    taken = tmp_path / "taken"
+    taken = server.shared / "taken"
     variables = [{"name": "TAKEN", "value": str(taken)}]
     endpoint, _ = server.deploy(
         archived(NOTES_WHAT_IT_TOOK), 2, containerSpec={"env": variables}

@@ -152,8 +152,11 @@ def run(
             _kill(process.pid)
 
         timer = threading.Timer(timeout_s, end)
-        timer.start()
+        # An interrupt can come between any two lines: a process that ends does not
+        # wait for it.
+        timer.daemon = True
         try:
+            timer.start()
             for line in _lines(process):
                 lines.append(line)
                 del lines[:-_MAX_LINES]

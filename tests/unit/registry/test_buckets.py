@@ -146,7 +146,7 @@ def test_a_bucket_with_objects_is_not_deleted(store: Store) -> None:
 
 
 def test_writing_to_no_bucket_says_how_to_create_it(store: Store) -> None:
-    with pytest.raises(NotFoundError, match=r"create_bucket\('nowhere'\)"):
+    with pytest.raises(NotFoundError, match="homeport storage mb gs://nowhere"):
         store.uploads.put(NewObject("nowhere", "a"), [])
 
 
