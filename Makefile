@@ -33,7 +33,7 @@ demo: $(VENV)/.demo ## Train, pack, serve, register, deploy and predict a real m
 install: $(VENV)/.dev ## Make the virtual environment with everything for development
 
 test: $(VENV)/.dev ## Install what the tests need and run them
-	@$(BIN)/python -m pytest --numprocesses 2 $(TEST)
+	@$(BIN)/python -m pytest --numprocesses 4 $(TEST)
 
 lint: $(VENV)/.dev ## Check form, types and the layers
 	@$(BIN)/ruff format --check .
