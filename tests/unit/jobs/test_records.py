@@ -162,7 +162,13 @@ def test_a_length_that_no_file_has_is_survived() -> None:
     assert blocks[1].problem.startswith("the file cannot be read from byte 17 on")
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(tf_record(b"a"))[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"no gzip", id="not packed"),
+        pytest.param(gzip.compress(tf_record(b"a"))[:-9], id="cut short"),
+    ],
+)
 def test_broken_packing_is_a_problem(content: bytes) -> None:
     blocks = read(InstancesFormat.TF_RECORD_GZIP, content)
 
