@@ -14,7 +14,7 @@ from homeport.archive import mar
 from homeport.cli import deploysources, options, pairs, values, waiting
 from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
-from homeport.client import progress, registry
+from homeport.client import progress, registry, staging
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection
 from homeport.client.registry import Endpoint
@@ -285,16 +285,8 @@ def _tell_what_is_left(
 def _upload(connection: Connection, archive: Path) -> str:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    size = archive.stat().st_size
     with progress.bar("uploading") as on_progress:
-        sent_bytes = 0
-
-        def on_sent(chunk_bytes: int) -> None:
-            nonlocal sent_bytes
-            sent_bytes += chunk_bytes
-            on_progress(sent_bytes, size)
-
-        return registry.upload_archive(connection, archive, digest, on_sent)
+        return staging.stage_archive(connection, archive, digest, on_progress)
 
 
 def _endpoint(connection: Connection, wanted: str) -> tuple[Endpoint, bool]:

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from homeport.cli import datadir
-from homeport.cli.options import DEFAULT_PROJECT, DEFAULT_URL
+from homeport.client.session import DEFAULT_PROJECT, DEFAULT_URL
 from homeport.errors import AlreadyExistsError
 from homeport.identity.accounts import AccountKeys, PrivateFile
 

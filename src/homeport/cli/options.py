@@ -1,6 +1,5 @@
 """Options and arguments that several commands share."""
 
-import getpass
 import os
 import re
 import shlex
@@ -10,15 +9,11 @@ from typing import Any, Final, TypeVar
 import click
 
 from homeport.cli import pairs
+from homeport.client import session
 from homeport.client.connection import Address, Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import InvalidArgumentError
-from homeport.resources.model import check_labels
-
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
-# A region of Vertex AI: the official SDK refuses any other word.
-DEFAULT_REGION: Final = "us-central1"
-DEFAULT_PROJECT: Final = "homeport"
+from homeport.resources.labels import check_labels
 
 # EnvVar.name (aiplatform v1): a C identifier; AIP_ is reserved.
 _VARIABLE_RE: Final = re.compile(r"(?!AIP_)[A-Za-z_][A-Za-z0-9_]*")
@@ -32,21 +27,21 @@ def server_options(command: _F) -> _F:
         click.option(
             "--region",
             envvar="HOMEPORT_REGION",
-            default=DEFAULT_REGION,
+            default=session.DEFAULT_REGION,
             show_default=True,
             show_envvar=True,
         ),
         click.option(
             "--project",
             envvar="HOMEPORT_PROJECT",
-            default=DEFAULT_PROJECT,
+            default=session.DEFAULT_PROJECT,
             show_default=True,
             show_envvar=True,
         ),
         click.option(
             "--url",
             envvar="HOMEPORT_URL",
-            default=DEFAULT_URL,
+            default=session.DEFAULT_URL,
             show_default=True,
             show_envvar=True,
             help="The server.",
@@ -57,29 +52,13 @@ def server_options(command: _F) -> _F:
 
 
 def connect(url: str, project: str, region: str) -> Connection:
-    """Return a connection to the server that the options name.
-
-    A URL without a scheme is one of plain HTTP.
-    """
-    full = url if "://" in url else f"http://{url}"
-    return Connection(Address(full.rstrip("/"), project, region), _caller())
+    """Return a connection to the server that the options name."""
+    return session.connect(url, project, region)
 
 
 def connection(given: dict[str, Any]) -> Connection:
     """Return a connection to the server that a command's values name."""
     return connect(given["url"], given["project"], given["region"])
-
-
-def _caller() -> str:
-    """Return whom the server's history shall name: the account, unless told another."""
-    told = os.environ.get("HOMEPORT_CALLER")
-    if told is not None:
-        return told
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # An account without a name, as in many containers.
-        return ""
 
 
 def naming(address: Address) -> str:
@@ -88,9 +67,9 @@ def naming(address: Address) -> str:
     Empty where the defaults and the environment lead here anyway.
     """
     usual = (
-        ("url", address.url, DEFAULT_URL),
-        ("project", address.project, DEFAULT_PROJECT),
-        ("region", address.location, DEFAULT_REGION),
+        ("url", address.url, session.DEFAULT_URL),
+        ("project", address.project, session.DEFAULT_PROJECT),
+        ("region", address.location, session.DEFAULT_REGION),
     )
     return "".join(
         f" --{name} {shlex.quote(value)}"

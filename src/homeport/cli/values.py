@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from homeport.errors import InvalidArgumentError
-from homeport.resources.model import check_labels
+from homeport.resources.labels import check_labels
 
 _DELIMITER_RE: Final = re.compile(r"\^([^^]+)\^")
 _SHOWN: Final = 80

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -339,6 +338,9 @@ class Connection:
 
     def _of_another_version(self, refusal: HomeportError) -> HomeportError:
         """Return a refusal that may be one for want of a method, and says so then."""
+        # Deferred: it reads mail headers, a tenth of what a command imports.
+        import importlib.metadata  # noqa: PLC0415
+
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
             there = self._http.get("/").json()["version"]
             here = importlib.metadata.version("homeport")

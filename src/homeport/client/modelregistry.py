@@ -34,7 +34,7 @@ class ModelRegistry:
     Args:
         url: Of the server; HOMEPORT_URL, or http://127.0.0.1:8080.
         project: HOMEPORT_PROJECT, or "homeport".
-        location: HOMEPORT_LOCATION, or "us-central1".
+        location: HOMEPORT_REGION, or "us-central1".
         timeout_s: How long nothing may arrive of an answer.
         connection: In place of all these.
 

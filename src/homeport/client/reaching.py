@@ -8,13 +8,18 @@ from homeport.errors import InvalidArgumentError
 
 
 def trusted(url: str) -> ssl.SSLContext:
-    """Return what is trusted: also on loopback what SSL_CERT_FILE names.
+    """Return what is trusted, also on loopback what SSL_CERT_FILE names.
+
+    Of a server without TLS nothing is read: the certificates that are usually trusted
+    take longer to load than a whole request.
 
     Raises:
         InvalidArgumentError: The certificates that it names cannot be read.
     """
+    if not url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return httpx.create_ssl_context(trust_env=url.startswith("https:"))
+        return httpx.create_ssl_context(trust_env=True)
     except OSError as error:
         raise InvalidArgumentError(
             "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: "

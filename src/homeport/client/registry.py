@@ -1,13 +1,11 @@
 """Models, endpoints and predictions, as the command line uses them."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from homeport.client import resources, staging, uploading
+from homeport.client import resources
 from homeport.client.connection import Connection
-from homeport.client.uploading import Target
 
 _REGISTER_TIMEOUT_S: Final = 3600.0
 
@@ -73,35 +71,6 @@ class Endpoint:
     def id(self) -> str:
         """The last segment of its name."""
         return self.name.rpartition("/")[2]
-
-
-def upload_archive(
-    connection: Connection,
-    archive: pathlib.Path,
-    digest: str,
-    on_progress: Callable[[int], None],
-) -> str:
-    """Put an archive into the server's upload bucket; return its `gs://` address.
-
-    Args:
-        connection: The server.
-        archive: The file.
-        digest: Its sha256, which names the folder: equal archives share one.
-        on_progress: Called with the number of bytes of each chunk sent.
-    """
-    folder = f"{connection.address.project}/{digest}"
-    sent_bytes = 0
-
-    def on_sent(so_far: int, total: int) -> None:
-        nonlocal sent_bytes
-        del total
-        on_progress(so_far - sent_bytes)
-        sent_bytes = so_far
-
-    staging.make_bucket(connection)
-    target = Target(staging.BUCKET, f"{folder}/model.mar")
-    uploading.upload(connection, archive, target, on_sent)
-    return f"gs://{staging.BUCKET}/{folder}"
 
 
 def register(connection: Connection, model: Mapping[str, Any]) -> Registered:

@@ -6,10 +6,10 @@ from typing import Final
 
 from homeport.client.connection import Address, Connection
 
-_URL: Final = "http://127.0.0.1:8080"
-_PROJECT: Final = "homeport"
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+DEFAULT_PROJECT: Final = "homeport"
 # A region of Vertex AI: the official SDK refuses any other word.
-_LOCATION: Final = "us-central1"
+DEFAULT_REGION: Final = "us-central1"
 
 
 def connect(
@@ -17,15 +17,17 @@ def connect(
 ) -> Connection:
     """Return a connection; what is "" is read from HOMEPORT_URL and its like.
 
+    A URL without a scheme is one of plain HTTP.
+
     Raises:
         InvalidArgumentError: The address has no URL of a server.
     """
-    told = url or os.environ.get("HOMEPORT_URL") or _URL
+    told = url or os.environ.get("HOMEPORT_URL") or DEFAULT_URL
     full = told if "://" in told else f"http://{told}"
     address = Address(
         full.rstrip("/"),
-        project or os.environ.get("HOMEPORT_PROJECT") or _PROJECT,
-        location or os.environ.get("HOMEPORT_LOCATION") or _LOCATION,
+        project or os.environ.get("HOMEPORT_PROJECT") or DEFAULT_PROJECT,
+        location or os.environ.get("HOMEPORT_REGION") or DEFAULT_REGION,
     )
     return Connection(address, _caller(), timeout_s=timeout_s)
 

@@ -51,6 +51,27 @@ def stage(connection: Connection, path: pathlib.Path, on_progress: OnProgress) -
     return f"gs://{BUCKET}/{folder}" + ("" if path.is_dir() else f"/{path.name}")
 
 
+def stage_archive(
+    connection: Connection, archive: pathlib.Path, digest: str, on_progress: OnProgress
+) -> str:
+    """Upload an archive under its digest; return the `gs://` address of its folder.
+
+    Args:
+        connection: The server.
+        archive: The file.
+        digest: Its sha256, which names the folder: equal archives share one.
+        on_progress: Called with how many bytes of how many have been sent.
+
+    Raises:
+        HomeportError: See `uploading.upload`.
+    """
+    folder = f"{connection.address.project}/{digest}"
+    make_bucket(connection)
+    target = Target(BUCKET, f"{folder}/model.mar")
+    uploading.upload(connection, archive, target, on_progress)
+    return f"gs://{BUCKET}/{folder}"
+
+
 def make_bucket(connection: Connection) -> None:
     """Make the bucket if it is not there."""
     path = f"/storage/v1/b?project={connection.address.project}"

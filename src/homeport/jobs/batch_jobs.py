@@ -21,10 +21,10 @@ from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.batch_job import BatchJob, BatchJobName, BatchJobSpec, JobState
 from homeport.resources.bucket import check_object_name
+from homeport.resources.labels import check_labels
 from homeport.resources.model import (
     ModelVersion,
     check_display_name,
-    check_labels,
 )
 from homeport.resources.names import Parent
 from homeport.resources.operation import Operation, OperationKind

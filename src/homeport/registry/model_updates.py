@@ -7,10 +7,10 @@ from typing import Final
 from homeport.errors import AbortedError, FailedPreconditionError
 from homeport.metadata import model_word_rows
 from homeport.metadata.database import Transaction
+from homeport.resources.labels import check_labels
 from homeport.resources.model import (
     ModelPatch,
     check_display_name,
-    check_labels,
     is_stale,
 )
 from homeport.resources.names import ModelName

@@ -23,6 +23,7 @@ from homeport.registry.operations import Operations, Result
 from homeport.registry.targets import Settled, Target, check_target, settle
 from homeport.resources import probes
 from homeport.resources.change import ANONYMOUS, check_caller
+from homeport.resources.labels import check_labels
 from homeport.resources.lineage import LOCK, UPLOADED_BY
 from homeport.resources.model import (
     ContainerSpec,
@@ -30,7 +31,6 @@ from homeport.resources.model import (
     ModelPatch,
     VersionSpec,
     check_display_name,
-    check_labels,
 )
 from homeport.resources.names import (
     DEFAULT_ALIAS,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,10 +10,8 @@ from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.torchserve import TorchServeWords
 
 MAX_DISPLAY_NAME = 128  # UTF-8 characters; aiplatform v1 model.proto
-MAX_LABEL = 64  # code points, for keys and values alike
 # Model.ExportFormat.id (aiplatform v1): what a user uploaded, exported as it came.
 EXPORT_FORMAT: Final = "custom-trained"
-_LABEL_RE: Final = re.compile(r"[\w-]{0,64}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,25 +162,6 @@ def check_display_name(display_name: str) -> None:
             f"display_name has {len(display_name)} characters: "
             f"at most {MAX_DISPLAY_NAME}"
         )
-
-
-def check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse labels outside the field's grammar.
-
-    Raises:
-        InvalidArgumentError: A key or value over 64 code points, or with characters
-            other than lower-case letters, digits, '_' and '-'; an empty key.
-    """
-    for key, value in labels.items():
-        for text in (key, value):
-            # Model.labels (aiplatform v1 model.proto): international letters allowed.
-            if not _LABEL_RE.fullmatch(text) or text != text.lower():
-                raise InvalidArgumentError(
-                    f"label {key!r}: {value!r}: at most {MAX_LABEL} "
-                    "lower-case letters, digits, '_' and '-'"
-                )
-        if not key:
-            raise InvalidArgumentError(f"label with value {value!r} has an empty key")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from homeport.metadata import endpoint_rows
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.change import ANONYMOUS
 from homeport.resources.endpoint import Endpoint, check_connection, check_split
-from homeport.resources.model import check_display_name, check_labels
+from homeport.resources.labels import check_labels
+from homeport.resources.model import check_display_name
 from homeport.resources.names import EndpointName, Parent, check_endpoint_id
 from homeport.resources.operation import Operation, OperationKind
 from homeport.serving import chronicle, desk

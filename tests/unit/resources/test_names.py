@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from homeport.errors import InvalidArgumentError
 from homeport.resources import endpoint, model, names
+from homeport.resources import labels as labelling
 from homeport.resources.names import EndpointName, ModelName, OperationName, Parent
 
 PARENT = Parent("p", "us-central1")
@@ -146,7 +147,7 @@ def test_bad_text_is_refused(check: Callable[[str], None], text: str) -> None:
     ],
 )
 def test_labels_of_the_grammar_pass(labels: dict[str, str]) -> None:
-    model.check_labels(labels)
+    labelling.check_labels(labels)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_labels_of_the_grammar_pass(labels: dict[str, str]) -> None:
 )
 def test_labels_outside_the_grammar_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(InvalidArgumentError, match="label"):
-        model.check_labels(labels)
+        labelling.check_labels(labels)
 
 
 DEPLOYED = frozenset({"1", "2", endpoint.PLACEHOLDER_ID})
