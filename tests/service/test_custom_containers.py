@@ -228,6 +228,28 @@ def answering(custom: Custom) -> str:
     return custom.serve()
 
 
+def test_what_a_program_says_of_its_predictions_is_passed_on(
+    custom: Custom, answering: str
+) -> None:
+    said = '{"predictions": [1], "metadata": {"tookMs": [3, null]}, "other": 1}'
+    asked = {"instances": [{"answer": {"status": 200, "body": said}}]}
+    silent = {"instances": [{"answer": {"status": 200, "body": '{"predictions": []}'}}]}
+    type_ = {"content-type": "application/json"}
+
+    status, answer = custom.server.predict(answering, asked)
+    without = custom.server.predict(answering, silent)[1]
+    raw = custom.server.call(
+        "POST", f"/v1/{answering}:rawPredict", json.dumps(asked).encode(), type_
+    )
+
+    assert status == 200
+    assert answer["predictions"] == [1]
+    assert answer["metadata"] == {"tookMs": [3, None]}
+    assert "other" not in answer
+    assert "metadata" not in without
+    assert raw == (200, json.loads(said))
+
+
 def test_a_program_takes_raw_bodies_streams_them_and_explains_nothing(
     custom: Custom, answering: str
 ) -> None:

@@ -21,6 +21,7 @@ _PATH: Final = re.compile(
     r"/v1(?:beta1)?/(projects/[^/]+/locations/[^/]+/endpoints/[^/]+):predict"
 )
 _HEAD: Final = b'{"predictions":'
+_METADATA: Final = b',"metadata":'
 
 
 class Predictions:
@@ -76,4 +77,7 @@ class Predictions:
 def _answer(share: Share, reply: Reply) -> tuple[int, bytes]:
     if reply.code:
         return exchange.failure(share, reply)
+    if reply.metadata:
+        parts = (_HEAD, reply.payload, _METADATA, reply.metadata, share.tail)
+        return 200, b"".join(parts)
     return 200, b"".join((_HEAD, reply.payload, share.tail))

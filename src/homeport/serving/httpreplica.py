@@ -303,7 +303,9 @@ class HttpReplica:
         found = document.get("predictions")
         if not isinstance(found, list):
             return self._refused('no list of "predictions"')
-        return Reply(0, orjson.dumps(found))
+        beside = document.get("metadata")
+        metadata = b"" if beside is None else orjson.dumps(beside)
+        return Reply(0, orjson.dumps(found), metadata=metadata)
 
     def _refused(self, what: str) -> Reply:
         text = (

@@ -124,11 +124,14 @@ class Reply:
         payload: With code 0 what was asked for: a JSON array, the predictions; a JSON
             object, the explanations; the body of a raw answer. Else a UTF-8 message.
         head: Of a raw answer, None for the others.
+        metadata: What a program of an author's own said of its predictions, as JSON;
+            empty where it said nothing.
     """
 
     code: int
     payload: bytes
     head: Head | None = None
+    metadata: bytes = b""
 
 
 def encode(kind: Kind, payload: bytes = b"", *, status: int = 0, id_: int = 0) -> bytes:
