@@ -10,9 +10,8 @@ from typing import Final
 
 from homeport.errors import InvalidArgumentError
 from homeport.resources.endpoint import DedicatedResources
+from homeport.serving import machinetypes
 
-# The vCPU count that ends the names of Google Cloud's machine types: n1-standard-4.
-_MACHINE_CORES: Final = re.compile(r"[a-z0-9]+-[a-z]+-([0-9]+)")
 # What tells accelerators of the service's names apart: NVIDIA_H100_80GB is an H100.
 _GPU_MODEL: Final = re.compile(r"[A-Z]+[0-9]+")
 _GPU_QUERY: Final = ("--query-gpu=name", "--format=csv,noheader")
@@ -62,12 +61,13 @@ def _gpus() -> tuple[str, ...]:
 
 
 def check_resources(resources: DedicatedResources, host: Host) -> None:
-    """Refuse replica counts that cannot be meant.
+    """Refuse what cannot be meant.
 
     Raises:
-        InvalidArgumentError: A minimum under 1, more than 64 for each core of this
-            host, or a maximum under the minimum.
+        InvalidArgumentError: A minimum under 1, more than 64 replicas for each core of
+            this host, a maximum under the minimum, or what names no machine type.
     """
+    machinetypes.check_form(resources.machine_type)
     low, high = resources.min_replica_count, resources.max_replica_count
     if low < 1:
         raise InvalidArgumentError(f"min_replica_count is {low}: at least 1")
@@ -88,16 +88,26 @@ def check_resources(resources: DedicatedResources, host: Host) -> None:
 
 def shortages(resources: DedicatedResources, host: Host) -> tuple[str, ...]:
     """Return one sentence for each thing asked for that the host does not give."""
-    found = []
-    machine = _MACHINE_CORES.fullmatch(resources.machine_type)
-    if machine and int(machine[1]) > host.cores:
-        found.append(
-            f"machine_type {resources.machine_type} has {machine[1]} cores and this "
-            f"host {host.cores}: replicas use what is there"
-        )
+    found = _missing_machine(resources.machine_type, host)
     if resources.accelerator_count:
         found += _missing_accelerators(resources, host)
     return tuple(found)
+
+
+def _missing_machine(machine_type: str, host: Host) -> list[str]:
+    if not machine_type:
+        return []
+    machine = machinetypes.read(machine_type)
+    if machine is None:
+        return [
+            f"machine_type {machine_type} is none that is known here: it limits nothing"
+        ]
+    if machine.cores is None or machine.cores <= host.cores:
+        return []
+    return [
+        f"machine_type {machine_type} has {machine.cores} cores and this host "
+        f"{host.cores}: replicas use what is there"
+    ]
 
 
 def _missing_accelerators(resources: DedicatedResources, host: Host) -> list[str]:

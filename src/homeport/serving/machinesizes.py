@@ -2,12 +2,10 @@
 
 import dataclasses
 import os
-import re
 from typing import Final
 
-from homeport.serving import machines
+from homeport.serving import machines, machinetypes
 
-_NAME: Final = re.compile(r"([a-z0-9]+)-([a-z]+)-([0-9]+)(?:-.*)?")
 # GB for each vCPU, by the kind of machine; the first generation has its own.
 _GB_PER_CORE: Final = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
 _GB_PER_CORE_OF_N1: Final = {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9}
@@ -28,17 +26,17 @@ class MachineSize:
 
 
 def size(machine_type: str) -> MachineSize | None:
-    """Return how large a machine type is on this host, None for an unknown name.
+    """Return how large a machine type is on this host, None if its name does not say.
 
     An upper limit: a host that has less gives what it has.
     """
-    found = _NAME.fullmatch(machine_type)
-    if found is None:
+    machine = machinetypes.read(machine_type)
+    if machine is None or machine.cores is None:
         return None
-    family, kind, cores = found[1], found[2], int(found[3])
-    per_core = (_GB_PER_CORE_OF_N1 if family == "n1" else _GB_PER_CORE).get(kind)
+    sizes = _GB_PER_CORE_OF_N1 if machine.family == "n1" else _GB_PER_CORE
+    per_core = sizes.get(machine.kind)
     memory_bytes = None
     if per_core is not None:
         host_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        memory_bytes = min(int(cores * per_core * _GIB), host_bytes)
-    return MachineSize(min(cores, machines.this_host().cores), memory_bytes)
+        memory_bytes = min(int(machine.cores * per_core * _GIB), host_bytes)
+    return MachineSize(min(machine.cores, machines.this_host().cores), memory_bytes)

@@ -29,7 +29,19 @@ HOST = Host(cores=4)
         pytest.param(
             DedicatedResources(machine_type="g2-standard-4"), [], id="digits before"
         ),
-        pytest.param(DedicatedResources(machine_type="laptop"), [], id="unknown type"),
+        pytest.param(
+            DedicatedResources(machine_type="e2-medium"), [], id="no number at all"
+        ),
+        pytest.param(
+            DedicatedResources(machine_type="c3-standard-8-lssd"),
+            ["machine_type c3-standard-8-lssd has 8 cores"],
+            id="a word after the number",
+        ),
+        pytest.param(
+            DedicatedResources(machine_type="n9-standart-4"),
+            ["n9-standart-4 is none that is known here: it limits nothing"],
+            id="unknown type",
+        ),
         pytest.param(
             DedicatedResources(accelerator_type="NVIDIA_L4", accelerator_count=1),
             ["1 NVIDIA_L4 asked for, and this host has none: replicas run on the CPU"],
@@ -115,6 +127,12 @@ def test_replica_counts_that_cannot_be_meant_are_refused(low: int, high: int) ->
         check_resources(
             DedicatedResources(min_replica_count=low, max_replica_count=high), HOST
         )
+
+
+@pytest.mark.parametrize("name", ["laptop", "n1_standard_4", "N1-STANDARD-4", "n1-"])
+def test_what_names_no_machine_type_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="such as n1-standard-4"):
+        check_resources(DedicatedResources(machine_type=name), HOST)
 
 
 def test_as_many_replicas_as_may_be_are_accepted() -> None:
