@@ -147,6 +147,38 @@ def test_the_placeholder_is_for_deployments_alone(
     assert get(shared_server, endpoint)["trafficSplit"] == {deployed_id: 100}
 
 
+# Masks of deployed models
+
+
+def test_a_change_of_a_deployed_model_is_what_its_mask_names(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    endpoint, operation = shared_server.deploy(archived(TELLS_VARIABLES))
+    deployed_id = operation["response"]["deployedModel"]["id"]
+
+    def counts_after(mask: str | None, **counts: int) -> tuple[int, int]:
+        wish = {"id": deployed_id, "dedicatedResources": counts}
+        status, told = shared_server.call(
+            "POST",
+            f"/v1/{endpoint}:mutateDeployedModel",
+            {"deployedModel": wish, **({"updateMask": mask} if mask else {})},
+        )
+        assert status == 200, told
+        found = told["response"]["deployedModel"]["dedicatedResources"]
+        return found["minReplicaCount"], found["maxReplicaCount"]
+
+    most = counts_after("dedicatedResources.maxReplicaCount", maxReplicaCount=3)
+    unmasked = counts_after(None, minReplicaCount=2)
+    # Without a maximum the minimum is one, as in a deployment.
+    whole = counts_after("dedicatedResources", minReplicaCount=2)
+    all_of_it = counts_after("*", minReplicaCount=1, maxReplicaCount=2)
+
+    assert most == (1, 3)
+    assert unmasked == (2, 3)
+    assert whole == (2, 2)
+    assert all_of_it == (1, 2)
+
+
 # 5
 
 

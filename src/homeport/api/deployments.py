@@ -28,8 +28,11 @@ _MUTABLE: Final = (
     "automatic_resources.max_replica_count",
     _LOGGING,
 )
+_KINDS: Final = ("dedicated_resources", "automatic_resources")
 _METRICS: Final = "autoscaling_metric_specs"
-_COUNTS: Final = frozenset({"min_replica_count", "max_replica_count"})
+_FEWEST: Final = "min_replica_count"
+_MOST: Final = "max_replica_count"
+_COUNTS: Final = frozenset({_FEWEST, _MOST})
 
 
 def router(
@@ -125,11 +128,11 @@ def _patch(
     given = _given(message)
     paths = set(mask) or {path for path, value in given.items() if value}
     if paths == {"*"}:
-        paths = set(_MUTABLE)
-    for whole in ("dedicated_resources", "automatic_resources"):
-        if whole in paths:
-            paths.remove(whole)
-            paths |= {path for path in _MUTABLE if path.startswith(f"{whole}.")}
+        # Of the two kinds of resources it has one.
+        paths = {_LOGGING, *(kind for kind in _KINDS if getattr(message, kind))}
+    for whole in paths & set(_KINDS):
+        paths.remove(whole)
+        paths |= {path for path in _MUTABLE if path.startswith(f"{whole}.")}
     unknown = sorted(paths - set(_MUTABLE))
     if unknown or not paths:
         named = ", ".join(unknown) or "nothing"
@@ -145,6 +148,9 @@ def _patch(
             resources["metric_targets"] = targets
         else:
             (resources if field in _COUNTS else kept_resources)[field] = given[path]
+    if resources.get(_MOST) == 0:
+        # As of a deployment: the minimum, where no maximum is given.
+        resources[_MOST] = resources.get(_FEWEST, 0)
     kept = {_LOGGING: given[_LOGGING]} if _LOGGING in paths else {}
     return DeployedModelPatch(resources, kept_resources, kept)
 
@@ -153,7 +159,7 @@ def _given(message: messages.DeployedModelMessage) -> dict[str, Any]:
     """Return the value of each path that can be changed."""
     dedicated = message.dedicated_resources or messages.DedicatedResourcesMessage()
     automatic = message.automatic_resources or messages.AutomaticResources()
-    parts = {"dedicated_resources": dedicated, "automatic_resources": automatic}
+    parts = dict(zip(_KINDS, (dedicated, automatic), strict=True))
     values: dict[str, Any] = {}
     for path in _MUTABLE:
         part, _, field = path.rpartition(".")
