@@ -18,6 +18,7 @@ import pytest
 from fake_replicas import until
 from homeport.worker import nursery
 from homeport.worker.nursery import Breed, Nursery
+from homeport.worker.process import Fork, Order, Running
 from homeport.worker.replica import Replica, ReplicaSpec
 from liveness import is_running
 
@@ -91,7 +92,7 @@ class Family:
     def __init__(self, model_dir: pathlib.Path, scratch_dir: pathlib.Path) -> None:
         self.nursery = Nursery(scratch_dir, idle_s=0.05)
         self.log: list[str] = []
-        self._fork = functools.partial(self.nursery.fork, BREED)
+        self.fork: Fork = functools.partial(self.nursery.fork, BREED)
         self._model_dir, self._scratch_dir = model_dir, scratch_dir
         self._replicas: list[Replica] = []
 
@@ -101,7 +102,7 @@ class Family:
             environment,
             DEADLINE_S,
             scratch_dir=self._scratch_dir,
-            fork=self._fork,
+            fork=self.fork,
         )
         started = await Replica.start(spec, on_log=self.log.extend)
         self._replicas.append(started)
@@ -142,6 +143,11 @@ def run(scenario: Callable[[], Any]) -> None:
 def parent_of(pid: int) -> int:
     status = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
     return int(status.split()[1])
+
+
+def children_of(pid: int) -> list[int]:
+    listed = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in listed.split()]
 
 
 def test_a_forked_replica_has_a_process_places_and_variables_of_its_own(
@@ -204,6 +210,38 @@ def test_a_replica_outlives_its_zygote_and_the_next_has_another(
             assert parent_of(second.report.pid) not in {zygote, os.getpid()}
             await first.stop(DEADLINE_S)
             assert not is_running(first.report.pid)
+
+    run(scenario)
+
+
+def test_what_is_cancelled_as_its_process_is_born_leaves_none(
+    model_dir: pathlib.Path, scratch_dir: pathlib.Path
+) -> None:
+    async def scenario() -> None:
+        async with family(model_dir, scratch_dir) as made:
+            living = await made.replica()
+            fork = made.fork
+
+            async def fork_and_cancel(order: Order) -> Running | None:
+                asyncio.get_running_loop().call_soon(cancel_when_born)
+                return await fork(order)
+
+            def cancel_when_born() -> None:
+                # The loop stands still until the zygote has told of the birth.
+                give_up = time.monotonic() + DEADLINE_S
+                while len(children_of(zygote)) < 2 and time.monotonic() < give_up:
+                    time.sleep(0.01)
+                time.sleep(0.2)
+                # Timers come after what is read, and before what waits for it.
+                asyncio.get_running_loop().call_later(0.0, starting.cancel)
+
+            zygote = parent_of(living.report.pid)
+            made.fork = fork_and_cancel
+            starting = asyncio.create_task(made.replica())
+            await asyncio.wait({starting}, timeout=DEADLINE_S)
+
+            assert starting.cancelled()
+            await until(lambda: children_of(zygote) == [living.report.pid])
 
     run(scenario)
 

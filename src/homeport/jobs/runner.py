@@ -38,8 +38,6 @@ _RETRY_S: Final = 5.0
 _LOOK_S: Final = 5.0
 # What is under way when a job ends early is done again: nobody waits for it.
 _END_S: Final = 2.0
-# When a job that was cancelled is told to have ended, whatever keeps its work.
-_LET_GO_S: Final = 10.0
 # How long a job waits for a replica before it gives up.
 _PATIENCE_S: Final = 300.0
 # A request of a job has many instances, and nobody waits for its answer.
@@ -189,15 +187,8 @@ class Runner:
     async def _attend(self, name: BatchJobName, work: asyncio.Task[None]) -> None:
         """See a job to its end, whatever that is."""
         try:
-            while not work.done():
-                was_ending = name in self._ending
-                await asyncio.wait({work}, timeout=_LET_GO_S)
-                if was_ending and not work.done():
-                    # What its replicas are started by does not let go of them.
-                    _log.warning("job %s was cancelled, and does not end", name)
-                    work.cancel()
-                    break
-            if not work.done() or work.cancelled():
+            await asyncio.wait({work})
+            if work.cancelled():
                 await _record(self._ledger.end_cancelled, name)
             elif (error := work.exception()) is not None:
                 await _record(self._ledger.fail, name, error)
@@ -205,7 +196,7 @@ class Runner:
         except asyncio.CancelledError:
             # The server stops: what the spool has kept is where the job goes on.
             self._cancel(name)
-            await asyncio.wait({work}, timeout=_LET_GO_S)
+            await asyncio.wait({work})
             raise
         finally:
             del self._work[name], self._attending[name]

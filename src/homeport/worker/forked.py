@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from typing import Final, final
 
 # How it ended is told by who forked it, who may be gone.
@@ -46,6 +47,11 @@ class ForkedProcess:
         """Say how it ended, as the one who forked it knows."""
         if not self._status.done():
             self._status.set_result(status)
+
+    def discard(self) -> None:
+        """End it at once, where nobody is to have it after all."""
+        if not self._has_ended:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def orphan(self) -> None:
         """Say that nobody will tell how it ended: who forked it is gone."""

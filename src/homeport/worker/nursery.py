@@ -150,7 +150,8 @@ class _Zygote:
                 theirs, {}, origin, on_log=_log_lines, on_exit=living._on_exit
             )
             living._loop.add_reader(ours, living._on_readable)
-            await asyncio.wait_for(living._ready, _READY_TIMEOUT_S)
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await living._ready
         except BaseException:
             await living.end()
             raise
@@ -185,7 +186,14 @@ class _Zygote:
         finally:
             os.close(held_fd)
         self._births.append((born, tether_fd))
-        return await asyncio.wait_for(born, _FORK_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(_FORK_TIMEOUT_S):
+                return await born
+        except (TimeoutError, asyncio.CancelledError):
+            # It may have been born just before.
+            if not born.cancelled() and (child := born.result()) is not None:
+                child.discard()
+            raise
 
     async def end(self) -> None:
         """End the zygote, and return when nothing is left of it."""
