@@ -222,6 +222,54 @@ def test_a_session_of_one_server_is_sent_back_to_it_by_the_other(
     assert second.call("GET", "/storage/v1/b/models/o/o")[1]["size"] == "5"
 
 
+def test_an_upload_in_parts_completed_through_both_at_once_is_one_object(
+    both: tuple[Server, Server],
+) -> None:
+    first = both[0]
+    first.call("POST", "/storage/v1/b?project=p", {"name": "models"})
+    names = [f"parted-{number}" for number in range(6)]
+    endings = {name: _parted(first, name, b"\1" * (2 << 20)) for name in names}
+
+    def complete(server: Server, name: str) -> tuple[int, str]:
+        path, body = endings[name]
+        request = urllib.request.Request(  # noqa: S310
+            server.url + path, body, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            return answer.status, answer.headers["x-goog-generation"]
+
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        begun = [
+            (name, threads.submit(complete, server, name))
+            for name in names
+            for server in both
+        ]
+        told = {(name, *one.result()) for name, one in begun}
+
+    page = both[1].call("GET", "/storage/v1/b/models/o?prefix=parted-")[1]["items"]
+    assert told == {(one["name"], 200, one["generation"]) for one in page}
+    assert [one["size"] for one in page] == ["4194304"] * 6
+
+
+def _parted(server: Server, name: str, part: bytes) -> tuple[str, bytes]:
+    """Send two parts of an object; return where and what its completion is."""
+    path = f"/models/{name}"
+    begun = server.call("POST", f"{path}?uploads=")[1]
+    upload = begun.partition("<UploadId>")[2].partition("</UploadId>")[0]
+    listed = ""
+    for number in (1, 2):
+        request = urllib.request.Request(  # noqa: S310
+            f"{server.url}{path}?partNumber={number}&uploadId={upload}",
+            part,
+            method="PUT",
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            etag = answer.headers["etag"]
+        listed += f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>"
+    return f"{path}?uploadId={upload}", body.encode()
+
+
 def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
     both: tuple[Server, Server], tmp_path: pathlib.Path
 ) -> None:

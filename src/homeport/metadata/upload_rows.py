@@ -42,6 +42,16 @@ def get(transaction: Transaction, session_id: str) -> UploadSession | None:
     return None if row is None else _session(row)
 
 
+def is_unfinished(transaction: Transaction, session_id: str) -> bool:
+    """Tell whether there is a session of this id that became no object yet."""
+    found = transaction.scalar(
+        sa.select(upload_sessions.c.id).where(
+            upload_sessions.c.id == session_id, upload_sessions.c.generation == 0
+        )
+    )
+    return found is not None
+
+
 def put_checksums(
     transaction: Transaction, session_id: str, checksums: Checksums
 ) -> None:
@@ -62,13 +72,17 @@ def finish(transaction: Transaction, session_id: str, generation: int) -> None:
     )
 
 
-def delete_unfinished(transaction: Transaction, session_id: str) -> None:
-    """Delete a session unless it became an object; its bytes are the caller's."""
-    transaction.execute(
+def delete_unfinished(transaction: Transaction, session_id: str) -> bool:
+    """Delete a session unless it became an object; tell whether it went.
+
+    Its bytes are the caller's.
+    """
+    deleted = transaction.execute(
         upload_sessions.delete().where(
             upload_sessions.c.id == session_id, upload_sessions.c.generation == 0
         )
     )
+    return bool(deleted.rowcount)
 
 
 def delete_before(transaction: Transaction, oldest: dt.datetime) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final, final
 
-from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
 from homeport.metadata import bucket_rows, skeleton_rows, upload_rows
 from homeport.metadata.database import Database
 from homeport.objects.blobs import Blobs, BlobWriter
@@ -240,7 +240,8 @@ class Compositions:
     ) -> StoredObject:
         """Return the object made of the parts named; the others are forgotten.
 
-        Repeated, as by a client that lost the answer, it returns the same object.
+        Repeated, as by a client that lost the answer, it returns the same object, also
+        at another server at the same time.
 
         Raises:
             InvalidArgumentError: None are named, out of order, missing, or other
@@ -255,13 +256,9 @@ class Compositions:
             if session.generation:
                 return self._finished(session)
             _check_order(parts)
-            content = self._joined(session.new, self._opened(session_id, parts))
-            with self._database.transaction() as transaction:
-                stored = buckets.write_row(
-                    transaction, session.new, content, self._now(), self._quota_bytes
-                )
-                skeleton_rows.note_written(transaction, content.sha256)
-                upload_rows.finish(transaction, session_id, stored.generation)
+            stored = self._completed(session, parts)
+            if stored is None:
+                return self._finished(self._session(at, session_id, finished=True))
             self._parts.discard(session_id)
         return stored
 
@@ -275,7 +272,8 @@ class Compositions:
         with self._claims.hold(session_id):
             self._session(at, session_id)
             with self._database.transaction() as transaction:
-                upload_rows.delete_unfinished(transaction, session_id)
+                if not upload_rows.delete_unfinished(transaction, session_id):
+                    raise _over()
             self._parts.discard(session_id)
 
     def _session(
@@ -287,11 +285,31 @@ class Compositions:
             raise NotFoundError(f"no such upload of {at}: start a new one")
         over = session is None or session.create_time + SESSION_LIFETIME < self._now()
         if session is None or over or (session.generation and not finished):
-            raise NotFoundError(
-                "no such upload: it was completed, aborted, or older than "
-                f"{SESSION_LIFETIME.days} days; start a new one"
-            )
+            raise _over()
         return session
+
+    def _completed(
+        self, session: UploadSession, parts: Iterable[PartRef]
+    ) -> StoredObject | None:
+        """Return the object of a session; None if another server has ended it."""
+        try:
+            content = self._joined(session.new, self._opened(session.id, parts))
+        except HomeportError:
+            # Whoever was first has removed the parts, or made the object that this
+            # one would not replace.
+            with self._database.snapshot() as transaction:
+                if upload_rows.is_unfinished(transaction, session.id):
+                    raise
+            return None
+        with self._database.transaction() as transaction:
+            if not upload_rows.is_unfinished(transaction, session.id):
+                return None
+            stored = buckets.write_row(
+                transaction, session.new, content, self._now(), self._quota_bytes
+            )
+            skeleton_rows.note_written(transaction, content.sha256)
+            upload_rows.finish(transaction, session.id, stored.generation)
+        return stored
 
     def _finished(self, session: UploadSession) -> StoredObject:
         new = session.new
@@ -320,6 +338,13 @@ class Compositions:
             return writer.commit()
         finally:
             writer.abort()
+
+
+def _over() -> NotFoundError:
+    return NotFoundError(
+        "no such upload: it was completed, aborted, or older than "
+        f"{SESSION_LIFETIME.days} days; start a new one"
+    )
 
 
 def _component_count(properties: Any) -> int:  # noqa: ANN401  # as it is kept

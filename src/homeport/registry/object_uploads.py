@@ -295,6 +295,9 @@ class ObjectUploads:
             buckets.check_fits(transaction, new, content.size_bytes, self._quota_bytes)
         writer.commit()
         with self._database.transaction() as transaction:
+            # With its bucket it may have gone, and there is another of that name.
+            if session_id and not upload_rows.is_unfinished(transaction, session_id):
+                raise _no_session(new.bucket)
             stored = buckets.write_row(
                 transaction, new, content, self._now(), self._quota_bytes
             )
@@ -310,11 +313,7 @@ class ObjectUploads:
             or session.new.bucket != bucket
             or session.create_time + SESSION_LIFETIME < self._now()
         ):
-            raise NotFoundError(
-                f"no such upload session of the bucket {bucket!r}: it was refused, "
-                f"cancelled, or older than {SESSION_LIFETIME.days} days; start a new "
-                "upload"
-            )
+            raise _no_session(bucket)
         if not session.generation and session.owner not in {"", self._owner}:
             # UNAVAILABLE: clients try again, and may come to the right one.
             raise UnavailableError(
@@ -358,6 +357,13 @@ class ObjectUploads:
         writer.abort()
         with self._database.transaction() as transaction:
             upload_rows.delete_unfinished(transaction, session_id)
+
+
+def _no_session(bucket: str) -> NotFoundError:
+    return NotFoundError(
+        f"no such upload session of the bucket {bucket!r}: it was refused, cancelled, "
+        f"or older than {SESSION_LIFETIME.days} days; start a new upload"
+    )
 
 
 def _expecting(upload: ObjectUpload) -> ObjectUpload:

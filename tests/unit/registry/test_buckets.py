@@ -445,6 +445,22 @@ def test_a_session_ends_with_a_refusal_a_cancel_its_bucket_or_its_week(
         store.uploads.progress(homeless, "models")
 
 
+def test_a_session_that_went_with_its_bucket_writes_nothing_into_the_next_one(
+    store: Store,
+) -> None:
+    session = store.uploads.open_session(NewObject("models", "a"))
+    upload = store.uploads.resume(session.id, "models")
+    upload.write(b"hello")
+    store.buckets.delete_bucket("models")
+    store.buckets.create_bucket("models")
+
+    with pytest.raises(NotFoundError, match="start a new upload"):
+        upload.finish()
+
+    assert store.buckets.list_objects(ObjectQuery("models")).objects == ()
+    assert list(store.blobs.uploads()) == []
+
+
 # --- sweep
 
 
