@@ -77,14 +77,17 @@ def collect_garbage(
 ) -> tuple[blob_sweep.Unused, ...]:
     """Return the bytes that nothing needs, and remove them unless it is a dry run.
 
+    What another clock has dated within a day is not removed, nor returned as if.
+
     Raises:
         FailedPreconditionError: A server uses the data directory.
     """
     with opening.apart(settings) as (database, stored):
         unused = blob_sweep.unused(database, stored.blobs)
-        if not dry_run:
-            opening.sweep(database, stored)
-    return unused
+        if dry_run:
+            return unused
+        gone = opening.sweep(database, stored)
+    return tuple(blob for blob in unused if blob.sha256 in gone)
 
 
 def verify(settings: Settings) -> Iterator[verification.Verified]:

@@ -16,7 +16,14 @@ from homeport.metadata.database import Database, is_embedded
 from homeport.objects.addresses import StoreAddress
 from homeport.objects.blobs import Blobs, FileBlobs
 from homeport.objects.bucket_blobs import BucketBlobs
-from homeport.registry import blob_sweep, byte_stores, holding, possession, tenancy
+from homeport.registry import (
+    blob_sweep,
+    byte_stores,
+    holding,
+    possession,
+    session_sweep,
+    tenancy,
+)
 from homeport.registry.byte_stores import ByteStores, Reach
 from homeport.registry.leases import Lease, identify
 from homeport.settings import Settings
@@ -57,7 +64,6 @@ def for_server(settings: Settings) -> Opened:
     stored = _bytes(settings, database)
     if alone:
         sweep(database, stored)
-        blob_sweep.sweep_parts(database, stored.parts)
     secret = tenancy.shared_secret(database, data_dir)
     lease = None
     if url is not None and not is_embedded(url):
@@ -98,16 +104,17 @@ def blobs_beside_a_server(settings: Settings) -> Blobs:
     return BucketBlobs(reach(settings).store(address), directory)
 
 
-def sweep(database: Database, stored: ByteStores) -> None:
-    """Remove the bytes that nothing refers to.
+def sweep(database: Database, stored: ByteStores) -> set[str]:
+    """Remove the bytes that nothing refers to; return which blobs, by digest.
 
     Nobody else uses those in the data directory yet. Another server may be writing to
     a bucket, by another clock.
     """
     with database.transaction() as transaction:
         artifact_rows.delete_unreferenced(transaction)
-    now = dt.datetime.now(dt.UTC)
-    blob_sweep.sweep(database, stored.blobs, now, grace=byte_stores.grace(stored))
+    now, grace = dt.datetime.now(dt.UTC), byte_stores.grace(stored)
+    session_sweep.sweep(database, stored, now)
+    return blob_sweep.sweep(database, stored.blobs, now, grace=grace)
 
 
 def bytes_of(settings: Settings, data_dir: pathlib.Path) -> ByteStores:

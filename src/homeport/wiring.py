@@ -376,8 +376,8 @@ def _storage_verbs(
     blobs, quota_bytes = stored.blobs, settings.bucket_quota_bytes
     return StorageVerbs(
         Buckets(database, blobs, _now, quota_bytes, reserved=outside.gs_buckets),
-        ObjectUploads(database, blobs, _now, quota_bytes, opened.server),
-        Compositions(database, blobs, stored.parts, _now, quota_bytes),
+        ObjectUploads(database, blobs, _now, quota_bytes, opened.server, stored.claims),
+        Compositions(database, blobs, stored.parts, _now, quota_bytes, stored.claims),
     )
 
 

@@ -1,6 +1,5 @@
 """The XML API and batches over real sockets: what official clients never send."""
 
-import pathlib
 import re
 import socket
 import threading
@@ -266,24 +265,6 @@ def test_what_is_no_batch_is_refused(
     )
 
     assert answer.status_code == 400
-
-
-def test_parts_of_uploads_that_are_over_are_swept(tmp_path: pathlib.Path) -> None:
-    from homeport.objects.parts import FileParts  # noqa: PLC0415  # of this test alone
-    from homeport.registry import blob_sweep  # noqa: PLC0415
-
-    database = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}")
-    database.upgrade()
-    parts = FileParts(tmp_path / "parts")
-    parts.start()
-    writer = parts.begin("over", 1)
-    writer.write(b"hello")
-    writer.commit()
-
-    blob_sweep.sweep_parts(database, parts)
-
-    assert list(parts.uploads()) == []
-    database.close()
 
 
 @pytest.mark.parametrize("generation", ["1", 1])

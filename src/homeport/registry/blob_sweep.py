@@ -13,12 +13,9 @@ from homeport.metadata import (
     blob_rows,
     operation_rows,
     skeleton_rows,
-    upload_rows,
 )
 from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
-from homeport.objects.parts import Parts
-from homeport.registry.object_uploads import SESSION_LIFETIME
 from homeport.resources.names import OperationName
 
 _BATCH: Final = 500  # SQLite before 3.32 takes at most 999 parameters
@@ -28,8 +25,8 @@ _FEW: Final = 10
 
 def sweep(
     database: Database, blobs: Blobs, now: dt.datetime, *, grace: dt.timedelta
-) -> int:
-    """Delete what no object, artifact or upload session needs; return how many blobs.
+) -> set[str]:
+    """Delete what no object and no artifact needs; return which blobs, by digest.
 
     Run it when the server starts, before it listens: a registration that read an
     object's row and has not yet written its artifact holds no reference. What was
@@ -43,20 +40,17 @@ def sweep(
         grace: How long a blob may be without a row.
     """
     with database.transaction() as transaction:
-        upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
-        sessions = upload_rows.unfinished(transaction)
         skeleton_rows.delete(transaction, skeleton_rows.unneeded(transaction))
-    for upload in list(blobs.uploads()):
-        if upload not in sessions:
-            blobs.resume(upload).abort()
-    swept = 0
+    swept: set[str] = set()
     for batch in _batches(blobs.iterate()):
         # The write lock is held while files go: no row for them can appear meanwhile.
         with database.transaction() as transaction:
             unused = set(batch) - blob_rows.referenced(transaction, batch)
-            swept += sum(
-                blobs.delete(sha256, unused_since=now - grace) for sha256 in unused
-            )
+            swept |= {
+                sha256
+                for sha256 in unused
+                if blobs.delete(sha256, unused_since=now - grace)
+            }
     return swept
 
 
@@ -179,22 +173,6 @@ def unused(database: Database, blobs: Blobs) -> tuple[Unused, ...]:
 def _size_bytes(blobs: Blobs, sha256: str) -> int:
     with blobs.open(sha256) as file:
         return file.seek(0, io.SEEK_END)
-
-
-def sweep_parts(database: Database, parts: Parts) -> None:
-    """Remove the parts of uploads that are over, completed or not.
-
-    Run it when the server starts, after `sweep`.
-
-    Args:
-        database: The rows.
-        parts: The bytes.
-    """
-    with database.snapshot() as transaction:
-        sessions = upload_rows.unfinished(transaction)
-    for upload in list(parts.uploads()):
-        if upload not in sessions:
-            parts.discard(upload)
 
 
 def _batches(digests: Iterator[str], most: int = _BATCH) -> Iterator[list[str]]:

@@ -13,6 +13,7 @@ from homeport.objects.bucket_blobs import BucketBlobs
 from homeport.objects.bucket_parts import BucketParts
 from homeport.objects.parts import FileParts, Parts
 from homeport.objects.stores import Store, open_store
+from homeport.registry.claims import Claims
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ class ByteStores:
         blobs: Of objects and artifacts.
         parts: Of uploads in parts.
         bucket: The blobs once more where they are in a bucket, else None.
+        claims: The uploads that requests are writing to.
     """
 
     blobs: Blobs
     parts: Parts
     bucket: BucketBlobs | None = None
+    claims: Claims = dataclasses.field(default_factory=Claims)
 
 
 # What the first request for an object of a bucket brings.

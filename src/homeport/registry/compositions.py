@@ -117,6 +117,7 @@ class Compositions:
         now: The time, aware.
         quota_bytes: What the objects of one bucket may have together, None for no
             limit.
+        claims: Notes the sessions that are being completed; None for its own.
     """
 
     def __init__(
@@ -126,13 +127,14 @@ class Compositions:
         parts: Parts,
         now: Callable[[], dt.datetime],
         quota_bytes: int | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._parts = parts
         self._now = now
-        self._claims = Claims()
+        self._claims = claims or Claims()
         self._buckets = Buckets(database, blobs, now)
 
     def compose(self, sources: Sequence[ObjectRef], target: NewObject) -> StoredObject:

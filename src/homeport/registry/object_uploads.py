@@ -151,6 +151,7 @@ class ObjectUploads:
             limit.
         owner: The id of this server, which alone goes on with the sessions that begin
             here.
+        claims: Notes the sessions that requests are writing to; None for its own.
     """
 
     def __init__(
@@ -160,13 +161,14 @@ class ObjectUploads:
         now: Callable[[], dt.datetime],
         quota_bytes: int | None = None,
         owner: str = "",
+        claims: Claims | None = None,
     ) -> None:
         self._owner = owner
         self._quota_bytes = quota_bytes
         self._database = database
         self._blobs = blobs
         self._now = now
-        self._claims = Claims()
+        self._claims = claims or Claims()
 
     def put(self, new: NewObject, blocks: Iterable[bytes]) -> StoredObject:
         """Return a new object of the given bytes, which replaces one of its name.

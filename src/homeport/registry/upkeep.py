@@ -7,7 +7,7 @@ from typing import Final, final
 
 from homeport.metadata import server_rows
 from homeport.metadata.database import Database
-from homeport.registry import byte_stores
+from homeport.registry import byte_stores, session_sweep
 from homeport.registry.blob_sweep import Sweeper
 from homeport.registry.byte_stores import ByteStores
 from homeport.registry.periodic import Periodic
@@ -37,6 +37,7 @@ class Upkeep:
         server: str,
     ) -> None:
         self._server = server
+        self._now = now
         self._database = database
         self._stored = stored
         blobs, least_bytes = stored.blobs, byte_stores.min_part_bytes(stored)
@@ -45,7 +46,7 @@ class Upkeep:
         self._sweeper = Sweeper(database, blobs, now, grace=grace)
         self._threads = (
             Periodic("splitting", _SPLITTING_PERIOD_S, self.divide),
-            Periodic("sweeping", _SWEEPING_PERIOD_S, self._sweeper.look),
+            Periodic("sweeping", _SWEEPING_PERIOD_S, self.sweep),
         )
 
     def whole(self) -> ByteStores:
@@ -62,6 +63,11 @@ class Upkeep:
             alive = server_rows.alive(transaction)
         if self._server == min(alive | {self._server}):
             self._splitting.divide_all()
+
+    def sweep(self) -> None:
+        """Remove what is left of uploads that are over, then the unused bytes."""
+        session_sweep.sweep(self._database, self._stored, self._now())
+        self._sweeper.look()
 
     def start(self) -> None:
         """Begin."""
