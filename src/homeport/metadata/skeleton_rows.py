@@ -73,7 +73,10 @@ def forget_written(transaction: Transaction, sha256: str) -> None:
 def next_to_divide(
     transaction: Transaction, *, after: str, min_bytes: int
 ) -> tuple[str, int] | None:
-    """Return sha256 and size of a file of an artifact that may be there whole.
+    """Return sha256 and size of a file that is to be kept as pieces and may be whole.
+
+    That is one of an artifact which nobody has looked into, or one of an artifact or
+    an object that is there as pieces and was sent again.
 
     Args:
         transaction: Any.
@@ -83,15 +86,19 @@ def next_to_divide(
     known = sa.exists().where(
         skeletons.c.sha256 == artifact_files.c.sha256, ~skeletons.c.rewritten
     )
+    filed = sa.select(artifact_files.c.sha256, artifact_files.c.size_bytes).where(
+        artifact_files.c.sha256 > after,
+        artifact_files.c.size_bytes >= min_bytes,
+        ~known,
+    )
+    sent_again = (
+        sa.select(objects.c.sha256, objects.c.size_bytes)
+        .join(skeletons, skeletons.c.sha256 == objects.c.sha256)
+        .where(skeletons.c.sha256 > after, skeletons.c.rewritten)
+    )
+    found = sa.union(filed, sent_again).subquery()
     row = transaction.execute(
-        sa.select(artifact_files.c.sha256, artifact_files.c.size_bytes)
-        .where(
-            artifact_files.c.sha256 > after,
-            artifact_files.c.size_bytes >= min_bytes,
-            ~known,
-        )
-        .order_by(artifact_files.c.sha256)
-        .limit(1)
+        sa.select(found.c.sha256, found.c.size_bytes).order_by(found.c.sha256).limit(1)
     ).one_or_none()
     return None if row is None else (row.sha256, row.size_bytes)
 

@@ -65,7 +65,7 @@ class Splitting:
         self._stopped.set()
 
     def divide_all(self) -> None:
-        """Divide every archive of an artifact that is there whole."""
+        """Divide every archive that is there whole and is to be kept as pieces."""
         after = ""
         while not self._stopped.is_set():
             with self._database.snapshot() as transaction:

@@ -85,9 +85,10 @@ def _now() -> dt.datetime:
 
 
 def swept(rooms: Rooms) -> int:
-    return blob_sweep.sweep(
+    gone = blob_sweep.sweep(
         rooms.database, rooms.stored, _now() + DAY, grace=dt.timedelta()
     )
+    return len(gone)
 
 
 def test_a_stored_archive_is_kept_as_its_members_and_given_back_as_it_was(
@@ -236,6 +237,37 @@ def test_the_same_bytes_sent_again_are_kept_once(rooms: Rooms) -> None:
 
     assert kept(rooms) == before
     assert read(rooms, content) == content
+
+
+def test_an_object_sent_again_when_its_version_is_gone_is_kept_once(
+    rooms: Rooms,
+) -> None:
+    content = model(layers())
+    name = registered(rooms, content)
+    rooms.splitting.divide_all()
+    before = kept(rooms)
+    rooms.wait(rooms.catalog.delete_model(ModelName.parse(name)))
+    with rooms.database.transaction() as transaction:
+        artifact_rows.delete_unreferenced(transaction)
+
+    rooms.put("m/model.mar", content)
+    written_bytes = sum(kept(rooms).values()) - sum(before.values())
+    rooms.splitting.divide_all()
+
+    assert written_bytes == len(content)
+    assert kept(rooms) == before
+    assert sum(before.values()) < len(content) + 2000
+    assert read(rooms, content) == content
+
+
+def test_an_object_that_was_never_a_version_stays_one_blob(rooms: Rooms) -> None:
+    content = model(layers())
+    for _ in range(2):
+        rooms.put("m/model.mar", content)
+
+    rooms.splitting.divide_all()
+
+    assert kept(rooms) == {digest(content): len(content)}
 
 
 @pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "changed"])
