@@ -27,12 +27,16 @@ def read(
         InvalidArgumentError: The archive is broken or hostile, or a value cannot be.
     """
     archive = artifacts.archive_of(artifact)
-    (declared,) = artifacts.read(archive, [manifest.PATH]).values()
-    name = manifest.parse(declared).config_file
+    (text,) = artifacts.read(archive, [manifest.PATH]).values()
+    declared = manifest.parse(text)
+    name = declared.config_file
     found = artifacts.read(archive, [name, serverconfig.FILE])
     inside = serverconfig.decode(found.get(serverconfig.FILE, b""))
     files = ConfigFiles(
-        name, found.get(name), Properties(inside, beside(artifacts, artifact))
+        name,
+        found.get(name),
+        Properties(inside, beside(artifacts, artifact)),
+        (declared.model_name, declared.version),
     )
     return config.read(files, environment)
 

@@ -13,10 +13,12 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from homeport.archive.manifest import Manifest
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.resources.torchserve import TorchServeWords
 from homeport.worker import batching, optional, serverconfig
-from homeport.worker.serverconfig import Envelope, Properties
+from homeport.worker.modelwords import RESPONSE_TIMEOUT
+from homeport.worker.serverconfig import Envelope, Properties, ServerConfig
 
 # Parsing takes seconds for each MB.
 MAX_BYTES: Final = 256 << 10
@@ -81,16 +83,18 @@ class ConfigFiles:
         name: Of the model's config file, "" for none.
         model_config: Its content, None where it is missing.
         properties: Each config.properties.
+        model: Name and version in the manifest, by which `models` tells models apart.
     """
 
     name: str = ""
     model_config: bytes | None = None
     properties: Properties = dataclasses.field(default_factory=Properties)
+    model: tuple[str, str] = ("", "")
 
 
 def load(
     model_dir: pathlib.Path,
-    config_file: str,
+    declared: Manifest,
     environment: Mapping[str, str],
     beside: str = "",
 ) -> ModelConfig:
@@ -98,7 +102,7 @@ def load(
 
     Args:
         model_dir: The extracted archive.
-        config_file: The name of model-config.yaml, "" for none.
+        declared: Its manifest.
         environment: The deployment's variables.
         beside: The text of the config.properties beside the archive, "" for none.
 
@@ -107,10 +111,12 @@ def load(
         InvalidArgumentError: As `read`.
     """
     inside = _content(model_dir / serverconfig.FILE) or b""
+    name = declared.config_file
     files = ConfigFiles(
-        config_file,
-        _content(model_dir / config_file) if config_file else None,
+        name,
+        _content(model_dir / name) if name else None,
         Properties(serverconfig.decode(inside), beside),
+        (declared.model_name, declared.version),
     )
     return read(files, environment)
 
@@ -125,17 +131,14 @@ def read(files: ConfigFiles, environment: Mapping[str, str]) -> ModelConfig:
         InvalidArgumentError: model-config.yaml is missing or no YAML mapping, or a
             value cannot be.
     """
-    server = serverconfig.read(files.properties, environment)
+    server = serverconfig.read(files.properties, environment, files.model)
     values = _parse(files.name, files.model_config) if files.name else {}
-    timeout_s = _timeout(values.get("responseTimeout"))
-    source = f"responseTimeout in {files.name}"
-    if timeout_s is None:
-        timeout_s = server.response_timeout_s
-        source = server.response_timeout_source
-    serving = _serving(values)
+    said = {**server.model_words, **values}
+    timeout_s, source = _response_timeout(values, files.name, server)
+    serving = _serving(said)
     return ModelConfig(
         values=values,
-        policy=batching.from_model_config(values),
+        policy=batching.from_model_config(said),
         response_timeout_s=timeout_s,
         response_timeout_source=source,
         envelope=server.envelope,
@@ -217,6 +220,16 @@ def _yaml(file_name: str) -> Any:  # noqa: ANN401  # an optional module, untyped
             f"the archive has a config file ({file_name}) and PyYAML is not "
             f"installed: {remedy}"
         ) from error
+
+
+def _response_timeout(
+    values: Mapping[str, Any], file_name: str, server: ServerConfig
+) -> tuple[float | None, str]:
+    """Return the seconds, None for no limit, and where they were set."""
+    own = _timeout(values.get(RESPONSE_TIMEOUT))
+    if own is not None:
+        return own, f"{RESPONSE_TIMEOUT} in {file_name}"
+    return server.response_timeout_s, server.response_timeout_source
 
 
 def _timeout(seconds: object) -> float | None:

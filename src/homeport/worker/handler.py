@@ -68,7 +68,7 @@ def open_archive(
             "pack it with homeport pack or torch-model-archiver"
         ) from error
     manifest = archive_manifest.parse(text)
-    settings = config.load(model_dir, manifest.config_file, environment, beside)
+    settings = config.load(model_dir, manifest, environment, beside)
     return Archive(model_dir, manifest, settings)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError
 from homeport.resources.torchserve import TorchServeWords
-from homeport.worker import javaproperties
+from homeport.worker import javaproperties, modelwords
+from homeport.worker.modelwords import ModelWords
 
 FILE: Final = "config.properties"
 MAX_BYTES: Final = 1 << 20
@@ -42,6 +43,7 @@ class ServerConfig:
         response_timeout_s: The longest one call may take, None where not given.
         response_timeout_source: Where that was set, "" where not given.
         words: What acts where a version is deployed.
+        model_words: What is said of the one model, by the keys of model-config.yaml.
         notes: Lines for the replica's log.
     """
 
@@ -49,6 +51,7 @@ class ServerConfig:
     response_timeout_s: float | None = None
     response_timeout_source: str = ""
     words: TorchServeWords = dataclasses.field(default_factory=TorchServeWords)
+    model_words: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -82,12 +85,17 @@ def decode(content: bytes) -> str:
     return content.decode("iso-8859-1")
 
 
-def read(properties: Properties, environment: Mapping[str, str]) -> ServerConfig:
+def read(
+    properties: Properties,
+    environment: Mapping[str, str],
+    model: tuple[str, str] = ("", ""),
+) -> ServerConfig:
     """Return what the files and the variables say.
 
     Args:
         properties: The files.
         environment: The deployment's variables; those beginning with TS_ are looked at.
+        model: Name and version of the one model that `models` is read for.
 
     Raises:
         InvalidArgumentError: A value cannot be what its key stands for.
@@ -102,9 +110,9 @@ def read(properties: Properties, environment: Mapping[str, str]) -> ServerConfig
     }
     enabled = variables.get(_ENABLE) or in_files.get(_ENABLE)
     if enabled is not None and _switch(enabled):
-        return _interpret(in_files | variables, [])
+        return _interpret(in_files | variables, [], model)
     variables.pop(_ENABLE, None)
-    return _interpret(in_files, sorted(word.name for word in variables.values()))
+    return _interpret(in_files, sorted(word.name for word in variables.values()), model)
 
 
 def _words(text: str, place: str) -> dict[str, _Word]:
@@ -114,20 +122,44 @@ def _words(text: str, place: str) -> dict[str, _Word]:
     }
 
 
-def _interpret(words: Mapping[str, _Word], unread: list[str]) -> ServerConfig:
-    timeout = words.get(_TIMEOUT)
+def _interpret(
+    words: Mapping[str, _Word], unread: list[str], model: tuple[str, str]
+) -> ServerConfig:
     later = {key: _LATER_VALUES[key](words[key]) for key in _LATER & words.keys()}
+    said = _said_of(model, words)
+    timeout_s, source = _timeout(words.get(_TIMEOUT), said, words)
     return ServerConfig(
         envelope=_envelope(words[_ENVELOPE]) if _ENVELOPE in words else Envelope.JSON,
-        response_timeout_s=_whole(timeout, least=1) if timeout else None,
-        response_timeout_source=f"{timeout.name} in {timeout.place}" if timeout else "",
+        response_timeout_s=timeout_s,
+        response_timeout_source=source,
         words=TorchServeWords(
             default_workers=later.get(_WORKERS),
             queue_length=later.get(_QUEUE),
             install_requirements=later.get(_INSTALL),
         ),
-        notes=(*_notes(words, later), *_note_on_unread(unread)),
+        model_words=said.values,
+        notes=(*_notes(words, later), *said.notes, *_note_on_unread(unread)),
     )
+
+
+def _said_of(model: tuple[str, str], words: Mapping[str, _Word]) -> ModelWords:
+    """Return what is said of one model, by the word that TorchServe looks at first."""
+    for word in (words[key] for key in modelwords.WORDS if key in words):
+        described = modelwords.parse(word.name, word.text, word.place)
+        return modelwords.of(model, described, f"{word.name} in {word.place}")
+    return ModelWords()
+
+
+def _timeout(
+    word: _Word | None, said: ModelWords, words: Mapping[str, _Word]
+) -> tuple[float | None, str]:
+    if modelwords.RESPONSE_TIMEOUT in said.values:
+        place = next(words[key].place for key in modelwords.WORDS if key in words)
+        seconds = said.values[modelwords.RESPONSE_TIMEOUT]
+        return seconds, f"{modelwords.RESPONSE_TIMEOUT} in {place}"
+    if word is None:
+        return None, ""
+    return _whole(word, least=1), f"{word.name} in {word.place}"
 
 
 def _notes(words: Mapping[str, _Word], later: Mapping[str, object]) -> list[str]:
@@ -135,7 +167,7 @@ def _notes(words: Mapping[str, _Word], later: Mapping[str, object]) -> list[str]
     if _INSTALL in later:
         word = words[_INSTALL]
         notes.append(_later_note(word.name, later[_INSTALL], word.place))
-    others = words.keys() - _LATER - {_ENABLE, _ENVELOPE, _TIMEOUT}
+    others = words.keys() - _LATER - {_ENABLE, _ENVELOPE, _TIMEOUT, *modelwords.WORDS}
     for place in sorted({words[key].place for key in others}):
         names = [words[key].name for key in others if words[key].place == place]
         notes.append(no_effect_note(names, place))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from homeport.archive.manifest import Manifest
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.worker import config, handler, handlers, loading, optional, weights
 from homeport.worker.context import Context
@@ -17,6 +18,7 @@ from homeport.worker.handler import EntryPoint
 from homeport.worker.loading import LoadRefusedError
 
 MakeArchive = Callable[..., pathlib.Path]
+CONFIGURED = Manifest(model_name="m", handler="handler", config_file="c.yaml")
 pytestmark = pytest.mark.usefixtures("child_imports")
 
 
@@ -230,7 +232,7 @@ def test_a_config_file_that_is_wrong_is_refused(
     (tmp_path / "c.yaml").write_text(text)
 
     with pytest.raises(InvalidArgumentError, match=words):
-        config.load(tmp_path, "c.yaml", {})
+        config.load(tmp_path, CONFIGURED, {})
 
 
 def test_a_config_file_needs_pyyaml(
@@ -239,7 +241,7 @@ def test_a_config_file_needs_pyyaml(
     monkeypatch.setitem(sys.modules, "yaml", None)
 
     with pytest.raises(FailedPreconditionError, match="install pyyaml"):
-        config.load(tmp_path, "c.yaml", {})
+        config.load(tmp_path, CONFIGURED, {})
 
 
 def test_an_optional_module_that_is_broken_is_not_taken_for_missing(

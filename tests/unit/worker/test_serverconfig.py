@@ -1,14 +1,17 @@
 """TorchServe's words act in TorchServe's order; wrong ones are named, others too."""
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Mapping
 
 import pytest
 
+from homeport.archive.manifest import Manifest
 from homeport.errors import InvalidArgumentError
 from homeport.resources.torchserve import TorchServeWords
 from homeport.worker import config, javaproperties, serverconfig
+from homeport.worker.batching import BatchPolicy
 from homeport.worker.serverconfig import Envelope, Properties
 
 # Written out, the last list would have 9**12 entries.
@@ -20,6 +23,10 @@ GROWING = (
     )
     + "maxWorkers: *m\n"
 )
+
+
+PLAIN = Manifest(model_name="numbers", handler="handler", version="2.0")
+OWN = dataclasses.replace(PLAIN, config_file="own.yaml")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +59,9 @@ def read(text: str, **variables: str) -> serverconfig.ServerConfig:
 
 
 def test_without_a_word_nothing_is_set() -> None:
-    nothing = serverconfig.ServerConfig(Envelope.JSON, None, "", TorchServeWords(), ())
+    nothing = serverconfig.ServerConfig(
+        Envelope.JSON, None, "", TorchServeWords(), {}, ()
+    )
 
     assert serverconfig.read(Properties(), {"PATH": "/bin"}) == nothing
 
@@ -144,8 +153,8 @@ def test_what_acts_later_is_gathered_and_the_models_own_words_go_first(
     )
     (tmp_path / "own.yaml").write_text("minWorkers: 1\nmaxWorkers: 4\njobQueueSize: 7")
 
-    own = config.load(tmp_path, "own.yaml", {})
-    servers = config.load(tmp_path, "", {})
+    own = config.load(tmp_path, OWN, {})
+    servers = config.load(tmp_path, PLAIN, {})
 
     assert own.words == TorchServeWords(
         default_workers=0,
@@ -165,13 +174,79 @@ def test_the_archives_own_limit_goes_before_the_servers(tmp_path: pathlib.Path) 
     )
     (tmp_path / "own.yaml").write_text("responseTimeout: 2.5")
 
-    own = config.load(tmp_path, "own.yaml", {})
-    servers = config.load(tmp_path, "", {})
+    own = config.load(tmp_path, OWN, {})
+    servers = config.load(tmp_path, PLAIN, {})
 
     assert own.response_timeout_s == 2.5
     assert own.response_timeout_source == "responseTimeout in own.yaml"
     assert servers.response_timeout_s == 9
     assert own.envelope is servers.envelope is Envelope.BODY
+
+
+DESCRIBED = """\
+default_response_timeout=9
+models={\\
+  "numbers": {\\
+    "1.0": {"minWorkers": 9},\\
+    "2.0": {"defaultVersion": true, "marName": "n.mar", "minWorkers": 2,\\
+            "maxWorkers": 3, "batchSize": 4, "maxBatchDelay": 50,\\
+            "responseTimeout": 20, "startupTimeout": 60}},\\
+  "others": {"2.0": {"minWorkers": 8}}}
+"""
+
+
+def test_what_is_said_of_a_model_acts_for_its_version_below_its_own_words(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "own.yaml").write_text("minWorkers: 1\nbatchSize: 2")
+
+    own = config.load(tmp_path, OWN, {}, beside=DESCRIBED)
+    servers = config.load(tmp_path, PLAIN, {}, beside=DESCRIBED)
+
+    assert servers.words == TorchServeWords(min_workers=2, max_workers=3)
+    assert servers.policy == BatchPolicy(4, 0.05)
+    assert servers.response_timeout_s == 20
+    assert servers.response_timeout_source == (
+        "responseTimeout in config.properties beside the archive"
+    )
+    assert servers.notes == (
+        "no effect on serving, in models in config.properties beside the archive: "
+        "startupTimeout",
+    )
+    assert servers.values == {}
+    assert own.words == TorchServeWords(min_workers=1, max_workers=3)
+    assert own.policy == BatchPolicy(2, 0.05)
+
+
+def test_a_snapshot_goes_before_the_words_for_models(tmp_path: pathlib.Path) -> None:
+    snapshot = '{"name": "s.cfg", "models": {"numbers": {"2.0": {"batchSize": 7}}}}'
+    beside = f"{DESCRIBED}\nmodel_snapshot={snapshot}\n"
+
+    assert config.load(tmp_path, PLAIN, {}, beside).policy == BatchPolicy(7)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param('{"numbers": 1}', 'give a mapping such as {"NAME"', id="no map"),
+        pytest.param("[1]", "give a mapping", id="a list"),
+        pytest.param("{,}", "is no JSON", id="no JSON"),
+        pytest.param("[" * 9000, "is no JSON", id="nested deep"),
+        pytest.param('{"numbers": {"2.0": {"minWorkers": "2"}}}',
+                     "minWorkers is '2' in models in config.properties", id="text"),
+        pytest.param('{"numbers": {"2.0": {"batchSize": 0}}}', "at least 1", id="low"),
+        pytest.param('{"numbers": {"2.0": {"maxBatchDelay": 3e9}}}', "whole", id="big"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_of_models_is_refused(
+    tmp_path: pathlib.Path, value: str, said: str
+) -> None:
+    (tmp_path / "config.properties").write_text(f"models={value}")
+
+    with pytest.raises(InvalidArgumentError) as caught:
+        config.load(tmp_path, PLAIN, {})
+
+    assert said in caught.value.message
 
 
 def test_what_does_not_act_is_said_once_without_its_value() -> None:
@@ -204,7 +279,7 @@ def test_words_of_the_config_file_that_do_not_act_are_said(
         "minWorkers: 1\nmaxWorkers: 4\ndeviceType: gpu\npt2: {}\nmy_own_key: 3\n"
     )
 
-    assert config.load(tmp_path, "own.yaml", {}).notes == (
+    assert config.load(tmp_path, OWN, {}).notes == (
         "no effect on serving, in own.yaml: deviceType, pt2",
     )
 
@@ -245,7 +320,7 @@ def test_a_wrong_number_of_workers_is_refused(
     (tmp_path / "own.yaml").write_text(line)
 
     with pytest.raises(InvalidArgumentError, match="give a whole number, at least"):
-        config.load(tmp_path, "own.yaml", {})
+        config.load(tmp_path, OWN, {})
 
 
 @pytest.mark.parametrize(
@@ -267,4 +342,4 @@ def test_a_hostile_config_file_is_refused_at_once(
     (tmp_path / "own.yaml").write_text(text)
 
     with pytest.raises(InvalidArgumentError, match=cause):
-        config.load(tmp_path, "own.yaml", {})
+        config.load(tmp_path, OWN, {})
