@@ -47,23 +47,35 @@ def test_the_guide_is_run_from_its_first_command_to_its_last(
         for block in re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
         for line in block.splitlines()
     ]
-    operation = ""
+    made = {"OPERATION": "", "EVALUATION": ""}
 
     told = {}
     for words in commands:
-        known = [operation if word == "OPERATION" else word for word in words]
+        known = [made.get(word, word) for word in words]
         ended = command_line.run(*known, url=shared_server.url)
 
         assert ended.code == 0, f"{words}: {ended.err}"
-        told[" ".join(words[:2])] = ended.out
+        told[" ".join(words[: 3 if words[1:2] == ["evaluations"] else 2])] = ended.out
         if words[:2] == ["operations", "list"]:
-            operation = ended.out.split()[0]
+            made["OPERATION"] = ended.out.split()[0]
+        elif words[1:3] == ["evaluations", "import"]:
+            made["EVALUATION"] = ended.out.strip().rpartition("/")[2]
 
     assert json.loads(told["endpoints predict"])["predictions"] == [16.0]
     assert json.loads(told["endpoints raw-predict"]) == {"predictions": [16.0]}
     assert told["endpoints stream-raw-predict"] == "one\ntwo\nthree"
     assert "featureAttributions" in told["endpoints explain"]
+    outputs = json.loads(told["endpoints direct-predict"])["outputs"]
+    assert outputs == [{"dtype": "DOUBLE", "doubleVal": [16.0]}]
+    assert json.loads(told["endpoints direct-raw-predict"]) == {"output": "Y2Jh"}
+    assert json.loads(told["endpoints server-streaming-predict"])[0]["outputs"]
+    assert json.loads(told["endpoints invoke"]) == {"predictions": [16.0]}
+    assert "deployed_model 76  updated" in told["endpoints history"]
     assert "# Digits" in told["models readme"]
+    assert "accuracy=0.97" in told["models evaluations list"]
+    assert "recall=0.9" in told["models evaluations list-slices"]
+    assert (tmp_path / "copies/model.mar").read_bytes() == archive.read_bytes()
+    assert "STAGE" in told["operations stages"]
     assert "done: true" in told["operations wait"]
     assert told["batch delete"].startswith("deleted     projects/homeport/")
 
@@ -78,6 +90,9 @@ def prepare(server: Server, archive: pathlib.Path, folder: pathlib.Path) -> None
     for name in ("handler.py", "model.py"):
         (trial / name).write_bytes((SOURCE / name).read_bytes())
     (folder / "request.json").write_text('{"instances": [[2.0, 3.0, 5.0]]}')
+    tensor = {"dtype": "FLOAT", "shape": [3], "floatVal": [2.0, 3.0, 5.0]}
+    (folder / "tensors.json").write_text(json.dumps({"inputs": [tensor]}))
+    (folder / "bytes.json").write_text('{"methodName": "m", "input": "YWJj"}')
     server.upload_archive(archive, "digits/1")
     server.upload("rows/a.jsonl", b"[2.0, 3.0, 5.0]\n" * 3)
 

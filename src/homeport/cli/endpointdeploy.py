@@ -4,22 +4,12 @@ from typing import Any, Final
 
 import click
 
-from homeport.cli import options, output, values, waiting
+from homeport.cli import options, output, scaling, values, waiting
 from homeport.cli.output import Output
 from homeport.client import registry, resources, traffic
 from homeport.client.connection import Connection
-from homeport.errors import InvalidArgumentError
 
-_METRICS: Final = {
-    "cpu-usage": "aiplatform.googleapis.com/prediction/online/cpu/utilization",
-    "gpu-duty-cycle": (
-        "aiplatform.googleapis.com/prediction/online/accelerator/duty_cycle"
-    ),
-    # Of ours: requests a minute for each replica.
-    "request-count": "aiplatform.googleapis.com/prediction/online/request_count",
-}
 _SPLIT: Final = "DEPLOYED_MODEL=PERCENT,..."
-_COUNT: Final = click.IntRange(min=1)
 
 
 @click.command("deploy-model")
@@ -39,13 +29,7 @@ _COUNT: Final = click.IntRange(min=1)
     "--accelerator", multiple=True, callback=values.pairs,
     metavar="type=TYPE,count=COUNT",
 )  # fmt: skip
-@click.option("--min-replica-count", type=_COUNT)
-@click.option("--max-replica-count", type=_COUNT)
-@click.option("--required-replica-count", type=_COUNT, help="Kept, without effect.")
-@click.option(
-    "--autoscaling-metric-specs", multiple=True, callback=values.numbers,
-    metavar="METRIC=TARGET,...", help="cpu-usage, gpu-duty-cycle or request-count.",
-)  # fmt: skip
+@scaling.options
 @click.option("--deployed-model-id")
 @click.option("--service-account", help="Kept, without effect.")
 @click.option("--enable-access-logging", is_flag=True, help="Kept, without effect.")
@@ -117,17 +101,10 @@ def _deployed(given: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: They contradict each other.
     """
-    fewest, most = given["min_replica_count"], given["max_replica_count"]
-    if fewest and most and fewest > most:
-        raise click.UsageError(
-            f"--min-replica-count {fewest} is above --max-replica-count {most}"
-        )
     resources_wanted = {
+        "minReplicaCount": 1,
+        **scaling.resources(given),
         "machineSpec": _machine(given),
-        "minReplicaCount": fewest or 1,
-        "maxReplicaCount": most,
-        "requiredReplicaCount": given["required_replica_count"],
-        "autoscalingMetricSpecs": _metrics(given["autoscaling_metric_specs"]),
         "spot": given["spot"],
     }
     deployed = {
@@ -156,15 +133,6 @@ def _machine(given: dict[str, Any]) -> dict[str, Any]:
         kind = accelerator["type"].upper().replace("-", "_")
         return {**_said(machine), "acceleratorType": kind, "acceleratorCount": count}
     return _said(machine)
-
-
-def _metrics(targets: dict[str, int]) -> list[dict[str, Any]]:
-    for name in targets:
-        if name not in _METRICS:
-            raise InvalidArgumentError(
-                f"--autoscaling-metric-specs {name!r}: known are {', '.join(_METRICS)}"
-            )
-    return [{"metricName": _METRICS[name], "target": targets[name]} for name in targets]
 
 
 def _said(fields: dict[str, Any]) -> dict[str, Any]:

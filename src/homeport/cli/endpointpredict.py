@@ -1,29 +1,16 @@
 """`homeport endpoints predict`, `explain`, `raw-predict`, `stream-raw-predict`."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
-from homeport.cli import options, output, values
+from homeport.cli import options, output, rawbodies, values
 from homeport.cli.output import Output
 from homeport.client import resources
 from homeport.errors import InvalidArgumentError
 
 _JSON_REQUEST: Final = "--json-request"
-_HEADERS: Final = click.option(
-    "--http-headers",
-    multiple=True,
-    callback=values.pairs,
-    metavar="HEADER=VALUE,...",
-    help="Such as Content-Type=image/png; JSON if that one is absent.",
-)
-_REQUEST: Final = click.option(
-    "--request",
-    required=True,
-    help="The body: @FILE, @- for standard input, or the text itself.",
-)
 
 
 @click.command("predict")
@@ -63,8 +50,8 @@ def explain(
 
 @click.command("raw-predict")
 @click.argument("endpoint")
-@_REQUEST
-@_HEADERS
+@rawbodies.REQUEST
+@rawbodies.HEADERS
 @options.server_options
 def raw_predict(
     endpoint: str, *, request: str, http_headers: dict[str, str], **server: str
@@ -75,8 +62,8 @@ def raw_predict(
 
 @click.command("stream-raw-predict")
 @click.argument("endpoint")
-@_REQUEST
-@_HEADERS
+@rawbodies.REQUEST
+@rawbodies.HEADERS
 @options.server_options
 def stream_raw_predict(
     endpoint: str, *, request: str, http_headers: dict[str, str], **server: str
@@ -111,12 +98,6 @@ def _send(
     server: dict[str, str],
 ) -> None:
     body = values.content(request, "--request")
-    typed = {key.lower(): value for key, value in headers.items()}
     with options.connect(**server) as connection:
         name = resources.find(connection, "endpoints", endpoint)
-        sent = {"content-type": "application/json", **typed}
-        path = f"/v1/{name}:{verb}"
-        with connection.stream("POST", path, content=body, headers=sent) as pieces:
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
+        rawbodies.send(connection, f"/v1/{name}:{verb}", body, headers)

@@ -3,15 +3,12 @@
 import dataclasses
 import datetime as dt
 import itertools
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from homeport.cli import options, output
+from homeport.cli import historyview, options, output
 from homeport.cli.output import Output
-from homeport.cli.texts import printable
 from homeport.client import history as histories
 from homeport.client import resources
 from homeport.client.connection import Connection
@@ -67,7 +64,7 @@ def history(  # one parameter for each option
             changes = histories.changes(connection, name, filter_text)
             found = list(itertools.islice(changes, limit))
     if form is Output.TABLE:
-        _show(found)
+        historyview.show(found)
     elif not alias:
         output.show_document([dataclasses.asdict(one) for one in found], form)
 
@@ -96,7 +93,7 @@ def _told_alias(
             output.show_document(whole, form)
             return []
         carried = f"version {version}" if version else "no version"
-        since = f"since {change.time} ({_who(change)})"
+        since = f"since {change.time} ({historyview.who(change)})"
         click.echo(f"{time or 'now'}  {alias} is {carried}, {since}")
     if moment is None or not whole_day:
         return []
@@ -112,31 +109,3 @@ def _name(connection: Connection, wanted: str) -> str:
     except NotFoundError:
         full = "/" in wanted
         return wanted if full else f"{connection.address.parent}/models/{wanted}"
-
-
-def _show(found: list[Change]) -> None:
-    if not found:
-        return
-    rows = [
-        [
-            one.time,
-            _who(one),
-            printable(f"{one.kind} {one.key}".strip()),
-            one.action,
-            _state(one.before, one.after),
-            _state(one.after, one.before),
-        ]
-        for one in found
-    ]
-    output.table(["TIME", "WHO", "WHAT", "DONE", "BEFORE", "AFTER"], rows)
-
-
-def _who(change: Change) -> str:
-    return printable(change.caller) or "unknown"
-
-
-def _state(state: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Return what of a state is not so in the other."""
-    told = {key: state[key] for key in state if state[key] != other.get(key)}
-    texts = (f"{key}={json.dumps(told[key], ensure_ascii=False)}" for key in told)
-    return printable(" ".join(texts))

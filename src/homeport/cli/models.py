@@ -6,8 +6,10 @@ from typing import Any, Final
 import click
 
 from homeport.cli import changes, listing, options, output, values, waiting
+from homeport.cli.evaluations import evaluations
 from homeport.cli.modelcheck import check
 from homeport.cli.modelcompare import compare
+from homeport.cli.modelexport import export
 from homeport.cli.modelhistory import history
 from homeport.cli.modellineage import lineage, readme
 from homeport.cli.modelupload import copy, upload
@@ -173,7 +175,17 @@ def delete(model: str, *, wait: bool, **server: str) -> None:
         _delete(connection, name, name, wait=wait)
 
 
-for _command in (upload, copy, compare, history, lineage, readme, check):
+for _command in (
+    upload,
+    copy,
+    export,
+    compare,
+    history,
+    lineage,
+    readme,
+    check,
+    evaluations,
+):
     models.add_command(_command)
 
 

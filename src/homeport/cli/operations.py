@@ -34,11 +34,15 @@ _COLUMNS: Final[tuple[Column, ...]] = (
     ("BEGUN", lambda one: _generic(one).get("createTime")),
     ("UPDATED", lambda one: _generic(one).get("updateTime")),
 )
+_STAGES: Final[tuple[Column, ...]] = (
+    ("STAGE", lambda one: one["stage"]),
+    ("SINCE", lambda one: one["time"]),
+)
 
 
 @click.group()
 def operations() -> None:
-    """See, wait for and cancel what the server does that takes its time.
+    """See, wait for, cancel and forget what the server does that takes its time.
 
     OPERATION is an id or a full name, as --async prints it.
     """
@@ -107,6 +111,36 @@ def cancel(operation: str, **given: Any) -> None:
         name = _name(connection, operation, given)
         connection.post(f"/v1/{name}:cancel", {})
     click.echo(f"asked to end {name}", err=True)
+
+
+@operations.command("delete")
+@click.argument("operation")
+@_of
+@options.server_options
+def delete(operation: str, **given: Any) -> None:
+    """Forget OPERATION, which has ended; what it made stays."""
+    with options.connection(given) as connection:
+        name = _name(connection, operation, given)
+        connection.delete(f"/v1/{name}")
+    click.echo(f"deleted     {name}")
+
+
+@operations.command("stages")
+@click.argument("operation")
+@_of
+@output.option(named=False)
+@options.server_options
+def stages(operation: str, *, form: Output, **given: Any) -> None:
+    """List what a deployment, OPERATION of an endpoint, has come to, and when."""
+    with options.connection(given) as connection:
+        name = _name(connection, operation, given)
+        if "/endpoints/" not in name:
+            raise InvalidArgumentError(
+                f"{name} is no deployment: name one of an endpoint, with --endpoint or "
+                "in full"
+            )
+        told = connection.get(f"/homeport/v1/{name}/stages")["stages"]
+    output.show_list(told, form, _STAGES)
 
 
 def _place(connection: Connection, given: dict[str, Any]) -> str:

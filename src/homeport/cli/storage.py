@@ -1,12 +1,11 @@
 """`homeport storage`: the server's object store, in the words of `gcloud storage`."""
 
-import sys
 from pathlib import Path
 from typing import Final
 
 import click
 
-from homeport.cli import copies, options
+from homeport.cli import copies, options, rawoutput
 from homeport.cli.copies import Copy
 from homeport.cli.texts import printable
 from homeport.client import buckets, downloading, objects, progress, uploading
@@ -77,14 +76,16 @@ def ls(
 @options.server_options
 def cat(addresses: tuple[str, ...], **server: str) -> None:
     """Write objects to standard output, one behind the other."""
-    with options.connect(**server) as connection:
+    with (
+        options.connect(**server) as connection,
+        rawoutput.standard_output() as write,
+    ):
         for address in addresses:
             bucket, pattern = _object(address)
             for one in buckets.matching(connection, bucket, pattern):
                 with objects.reading(connection, bucket, one.name) as pieces:
                     for piece in pieces:
-                        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+                        write(piece)
 
 
 @storage.command("rm")

@@ -29,6 +29,12 @@ _LISTED_BY: Final = {
     "endpoints": "homeport endpoints list",
     "batchPredictionJobs": "homeport batch list",
 }
+# What a page calls its entries, where that is not the end of the path.
+_FIELDS: Final = {
+    "listVersions": "models",
+    "evaluations": "modelEvaluations",
+    "slices": "modelEvaluationSlices",
+}
 _MOST_NAMED: Final = 10
 
 
@@ -134,8 +140,8 @@ def _is_there(connection: Connection, name: str) -> bool:
 
 
 def _pages(connection: Connection, path: str, listing: Listing) -> Iterator[Document]:
-    field = re.split(r"[/:]", path)[-1]
-    field = "models" if field == "listVersions" else field
+    last = re.split(r"[/:]", path)[-1]
+    field = _FIELDS.get(last, last)
     asked: dict[str, str | int] = {"filter": listing.filter}
     if listing.order_by:
         asked["orderBy"] = listing.order_by

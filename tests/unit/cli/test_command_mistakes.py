@@ -14,6 +14,7 @@ GUIDE = (pathlib.Path(__file__).parents[3] / "docs/cli.md").read_text("utf-8")
 NOWHERE = "http://127.0.0.1:9"
 UPLOAD = "models upload --display-name m"
 DEPLOY = "endpoints deploy-model e --model m"
+MUTATE = "endpoints mutate-deployed-model e --deployed-model-id 1"
 BATCH = (
     "batch create --display-name j --model m --gcs-source gs://b/i "
     "--gcs-destination-prefix gs://b/o"
@@ -90,6 +91,25 @@ BATCH = (
             "endpoints update e --traffic-split v1=100 --clear-traffic-split",
             "one of",
             id="both splits",
+        ),
+        pytest.param(
+            "endpoints update e --inference-timeout 3 --description d",
+            "a change of its own",
+            id="a deadline and more",
+        ),
+        pytest.param(
+            "endpoints update e --inference-timeout 0", "0", id="no time at all"
+        ),
+        pytest.param(MUTATE, "nothing to change", id="no other replicas"),
+        pytest.param(
+            MUTATE + " --min-replica-count 3 --max-replica-count 2",
+            "--min-replica-count 3 is above",
+            id="other replicas",
+        ),
+        pytest.param(
+            "endpoints mutate-deployed-model e --min-replica-count 3",
+            "--deployed-model-id",
+            id="no deployed model",
         ),
         pytest.param(
             "operations list --model a --endpoint b", "either", id="two owners"
