@@ -35,6 +35,12 @@ driver = "overlay"
 graphroot = "{directory}/data"
 runroot = "{directory}/run"
 """
+# As docker has it by itself.
+_REGISTRIES_CONF = """
+[[registry]]
+location = "127.0.0.1"
+insecure = true
+"""
 
 
 class Engine(Protocol):
@@ -131,6 +137,7 @@ class Podman:
         for variable, name, text in (
             ("CONTAINERS_CONF", "containers.conf", _CONTAINERS_CONF),
             ("CONTAINERS_STORAGE_CONF", "storage.conf", _STORAGE_CONF),
+            ("CONTAINERS_REGISTRIES_CONF", "registries.conf", _REGISTRIES_CONF),
         ):
             path = self.directory / name
             path.write_text(text.format(directory=self.directory))
