@@ -8,7 +8,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from homeport.errors import HomeportError
@@ -17,7 +17,7 @@ from homeport.metadata.endpoint_rows import Deployment
 from homeport.resources.endpoint import DeployState, Endpoint
 from homeport.resources.names import EndpointName, OperationName
 from homeport.resources.operation import DeployStage
-from homeport.serving import signposts
+from homeport.serving import handover, signposts
 from homeport.serving.logs import ReplicaLog
 from homeport.serving.machines import Host
 from homeport.serving.router import Router
@@ -65,6 +65,8 @@ class Reconciler:
         self._ending: set[asyncio.Task[None]] = set()
         # How each endpoint's rows were when they were last followed.
         self._followed: dict[EndpointName, str] = {}
+        # Whose requests go where they went, until what has their traffic answers.
+        self._held: set[EndpointName] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
         # Its own: the verbs that wait in `changed` may hold every thread of the loop's.
@@ -185,17 +187,15 @@ class Reconciler:
             endpoint, deployments, foreign = await self._on_thread(
                 self._wanted.read, name
             )
-            for deployment in deployments:
-                if deployment.deployed_model.id not in foreign:
-                    self._take_up(deployment)
-            serving = {
-                one.deployed_model.id
-                for one in deployments
-                if one.deployed_model.id not in foreign
-            }
-            for running in list(self._running.values()):
-                if running.deployed.endpoint == name:
-                    self._let_go(running, serving)
+            own = [one for one in deployments if one.deployed_model.id not in foreign]
+            for deployment in own:
+                self._take_up(deployment)
+            standing = self._router.find(str(name))
+            if handover.is_held(standing, endpoint, self._running):
+                self._held.add(name)
+                return
+            self._held.discard(name)
+            self._let_go(name, own)
             self._route(name, endpoint)
 
     def _take_up(self, deployment: Deployment) -> None:
@@ -210,6 +210,7 @@ class Reconciler:
                 if first:
                     # Of an earlier deployment of that id, with secrets of its own.
                     running.log.remove()
+                running.awaited = not first
                 running.task = asyncio.create_task(
                     self._bring_up(running, deployment)
                     if first
@@ -219,24 +220,22 @@ class Reconciler:
                 running.task.add_done_callback(_log_bug)
         running.deployed = deployed
         self._starter.rescale(running)
-        if deployed.state is DeployState.UNDEPLOYING and not running.ends:
-            running.ends = True
-            task = asyncio.create_task(
-                self._take_down(running, deployment.operation),
-                name=f"undeploy {deployed.id}",
-            )
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-            task.add_done_callback(_log_bug)
 
-    def _let_go(self, running: Running, serving: Collection[str]) -> None:
-        """End what another server has undeployed, or is about to; it writes so."""
-        if running.deployed.id in serving or running.ends:
-            return
+    def _let_go(self, name: EndpointName, own: Collection[Deployment]) -> None:
+        """End what is to be undeployed here, and what another server undeploys."""
+        wanted = {one.deployed_model.id: one for one in own}
+        for deployed_id, running in tuple(self._running.items()):
+            if running.ends or running.deployed.endpoint != name:
+                continue
+            if deployed_id not in wanted:
+                self._end_apart(running, self._leave(running))
+            elif running.deployed.state is DeployState.UNDEPLOYING:
+                operation = wanted[deployed_id].operation
+                self._end_apart(running, self._take_down(running, operation))
+
+    def _end_apart(self, running: Running, work: Coroutine[Any, Any, None]) -> None:
         running.ends = True
-        task = asyncio.create_task(
-            self._leave(running), name=f"leave {running.deployed.id}"
-        )
+        task = asyncio.create_task(work, name=f"undeploy {running.deployed.id}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.add_done_callback(_log_bug)
@@ -305,8 +304,18 @@ class Reconciler:
                     _log.exception("deployed model %s was not started", deployed.id)
                 running.failure = _told(error)
                 _log.warning("deployed model %s: %s", deployed.id, error)
+                await self._settle(running)
                 await asyncio.sleep(self._timing.retry_s)
         await self._apply(deployed.endpoint)
+        with contextlib.suppress(HomeportError):
+            await running.pool.ready()
+        await self._settle(running)
+
+    async def _settle(self, running: Running) -> None:
+        """Let requests go to what was brought back, where they have waited for it."""
+        running.awaited = False
+        if running.deployed.endpoint in self._held:
+            await self._apply(running.deployed.endpoint)
 
     async def _undo(
         self, running: Running, operation: OperationName, error: Exception

@@ -59,6 +59,11 @@ class Route:
         self.is_split = len(self._shares) > 1
         """Whether more than one deployed model has traffic."""
 
+    @property
+    def has_traffic(self) -> bool:
+        """Whether any deployed model has traffic."""
+        return bool(self._shares)
+
     def next(self) -> Share | None:
         """Return whose turn it is, None if nobody has traffic."""
         shares = self._shares

@@ -53,7 +53,11 @@ class Timing:
 
 @dataclasses.dataclass(slots=True)
 class Running:
-    """What runs for one deployed model."""
+    """What runs for one deployed model.
+
+    Attributes:
+        awaited: It was deployed before this server ran it, and does not answer yet.
+    """
 
     deployed: DeployedModel
     log: ReplicaLog
@@ -64,6 +68,7 @@ class Running:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failure: str = ""
     recording: bool = False
+    awaited: bool = False
     ends: bool = False
 
     @property

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from fake_replicas import FakeRuntime, until
-from homeport.errors import Code
+from homeport.errors import Code, UnavailableError
 from homeport.metadata import server_rows
 from homeport.registry.leases import LEASE, Lease, identify
 from homeport.resources.model import VersionSpec
@@ -66,9 +66,9 @@ class Server:
         await until(lambda: self.rooms.operations.get(promised.name).done)
 
     async def routes_to(self, deployed_id: str) -> None:
-        await until(lambda: self._turn() == deployed_id)
+        await until(lambda: self.turn() == deployed_id)
 
-    def _turn(self) -> str:
+    def turn(self) -> str:
         route = self.router.find(str(NAME))
         share = None if route is None else route.next()
         if share is None:
@@ -159,6 +159,75 @@ def test_a_first_deployment_is_proven_by_the_server_that_was_asked(
             await until(lambda: b.rooms.operations.get(promised.name).done)
             await b.reconciler.follow()
             await b.routes_to("7")
+
+    run(scenario)
+
+
+def test_requests_go_where_they_went_until_what_others_deployed_answers(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await until(lambda: second.turn() == "7")
+            (old,) = second.runtime.running
+            second.runtime.held = asyncio.Event()
+
+            await first.served("8")
+            await asyncio.to_thread(first.deployments.undeploy, NAME, "7", {})
+            await until(lambda: first.turn() == "8")
+            await second.reconciler.follow()
+            await until(lambda: len(second.runtime.launches) == 2)
+
+            assert second.turn() == "7"
+            assert not old.closed.done()
+            second.runtime.held.set()
+            await second.routes_to("8")
+            await until(old.closed.done)
+
+    run(scenario)
+
+
+def test_what_does_not_start_here_is_waited_for_once(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await until(lambda: second.turn() == "7")
+            second.runtime.failures = [UnavailableError("no room")]
+
+            await first.served("8")
+            await second.reconciler.follow()
+
+            await second.routes_to("8")
+
+    run(scenario)
+
+
+def test_an_undeployment_waits_for_what_takes_over_here(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await until(lambda: second.turn() == "7")
+            (old,) = second.runtime.running
+            second.runtime.held = asyncio.Event()
+            await first.served("8")
+
+            undeployed = await asyncio.to_thread(
+                second.deployments.undeploy, NAME, "7", {}
+            )
+
+            assert second.turn() == "7"
+            assert not old.closed.done()
+            second.runtime.held.set()
+            await until(lambda: rooms.operations.get(undeployed.name).done)
+            assert second.turn() == "8"
+            assert old.closed.done()
 
     run(scenario)
 
