@@ -43,6 +43,10 @@ class Settings:
         strict_resources: Refuse what the host lacks (a GPU, cores) instead of warning.
         allow_build: Build packages that have no wheel when an environment is made,
             which runs their code.
+        environments_max_age_days: Days since its last use after which an environment
+            that nobody is in is removed.
+        environments_max_bytes: What all environments may take together before those
+            that nobody is in are removed, the one used last at the end.
         container_engine: What runs versions with an image of their own; "auto" is
             docker where it is installed, else podman.
         pull_images: Let the container engine fetch images that it does not have.
@@ -79,6 +83,8 @@ class Settings:
     scale_down_after_s: float = 300.0
     strict_resources: bool = False
     allow_build: bool = False
+    environments_max_age_days: float = 30.0
+    environments_max_bytes: int = 50 << 30
     container_engine: Literal["auto", "docker", "podman", "none"] = "auto"
     pull_images: bool = False
     allow_host_commands: bool = False

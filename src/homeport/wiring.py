@@ -27,6 +27,7 @@ from homeport.api.storage_requests import StorageVerbs
 from homeport.checking.apart import ApartChecker, Terms
 from homeport.edge import guard
 from homeport.environments.build import Environments
+from homeport.environments.eviction import Limits
 from homeport.errors import FailedPreconditionError
 from homeport.identity import certificates
 from homeport.identity.accounts import AccountKeys
@@ -176,10 +177,13 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _kept(settings: Settings) -> AsyncIterator[Opened]:
-    """Yield rows and bytes, which are divided and swept meanwhile."""
+    """Yield rows and bytes, which are divided and swept meanwhile.
+
+    So are environments.
+    """
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
-    upkeep = Upkeep(database, stored, _now, opened.server)
+    upkeep = Upkeep(database, stored, _now, opened.server, _environments(settings).tidy)
     upkeep.start()
     try:
         yield dataclasses.replace(opened, stored=upkeep.whole())
@@ -281,7 +285,18 @@ async def _application(
 
 def _environments(settings: Settings) -> Environments:
     directory = settings.data_dir / "environments"
-    return Environments(directory, allow_build=settings.allow_build)
+    return Environments(
+        directory,
+        allow_build=settings.allow_build,
+        limits=_environment_limits(settings),
+    )
+
+
+def _environment_limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.environments_max_age_days * 24 * 3600.0,
+        settings.environments_max_bytes,
+    )
 
 
 def sandbox(settings: Settings) -> Sandbox:
@@ -389,6 +404,7 @@ def _checker(settings: Settings, scratch_dir: pathlib.Path) -> ApartChecker:
         load_timeout_s=settings.load_timeout_s,
         timeout_s=settings.check_timeout_s,
         sandbox=sandbox(settings),
+        limits=_environment_limits(settings),
     )
     return ApartChecker(terms)
 

@@ -381,6 +381,7 @@ def test_a_check_ends_with_whoever_asked(lay_out: Lay, tmp_path: pathlib.Path) -
         "server_config": "",
         "archive_bytes": 1,
         "sandbox": Sandbox(write=(tmp_path,)).to_json(),
+        "limits": None,
     }
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "homeport.checking"],

@@ -6,14 +6,16 @@ import json
 import pathlib
 import shutil
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 import servers
 import wheels
-from homeport.environments import lock
+from homeport.environments import eviction, lock
 from homeport.environments.build import Environments
+from homeport.environments.eviction import Kept, Limits
 from homeport.errors import NotFoundError
 from homeport.serving.local import LocalRuntime
 from homeport.serving.runtime import Launch, Replica
@@ -230,6 +232,37 @@ def test_replicas_that_start_together_share_one_build_which_the_log_tells(
     assert str(tmp_path) not in "\n".join(log)
     built = [path.name for path in (tmp_path / "environments").iterdir()]
     assert built == [wanted.digest]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({}, id="forked"),
+        # Read when libraries are loaded, so not by what is forked.
+        pytest.param({"OMP_NUM_THREADS": "1"}, id="spawned"),
+    ],
+)
+def test_an_environment_is_kept_while_a_replica_is_in_it(
+    tmp_path: pathlib.Path, model: MakeModel, variables: dict[str, str]
+) -> None:
+    directory = tmp_path / "environments"
+    nothing = Limits(max_age_s=0.0, max_bytes=0)
+    text = lock.resolve([]).text
+    launch = Launch(
+        model("def handle(d, c): return d\n"), variables, DEADLINE_S, lock=text
+    )
+
+    def evict() -> tuple[Kept, ...]:
+        # Later than its last use, whatever the clock's grain.
+        return eviction.evict(directory, nothing, time.time() + 60.0)
+
+    async def scenario() -> None:
+        async with runtime(tmp_path) as engine, running(engine, launch) as replica:
+            assert evict() == ()
+            assert await ask(replica, "x") == Reply(0, b'["x"]')
+
+    asyncio.run(scenario())
+    assert [one.digest for one in evict()] == [lock.parse(text).digest]
 
 
 def test_what_the_lock_lacks_is_told_with_what_to_do(

@@ -23,6 +23,7 @@ from homeport.checking.preflight import Checker
 from homeport.checking.report import Report, Stage, StageName, Verdict
 from homeport.checking.trial import NOT_REACHED
 from homeport.environments.build import Environments
+from homeport.environments.eviction import Limits
 from homeport.errors import (
     CancelledError,
     Code,
@@ -65,6 +66,7 @@ class Terms:
         load_timeout_s: For each of import, load and prediction.
         timeout_s: For all of one check.
         sandbox: What its worker is kept in.
+        limits: What is kept of environments that nobody is in, None for everything.
     """
 
     environments_dir: pathlib.Path
@@ -73,6 +75,7 @@ class Terms:
     load_timeout_s: float
     timeout_s: float
     sandbox: Sandbox = dataclasses.field(default_factory=Sandbox)
+    limits: Limits | None = None
 
 
 class CheckError(RelayedError):
@@ -327,6 +330,7 @@ def _order(
         "allow_build": terms.allow_build,
         "load_timeout_s": terms.load_timeout_s,
         "sandbox": terms.sandbox.to_json(),
+        "limits": terms.limits and dataclasses.asdict(terms.limits),
         **dataclasses.asdict(subject),
     }
 

@@ -21,6 +21,7 @@ from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report, Stage
 from homeport.checking.trial import NOT_REACHED
 from homeport.environments.build import Environments
+from homeport.environments.eviction import Limits
 from homeport.errors import HomeportError
 from homeport.worker.sandbox import Sandbox
 
@@ -64,8 +65,13 @@ def _check(order: Mapping[str, Any], answers: IO[bytes]) -> Report:
         _say(answers, so_far, ended=False)
 
     allow_build = bool(order["allow_build"])
+    limits = order["limits"]
     checker = Checker(
-        Environments(pathlib.Path(order["environments_dir"]), allow_build=allow_build),
+        Environments(
+            pathlib.Path(order["environments_dir"]),
+            allow_build=allow_build,
+            limits=None if limits is None else Limits(**limits),
+        ),
         pathlib.Path(order["scratch_dir"]),
         Options(
             allow_build=allow_build,

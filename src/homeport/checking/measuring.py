@@ -1,7 +1,6 @@
 """What a check measures: bytes, memory, latency."""
 
 import contextlib
-import os
 import pathlib
 import re
 import statistics
@@ -15,18 +14,6 @@ from homeport.checking.report import Measures
 _MOST_PREDICTIONS: Final = 10
 _ENOUGH_S: Final = 0.5
 _PEAK_RE: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
-
-
-def size_bytes(directory: pathlib.Path) -> int:
-    """Return the length of all files below a directory; links count as nothing."""
-    total = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with contextlib.suppress(OSError):
-                status = (pathlib.Path(folder) / name).lstat()
-                if not pathlib.Path(folder, name).is_symlink():
-                    total += status.st_size
-    return total
 
 
 def peak_memory_bytes(pid: int) -> int | None:

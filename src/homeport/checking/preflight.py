@@ -106,9 +106,9 @@ class Checker:
         """
         course = Course(on_stage, environment)
         check = _Check(course, golden)
-        with contextlib.suppress(StageFailedError):
+        with contextlib.suppress(StageFailedError), contextlib.ExitStack() as until:
             model_dir = check.read(read)
-            python = check.prepare(self._builder, model_dir)
+            python = check.prepare(self._builder, model_dir, until)
             spec = ReplicaSpec(
                 model_dir,
                 environment,
@@ -143,9 +143,11 @@ class _Check:
             self._golden = self._golden or golden_file.read(model_dir)
         return model_dir
 
-    def prepare(self, builder: Builder, model_dir: pathlib.Path) -> pathlib.Path | None:
+    def prepare(
+        self, builder: Builder, model_dir: pathlib.Path, until: contextlib.ExitStack
+    ) -> pathlib.Path | None:
         inventory = self._known_inventory
-        self._surroundings = builder.prepare(self._course, inventory, model_dir)
+        self._surroundings = builder.prepare(self._course, inventory, model_dir, until)
         return self._surroundings.python
 
     def try_out(self, spec: ReplicaSpec, options: Options) -> None:

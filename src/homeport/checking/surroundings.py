@@ -1,5 +1,6 @@
 """The environment an archive is checked in: its own, from its lock, or Homeport's."""
 
+import contextlib
 import dataclasses
 import enum
 import pathlib
@@ -8,10 +9,10 @@ from typing import Final
 
 from homeport.archive import lockfile
 from homeport.archive.inventory import Inventory
-from homeport.checking import failures, importing, measuring
+from homeport.checking import failures, importing
 from homeport.checking.course import Course
 from homeport.checking.report import StageName
-from homeport.environments import lock
+from homeport.environments import folders, lock
 from homeport.environments.build import Environments
 from homeport.environments.lock import Lock
 from homeport.errors import (
@@ -84,9 +85,15 @@ class Builder:
     on_line: Callable[[str], None] = lambda _line: None
 
     def prepare(
-        self, course: Course, inventory: Inventory, model_dir: pathlib.Path
+        self,
+        course: Course,
+        inventory: Inventory,
+        model_dir: pathlib.Path,
+        until: contextlib.ExitStack,
     ) -> Surroundings:
         """Run the stages that look at the imports, resolve and build.
+
+        What was built stays there until `until` is closed.
 
         Raises:
             StageFailedError: One of them failed.
@@ -114,9 +121,9 @@ class Builder:
                 raise failures.not_locked(indispensable, source)
             doubts = importing.doubts(lacking, f"the archive's {source}")
         with course.stage(StageName.BUILD, OURS) as stage:
-            built = self.environments.build(wanted, self.on_line)
+            built = until.enter_context(self.environments.using(wanted, self.on_line))
             stage.detail = "it was there" if built.was_there else _packages(wanted)
-        size_bytes = measuring.size_bytes(built.python.parents[1])
+        size_bytes = folders.size_bytes(built.python.parents[1])
         return Surroundings(built.python, wanted.text, size_bytes, doubts)
 
     def _why_not(self, inventory: Inventory) -> str:

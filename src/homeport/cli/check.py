@@ -1,6 +1,5 @@
 """`homeport check`: does this archive work, in the environment that will be built?"""
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,10 +16,11 @@ from homeport.checking import report as reports
 from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report
 from homeport.checking.surroundings import Choice
-from homeport.cli import options, payloadview, signals
+from homeport.cli import checkcache, options, payloadview, signals
 from homeport.cli.checkview import View
 from homeport.cli.sandboxing import sandbox_options
 from homeport.environments.build import Environments
+from homeport.environments.eviction import DEFAULT_LIMITS
 from homeport.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from homeport.packing import samples, sources
 from homeport.worker.sandbox import Level, Sandbox
@@ -91,13 +91,7 @@ Exit codes:
     help="Seconds for import and load together, and for each prediction.",
 )
 @sandbox_options
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    show_default="~/.cache/homeport, or below XDG_CACHE_HOME",
-    help="Where built environments are kept.",
-)
+@checkcache.option
 @click.option(
     "--explain-payload",
     type=click.Path(path_type=Path),
@@ -146,7 +140,9 @@ def check(  # noqa: PLR0913  # one parameter for each option
         sandbox=_sandbox(worker_sandbox, worker_read, worker_write),
     )
     environments = Environments(
-        (cache_dir or _cache_dir()) / "environments", allow_build=allow_build
+        (cache_dir or checkcache.default()) / "environments",
+        allow_build=allow_build,
+        limits=DEFAULT_LIMITS,
     )
     golden = _golden(archive, sample, expected)
     with (
@@ -244,13 +240,6 @@ def _keeping(path: Path | None) -> Callable[[str], None]:
             ) from error
 
     return keep
-
-
-def _cache_dir() -> Path:
-    # XDG Base Directory Specification: a relative path there is invalid.
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    return base / "homeport"
 
 
 def _size_bytes(archive: Path) -> int | None:

@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "env": ("env", "Print the exports by which other programs find the server."),
     "tls": ("tls", "Make the certificates for HTTPS."),
     "keys": ("keys", "Make the keys by which programs say who they are."),
+    "environments": ("environments", "See and remove what was built for versions."),
     "gc": ("upkeep", "Remove the bytes that nothing needs."),
     "verify": ("upkeep", "Read every byte again, and compare its digest."),
     "backup": ("backups", "Copy a server's rows and bytes."),

@@ -177,6 +177,21 @@ the next start.
     help="Build packages that have no wheel from source, which runs their code.",
 )
 @click.option(
+    "--environments-max-age",
+    "environments_max_age_days",
+    type=click.FloatRange(min=0),
+    default=_DEFAULTS.environments_max_age_days,
+    show_default=True,
+    help="Days since its last use after which an unused environment is removed.",
+)
+@click.option(
+    "--environments-max-bytes",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.environments_max_bytes,
+    show_default=True,
+    help="What environments may take together before unused ones are removed.",
+)
+@click.option(
     "--container-engine",
     type=click.Choice(["auto", "docker", "podman", "none"]),
     default=_DEFAULTS.container_engine,

@@ -1,8 +1,8 @@
 """Environments: one Python environment for each lock, built once, shared, read-only.
 
 An environment is a folder named by its lock's digest. It is made under another name and
-appears in one step, so that a folder of that name is whole. It is a cache: any of them
-may be deleted while nothing runs in it.
+appears in one step, so that a folder of that name is whole. It is a cache: what nobody
+is in goes by its age and size (`eviction`).
 """
 
 import contextlib
@@ -12,22 +12,25 @@ import logging
 import os
 import pathlib
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from homeport.archive import lockfile
-from homeport.environments import explanation, folders, lock, uvtool
+from homeport.environments import eviction, explanation, folders, lock, uvtool
+from homeport.environments.eviction import Limits
 from homeport.environments.lock import Lock
+from homeport.environments.workplaces import clear as clear_workplaces
+from homeport.environments.workplaces import workplace
 from homeport.errors import (
-    DeadlineExceededError,
     FailedPreconditionError,
     ResourceExhaustedError,
+    UnavailableError,
 )
+from homeport.worker import occupancy
 
 _log: Final = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 1800.0
-_LOCK_PREFIX: Final = ".lock."
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -56,6 +59,7 @@ class Environments:
         allow_build: Whether packages without a wheel may be built, which runs their
             code.
         timeout_s: For one to be built, and for the wait until another has built it.
+        limits: What is kept of those that nobody is in, None for everything.
     """
 
     def __init__(
@@ -64,11 +68,13 @@ class Environments:
         *,
         allow_build: bool = False,
         timeout_s: float = _TIMEOUT_S,
+        limits: Limits | None = None,
     ) -> None:
         # Interpreters are started from other directories.
         self._directory = directory.absolute()
         self._terms = () if allow_build else ("--only-binary", ":all:")
         self._timeout_s = timeout_s
+        self._limits = limits
         self._runs = uvtool.Runs()
         # What this process has built, or looked through.
         self._whole: set[str] = set()
@@ -81,11 +87,25 @@ class Environments:
             return None
         return Environment(python, wanted.digest, was_there=True)
 
+    @contextlib.contextmanager
+    def kept(self, wanted: Lock) -> Iterator[Environment | None]:
+        """Yield the lock's environment, which nobody removes meanwhile.
+
+        None where it is not there, or this process does not know whether it is whole:
+        `build` makes it so. Takes no time.
+        """
+        if wanted.digest not in self._whole:
+            yield None
+            return
+        with self._entered(wanted.digest) as entered:
+            yield self.find(wanted) if entered else None
+
     def build(
         self, wanted: Lock, on_line: Callable[[str], None] = lambda _line: None
     ) -> Environment:
         """Return the lock's environment, built if it is not there; blocks meanwhile.
 
+        It may be removed when it is not used; `using` and `kept` keep it.
         Whoever else builds it is waited for. A failure leaves nothing.
 
         Args:
@@ -101,32 +121,60 @@ class Environments:
             ResourceExhaustedError: The disk is full.
             DeadlineExceededError: It took too long.
         """
-        lock.check_target(wanted)
-        with _disk_told(), self._owned(wanted.digest) as owner:
-            found = self.find(wanted)
-            if found is not None and self._is_whole(wanted.digest):
-                # When it was last used.
-                os.utime(self._directory / wanted.digest)
-                return found
-            self._remove(wanted.digest)
-            self._sweep()
-            on_line(f"building an environment of {len(wanted.pins)} packages")
-            self._build(wanted, on_line, owner)
-            self._whole.add(wanted.digest)
-        built = self._directory / wanted.digest / "bin/python"
-        return Environment(built, wanted.digest, was_there=False)
+        with self.using(wanted, on_line) as environment:
+            return environment
 
-    def remove(self, digest: str) -> None:
-        """Delete one, when nothing runs in it; none of that digest is fine."""
-        with self._owned(digest):
-            self._remove(digest)
+    @contextlib.contextmanager
+    def using(
+        self, wanted: Lock, on_line: Callable[[str], None] = lambda _line: None
+    ) -> Iterator[Environment]:
+        """Yield what `build` returns; nobody removes it meanwhile.
+
+        Raises:
+            HomeportError: As `build`.
+        """
+        lock.check_target(wanted)
+        with contextlib.ExitStack() as stack:
+            with _disk_told():
+                with self._turn(wanted.digest) as owner:
+                    environment = self._found_or_built(wanted, on_line, owner)
+                    # Whoever locks it alone has the turn, which is ours.
+                    if not stack.enter_context(self._entered(wanted.digest)):
+                        raise UnavailableError(
+                            "the environment is locked by a program that runs in it: "
+                            "undeploy the versions that share its lock, and try again"
+                        )
+                if not environment.was_there:
+                    self._evict()
+            yield environment
+
+    def tidy(self) -> None:
+        """Remove what the dead left, and what the limits do not keep."""
+        clear_workplaces()
+        eviction.clear(self._directory)
+        self._evict()
 
     def stop(self) -> None:
         """End what is being built at once; nothing is built any more."""
         self._runs.stop()
 
+    def _found_or_built(
+        self, wanted: Lock, on_line: Callable[[str], None], owner: int
+    ) -> Environment:
+        found = self.find(wanted)
+        if found is not None and self._is_whole(wanted.digest):
+            return found
+        self._whole.discard(wanted.digest)
+        folders.remove(self._directory, wanted.digest)
+        eviction.clear(self._directory)
+        on_line(f"building an environment of {len(wanted.pins)} packages")
+        self._build(wanted, on_line, owner)
+        self._whole.add(wanted.digest)
+        built = self._directory / wanted.digest / "bin/python"
+        return Environment(built, wanted.digest, was_there=False)
+
     def _build(self, wanted: Lock, on_line: Callable[[str], None], owner: int) -> None:
-        staged = self._staging(wanted.digest)
+        staged = folders.staging(self._directory, wanted.digest)
 
         def tell(line: str) -> None:
             # The rest is true of the place where it is made, and names it.
@@ -141,7 +189,7 @@ class Environments:
                 *("venv", "--quiet", "--relocatable", "--no-project"),
                 *("--python", sys.executable, str(staged)),
             )
-            requirements = staged / "requirements.txt"
+            requirements = staged / folders.REQUIREMENTS
             # Written anew: only what was understood reaches uv.
             requirements.write_text(lockfile.write(wanted.pins), encoding="utf-8")
             self._uv(
@@ -159,11 +207,10 @@ class Environments:
             folders.discard(staged)
 
     def _uv(self, tell: Callable[[str], None], owner: int, *arguments: str) -> None:
-        # In an empty directory: uv reads the settings of projects around it.
-        with tempfile.TemporaryDirectory(prefix="homeport-build-") as folder:
+        with workplace() as directory:
             outcome = uvtool.run(
                 arguments,
-                directory=pathlib.Path(folder),
+                directory=directory,
                 timeout_s=self._timeout_s,
                 runs=self._runs,
                 # If we are killed it still owns the folder, until it ends itself.
@@ -173,23 +220,35 @@ class Environments:
         if outcome.status != 0:
             raise explanation.explain(outcome, lock.target())
 
-    def _owned(
-        self, digest: str, timeout_s: float | None = None
-    ) -> contextlib.AbstractContextManager[int]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._directory / f"{_LOCK_PREFIX}{digest}"
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
-        return folders.owned(path, limit_s, self._runs.check)
+    def _turn(self, digest: str) -> contextlib.AbstractContextManager[int]:
+        return folders.turn(self._directory, digest, self._timeout_s, self._runs.check)
 
-    def _sweep(self) -> None:
-        """Remove what other builds left that were killed; those in work are not."""
-        for path in self._directory.glob(f"{_LOCK_PREFIX}*"):
-            digest = path.name.removeprefix(_LOCK_PREFIX)
-            with contextlib.suppress(DeadlineExceededError), self._owned(digest, 0.0):
-                folders.discard(self._staging(digest))
+    @contextlib.contextmanager
+    def _entered(self, digest: str) -> Iterator[bool]:
+        """Yield whether this process is in an environment, which it then uses."""
+        folder = self._directory / digest
+        held = occupancy.enter(folder)
+        if held is None:
+            yield False
+            return
+        try:
+            # When it was last used.
+            os.utime(folder)
+            yield True
+        finally:
+            os.close(held)
 
-    def _staging(self, digest: str) -> pathlib.Path:
-        return self._directory / f".staging.{digest}"
+    def _evict(self) -> None:
+        if self._limits is None:
+            return
+        try:
+            gone = eviction.evict(self._directory, self._limits, time.time())
+        except OSError as error:
+            # No reason for whoever has just built one to fail.
+            _log.warning("unused environments were not removed (%s)", error.strerror)
+            return
+        for one in gone:
+            _log.info("removed environment %s, which nobody used", one.digest)
 
     def _is_whole(self, digest: str) -> bool:
         """Tell whether nothing of it is lost; it is looked at the first time alone."""
@@ -199,16 +258,6 @@ class Environments:
                 return False
             self._whole.add(digest)
         return True
-
-    def _remove(self, digest: str) -> None:
-        """Remove what is there of an environment, and of a build that was killed."""
-        self._whole.discard(digest)
-        staged = self._staging(digest)
-        folders.discard(staged)
-        with contextlib.suppress(FileNotFoundError):
-            # In one step: whoever sees the name finds the whole, or nothing.
-            (self._directory / digest).rename(staged)
-            folders.discard(staged)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""The folder of one environment: whose turn it is, whether it is whole, its end."""
+"""The folder of one environment: whose turn it is, whether it is whole, its end.
+
+Beside it lie, while somebody builds or removes it, a file that says whose turn that is,
+and the folder under the name that is nobody's environment.
+"""
 
 import contextlib
 import csv
@@ -6,33 +10,45 @@ import fcntl
 import os
 import pathlib
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from homeport.errors import DeadlineExceededError
 
+REQUIREMENTS: Final = "requirements.txt"
+"""What an environment was built from, in its folder."""
+
+_LOCK_PREFIX: Final = ".lock."
+_STAGING_PREFIX: Final = ".staging."
 _POLL_S: Final = 0.1
 _WRITE_BITS: Final = 0o222
 _DIRECTORY_MODE: Final = 0o555
 
 
 @contextlib.contextmanager
-def owned(
-    path: pathlib.Path, timeout_s: float, before_waiting: Callable[[], None]
+def turn(
+    directory: pathlib.Path,
+    digest: str,
+    timeout_s: float,
+    before_waiting: Callable[[], None],
 ) -> Iterator[int]:
-    """Yield `path` as an open file that nobody else, thread or process, has locked.
+    """Yield the open file that says whose turn it is; nobody else has it.
 
-    The file goes afterwards.
+    No other thread and no other process builds or removes that environment meanwhile.
 
     Args:
-        path: Which file.
-        timeout_s: How long to wait for it.
+        directory: Of all environments; made if it is not there.
+        digest: Of the lock of the one in question.
+        timeout_s: How long to wait for others.
         before_waiting: Called ten times a second meanwhile; may raise to end it.
 
     Raises:
         DeadlineExceededError: Somebody else had it for `timeout_s`.
     """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / f"{_LOCK_PREFIX}{digest}"
     deadline = time.monotonic() + timeout_s
     while (owner := _try_lock(path)) is None:
         before_waiting()
@@ -93,6 +109,42 @@ def _recorded(packages: pathlib.Path) -> dict[str, set[int]]:
                 if size and not path.endswith(".pyc"):
                     sizes.setdefault(path, set()).add(int(size))
     return sizes
+
+
+def size_bytes(directory: pathlib.Path) -> int:
+    """Return the length of all files below a directory; links count as nothing."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                status = (pathlib.Path(folder) / name).lstat()
+                if not stat.S_ISLNK(status.st_mode):
+                    total += status.st_size
+    return total
+
+
+def staging(directory: pathlib.Path, digest: str) -> pathlib.Path:
+    """Return where an environment is before it has its name, and after."""
+    return directory / f"{_STAGING_PREFIX}{digest}"
+
+
+def begun(directory: pathlib.Path) -> frozenset[str]:
+    """Return the digests of what is being built or removed, or was by the dead."""
+    return frozenset(
+        path.name.removeprefix(prefix)
+        for prefix in (_LOCK_PREFIX, _STAGING_PREFIX)
+        for path in directory.glob(f"{prefix}*")
+    )
+
+
+def remove(directory: pathlib.Path, digest: str) -> None:
+    """Remove what is there of an environment; the caller has the turn."""
+    staged = staging(directory, digest)
+    discard(staged)
+    with contextlib.suppress(FileNotFoundError):
+        # In one step: whoever sees the name finds the whole, or nothing.
+        (directory / digest).rename(staged)
+        discard(staged)
 
 
 def protect(directory: pathlib.Path) -> None:

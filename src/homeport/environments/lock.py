@@ -9,7 +9,6 @@ import os
 import pathlib
 import sys
 import sysconfig
-import tempfile
 import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from homeport.archive.lockfile import PATH, Lock, Pin, parse
 from homeport.environments import explanation, requested, standins, uvtool
 from homeport.environments.explanation import ConflictError, NoWheelError
 from homeport.environments.requested import Requested
+from homeport.environments.workplaces import workplace
 from homeport.errors import (
     FailedPreconditionError,
     HomeportError,
@@ -124,8 +124,7 @@ class _Question:
 
         Those that are `absent` are taken for there.
         """
-        with tempfile.TemporaryDirectory(prefix="homeport-lock-") as folder:
-            place = pathlib.Path(folder)
+        with workplace() as place:
             _write(place / "requirements.in", wanted)
             for one in absent:
                 standins.make(place / "stand-ins", one)

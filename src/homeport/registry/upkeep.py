@@ -1,4 +1,4 @@
-"""What a server does with its bytes behind what people wait for: divide, and sweep."""
+"""What a server does behind what people wait for: divide, sweep and tidy its bytes."""
 
 import dataclasses
 import datetime as dt
@@ -20,13 +20,14 @@ _SWEEPING_PERIOD_S: Final = 3600.0
 
 @final
 class Upkeep:
-    """Divides archives and removes unused bytes, on threads of its own.
+    """Divides archives and removes what nobody needs, on threads of its own.
 
     Args:
         database: The rows.
         stored: The bytes as they lie there.
         now: The time, aware.
         server: The id of this server.
+        tidy: Removes unused environments.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Upkeep:
         stored: ByteStores,
         now: Callable[[], dt.datetime],
         server: str,
+        tidy: Callable[[], None],
     ) -> None:
         self._server = server
         self._now = now
@@ -47,6 +49,7 @@ class Upkeep:
         self._threads = (
             Periodic("splitting", _SPLITTING_PERIOD_S, self.divide),
             Periodic("sweeping", _SWEEPING_PERIOD_S, self.sweep),
+            Periodic("tidying", _SWEEPING_PERIOD_S, tidy),
         )
 
     def whole(self) -> ByteStores:

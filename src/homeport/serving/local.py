@@ -3,10 +3,11 @@
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from homeport.environments import lock
@@ -26,7 +27,7 @@ _OnLog: TypeAlias = Callable[[Sequence[str]], None]
 class _Build:
     """A build under way, and who hears of its progress, with how many wait for it."""
 
-    python: asyncio.Future[pathlib.Path]
+    ended: asyncio.Future[None]
     listeners: collections.Counter[_OnLog]
 
 
@@ -79,7 +80,7 @@ class LocalRuntime:
         if not launch.lock or self._environments.find(lock.parse(launch.lock)):
             return
         await on_missing()
-        await self._python(launch.lock, on_log)
+        await self._build(launch.lock, on_log)
 
     async def start(
         self,
@@ -99,7 +100,17 @@ class LocalRuntime:
         model_dir = launch.model_dir
         if model_dir is None:
             raise RuntimeError("a worker is started from an archive")
-        python = await self._python(launch.lock, on_log) if launch.lock else None
+        async with self._environment(launch, on_log) as python:
+            return await self._start(launch, model_dir, python, on_log, on_room)
+
+    async def _start(
+        self,
+        launch: Launch,
+        model_dir: pathlib.Path,
+        python: pathlib.Path | None,
+        on_log: _OnLog,
+        on_room: Callable[[], None],
+    ) -> Replica:
         # Of those that it sees, which are its own alone.
         gpu_id = 0 if launch.gpu_ids else None
         fork: Fork | None = None
@@ -129,8 +140,27 @@ class LocalRuntime:
         self._environments.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    async def _python(self, text: str, on_log: _OnLog) -> pathlib.Path:
-        """Return the interpreter of a lock's environment.
+    @contextlib.asynccontextmanager
+    async def _environment(
+        self, launch: Launch, on_log: _OnLog
+    ) -> AsyncIterator[pathlib.Path | None]:
+        """Yield the interpreter of a version's environment, None for the server's.
+
+        The environment stays while a process starts in it, which then keeps it itself.
+        """
+        if not launch.lock:
+            yield None
+            return
+        wanted = lock.parse(launch.lock)
+        while True:
+            with self._environments.kept(wanted) as found:
+                if found is not None:
+                    yield found.python
+                    return
+            await self._build(launch.lock, on_log)
+
+    async def _build(self, text: str, on_log: _OnLog) -> None:
+        """Build a lock's environment, if it is not there and whole.
 
         Replicas that come while it is built wait for the same build, which goes on when
         they do not want it any more.
@@ -138,7 +168,7 @@ class LocalRuntime:
         build = self._builds.get(text) or self._begin(text)
         build.listeners[on_log] += 1
         try:
-            return await asyncio.shield(build.python)
+            await asyncio.shield(build.ended)
         finally:
             build.listeners[on_log] -= 1
 
@@ -153,15 +183,15 @@ class LocalRuntime:
         def on_line(line: str) -> None:
             loop.call_soon_threadsafe(tell, line)
 
-        def build() -> pathlib.Path:
-            return self._environments.build(lock.parse(text), on_line).python
+        def build() -> None:
+            self._environments.build(lock.parse(text), on_line)
 
         begun = _Build(loop.run_in_executor(self._threads, build), listeners)
         self._builds[text] = begun
-        begun.python.add_done_callback(lambda done: self._end(text, done))
+        begun.ended.add_done_callback(lambda done: self._end(text, done))
         return begun
 
-    def _end(self, text: str, done: asyncio.Future[pathlib.Path]) -> None:
+    def _end(self, text: str, done: asyncio.Future[None]) -> None:
         del self._builds[text]
         if not done.cancelled():
             # Nobody may be left to hear of a failure.

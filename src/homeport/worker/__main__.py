@@ -14,6 +14,7 @@ def main(fd: int, frameworks: list[str] | None) -> int:
     if frameworks is None:
         child.prepare_process()
         child.end_with_parent()
+        child.enter_environment()
         return child.main(fd)
     # Deferred: a process that is spawned needs none of it.
     from homeport.worker import zygote  # noqa: PLC0415

@@ -20,7 +20,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from homeport.worker import calls, envelopes, handler, loading, loop, protocol
+from homeport.worker import (
+    calls,
+    envelopes,
+    exposure,
+    handler,
+    loading,
+    loop,
+    occupancy,
+    protocol,
+)
 from homeport.worker.config import ModelConfig
 from homeport.worker.context import Context
 from homeport.worker.handler import Archive
@@ -65,6 +74,19 @@ def end_with_parent() -> None:
     if sys.platform == "linux":
         # Also while a handler computes and nobody reads the socket.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def enter_environment() -> int | None:
+    """Keep the model's own environment from being removed while this process is there.
+
+    Returns the open file that does so, None in the server's environment.
+    """
+    if not exposure.is_all_there_is():
+        return None
+    entered = occupancy.enter(pathlib.Path(sys.prefix))
+    if entered is None:
+        sys.exit("this environment is being removed: deploy again, which builds it")
+    return entered
 
 
 def leave(status: int) -> NoReturn:

@@ -70,6 +70,7 @@ def serve(fd: int, frameworks: Sequence[str]) -> Birth | None:
     """
     child.prepare_process()
     child.end_with_parent()
+    child.enter_environment()
     _preload(frameworks)
     control = socket.socket(fileno=fd)
     _send(control, {"ready": True})
@@ -156,7 +157,9 @@ def _be_born(order: dict[str, Any], given: list[int]) -> Birth:
     null_fd = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null_fd, 0), (output_fd, 1), (output_fd, 2)):
         os.dup2(source, target)
-    _close_all_but({0, 1, 2, link_fd, tether_fd})
+    # Its own: what one of them does with the zygote's concerns all.
+    entered_fd = child.enter_environment()
+    _close_all_but({0, 1, 2, link_fd, tether_fd, entered_fd})
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["directory"])
@@ -167,7 +170,7 @@ def _be_born(order: dict[str, Any], given: list[int]) -> Birth:
     return Birth(link_fd)
 
 
-def _close_all_but(kept: set[int]) -> None:
+def _close_all_but(kept: set[int | None]) -> None:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names, no paths
         fd = int(name)
         if fd not in kept:

@@ -16,12 +16,14 @@ import pytest
 import wheels
 from homeport.environments import folders, lock
 from homeport.environments.build import Environment, Environments
+from homeport.environments.eviction import Limits
 from homeport.errors import (
     DataLossError,
     FailedPreconditionError,
     NotFoundError,
     UnavailableError,
 )
+from homeport.worker import occupancy
 
 DEADLINE_S = 60.0
 
@@ -239,7 +241,7 @@ def test_what_other_killed_builds_left_goes_with_the_next_build_that_works(
     (directory / ".staging.dead/bin").mkdir(parents=True)
     (directory / ".lock.dead").touch()
     (directory / ".staging.alive").mkdir()
-    with folders.owned(directory / ".lock.alive", 1.0, lambda: None):
+    with folders.turn(directory, "alive", 1.0, lambda: None):
         Environments(directory).build(alpha)
 
         left = names_in(directory)
@@ -300,16 +302,99 @@ def test_one_whose_interpreter_is_gone_is_built_anew(
     assert output_of(built, "print(1)") == "1"
 
 
-def test_a_removed_environment_is_gone(
+NOTHING = Limits(max_age_s=0.0, max_bytes=0)
+
+
+def test_what_is_beyond_the_limits_goes_after_a_build_and_not_what_was_built(
+    directory: pathlib.Path, alpha: lock.Lock, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "beta", "1.0")
+    beta = lock.resolve(["beta"])
+    environments = Environments(directory, limits=NOTHING)
+    first = environments.build(alpha)
+
+    second = environments.build(beta)
+
+    assert (first.was_there, second.was_there) == (False, False)
+    assert names_in(directory) == [beta.digest]
+    assert output_of(second, "import beta; print(beta.VERSION)") == "1.0"
+
+
+def test_what_is_used_stays_and_goes_when_nobody_uses_it_any_more(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    environments = Environments(directory, limits=NOTHING)
+    with environments.using(alpha):
+        # As another process, which knows nothing of this one.
+        Environments(directory, limits=NOTHING).tidy()
+        used = names_in(directory)
+    with environments.kept(alpha) as found:
+        Environments(directory, limits=NOTHING).tidy()
+        again = names_in(directory)
+
+    Environments(directory, limits=NOTHING).tidy()
+
+    assert found is not None
+    assert used == again == [alpha.digest]
+    assert names_in(directory) == []
+
+
+def test_one_that_was_removed_or_never_looked_through_is_not_kept(
+    directory: pathlib.Path, alpha: lock.Lock
+) -> None:
+    builder, other = Environments(directory), Environments(directory)
+    builder.build(alpha)
+    with other.kept(alpha) as unknown:
+        pass
+    Environments(directory, limits=NOTHING).tidy()
+
+    with builder.kept(alpha) as removed:
+        pass
+
+    assert (unknown, removed) == (None, None)
+    assert not builder.build(alpha).was_there
+
+
+def test_builders_and_those_who_remove_get_along(
+    directory: pathlib.Path, alpha: lock.Lock, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "beta", "1.0")
+    wanted = (alpha, lock.resolve(["beta"]))
+    ended = threading.Event()
+
+    def remove() -> None:
+        while not ended.is_set():
+            Environments(directory, limits=NOTHING).tidy()
+
+    def use(number: int) -> str:
+        # Each with an Environments of its own, as in processes of their own.
+        with Environments(directory).using(wanted[number % 2]) as environment:
+            return output_of(environment, "import sys; print(sys.prefix)")
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        removing = threads.submit(remove)
+        try:
+            prefixes = list(threads.map(use, range(6)))
+        finally:
+            ended.set()
+        removing.result(DEADLINE_S)
+
+    assert prefixes == [str(directory / one.digest) for one in wanted] * 3
+
+
+def test_one_that_a_program_in_it_locks_for_itself_is_refused(
     directory: pathlib.Path, alpha: lock.Lock
 ) -> None:
     environments = Environments(directory)
     environments.build(alpha)
+    held = occupancy.enter_alone(directory / alpha.digest)
+    assert held is not None
 
-    environments.remove(alpha.digest)
-    environments.remove(alpha.digest)
+    with pytest.raises(UnavailableError, match="locked by a program that runs in it"):
+        environments.build(alpha)
 
-    assert names_in(directory) == []
+    os.close(held)
+    assert environments.build(alpha).was_there
 
 
 def test_progress_is_told_without_places(

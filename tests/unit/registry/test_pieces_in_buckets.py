@@ -128,6 +128,10 @@ def test_two_servers_that_divide_one_archive_keep_it(
         assert file.read() == content
 
 
+def _nothing() -> None:
+    pass
+
+
 def test_one_of_several_servers_divides(rooms: Rooms, bucket: BucketBlobs) -> None:
     content = _registered(rooms, secrets.token_bytes(3 * MIB))
     with rooms.database.transaction() as transaction:
@@ -135,9 +139,9 @@ def test_one_of_several_servers_divides(rooms: Rooms, bucket: BucketBlobs) -> No
             server_rows.renew(transaction, server, dt.timedelta(hours=1))
     stored = ByteStores(bucket, FileParts(rooms.directory / "parts"), bucket)
 
-    Upkeep(rooms.database, stored, _now, "b").divide()
+    Upkeep(rooms.database, stored, _now, "b", _nothing).divide()
     after_the_second = set(bucket.iterate())
-    upkeep = Upkeep(rooms.database, stored, _now, "a")
+    upkeep = Upkeep(rooms.database, stored, _now, "a", _nothing)
     upkeep.divide()
 
     assert after_the_second == {_digest(content)}

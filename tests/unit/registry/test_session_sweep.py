@@ -31,7 +31,7 @@ class Server:
         self.compositions = Compositions(
             rooms.database, rooms.blobs, parts, now, claims=stored.claims
         )
-        self.upkeep = Upkeep(rooms.database, stored, now, "me")
+        self.upkeep = Upkeep(rooms.database, stored, now, "me", lambda: None)
 
     def half_sent(self) -> str:
         """Return a session of which some bytes are there."""
