@@ -30,7 +30,7 @@ def made(directory: pathlib.Path) -> Made:
     """Return a function that makes what an environment is, with no Python in it."""
 
     def make(
-        digit: str, *, age_days: float = 0.0, size_bytes: int = 100
+        digit: str, *, age_days: float = 0.0, size_bytes: int = 200
     ) -> pathlib.Path:
         path = directory / (digit * 64)
         (path / "bin").mkdir(parents=True)
