@@ -14,6 +14,8 @@ _LATENCY_BUCKETS_S: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
     60,
 )  # fmt: skip
+# From a handful of rows to a night's work.
+_JOB_BUCKETS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400)
 
 
 class PredictionMeter:
@@ -90,12 +92,34 @@ class Metrics:
             ("endpoint", "deployed_model"),
             registry=self.registry,
         )
+        self._batch_rows = prometheus_client.Counter(
+            "homeport_batch_rows_total",
+            "Instances that batch predictions have done, by what came of them.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._batch_jobs = prometheus_client.Histogram(
+            "homeport_batch_job_duration_seconds",
+            "Time from a batch prediction job's first run to its end.",
+            ("state",),
+            buckets=_JOB_BUCKETS_S,
+            registry=self.registry,
+        )
         prometheus_client.ProcessCollector(registry=self.registry)
         prometheus_client.PlatformCollector(registry=self.registry)
 
     def meter(self, endpoint: str, deployed_model: str) -> PredictionMeter:
         """Return the meter of one deployed model."""
         return PredictionMeter(self._requests, self._latency, endpoint, deployed_model)
+
+    def count_rows(self, succeeded: int, failed: int) -> None:
+        """Count instances that a batch prediction job has done since it last told."""
+        self._batch_rows.labels("succeeded").inc(succeeded)
+        self._batch_rows.labels("failed").inc(failed)
+
+    def observe_job(self, state: str, seconds: float) -> None:
+        """Count a batch prediction job that ended in a state after `seconds`."""
+        self._batch_jobs.labels(state).observe(seconds)
 
     def forget(self, endpoint: str, deployed_model: str) -> None:
         """Drop the gauges of a deployed model that is gone; its counters stay."""

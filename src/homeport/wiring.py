@@ -222,7 +222,7 @@ async def _application(
         ),
         await asyncio.to_thread(machines.this_host),
     )
-    runner, batch_jobs = await _jobs(settings, stores, opened, runtime)
+    runner, batch_jobs = await _jobs(settings, stores, opened, runtime, metrics)
     at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
@@ -310,7 +310,11 @@ def sandbox(settings: Settings) -> Sandbox:
 
 
 async def _jobs(
-    settings: Settings, stores: Stores, opened: Opened, runtime: Runtime
+    settings: Settings,
+    stores: Stores,
+    opened: Opened,
+    runtime: Runtime,
+    metrics: telemetry.Metrics,
 ) -> tuple[Runner, BatchJobs]:
     """Return what carries batch predictions out, begun, and the verbs on them."""
     blobs, pager = opened.stored.blobs, Pager(PageTokens(opened.secret))
@@ -329,6 +333,7 @@ async def _jobs(
             blobs,
             _now,
             stores.operations.owner,
+            metrics,
             settings.bucket_quota_bytes,
         ),
         inputs,

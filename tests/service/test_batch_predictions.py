@@ -306,6 +306,37 @@ def test_an_object_that_is_not_there_fails_the_job(served: tuple[Server, str]) -
         assert "absent" in job["error"]["message"]
 
 
+def test_a_job_that_failed_tries_again_and_its_log_has_both(
+    served: tuple[Server, str],
+) -> None:
+    server, model = served
+    document = job_of(model, uris=["gs://models/late.jsonl"], serviceAccount="me")
+    path = created(server, document)
+    failed = ended(server, path)
+    server.upload("late.jsonl", lines([1, "x"]))
+
+    status, _ = server.call("POST", f"/homeport{path}:resume", {})
+    job = ended(server, path)
+
+    assert (status, failed["state"]) == (200, "JOB_STATE_FAILED")
+    assert job["state"] == "JOB_STATE_SUCCEEDED"
+    assert "error" not in job
+    assert server.call("POST", f"/homeport{path}:resume", {})[0] == 400
+    told = [
+        line.partition(" ")[2]
+        for line in server.call("GET", f"/homeport{path}/logs?lines=50")[1]["lines"]
+    ]
+    begun = f"predicting gs://models/late.jsonl with {model}@1"
+    assert [line for line in told if "late" in line or "predicted" in line] == [
+        begun,
+        "the job has failed: no such object: gs://models/late.jsonl",
+        begun,
+        "1 predicted, 0 failed",
+    ]
+    assert "service_account was stored and has no effect here" in told
+    assert server.call("GET", f"/homeport{JOBS}/0/logs")[0] == 404
+
+
 def test_a_model_that_does_not_load_fails_the_job_with_its_last_lines(
     shared_server: Server, archived: Callable[..., pathlib.Path]
 ) -> None:
@@ -369,6 +400,16 @@ def test_a_model_that_does_not_load_fails_the_job_with_its_last_lines(
         (
             {
                 "outputConfig": {
+                    "predictionsFormat": "jsonl",
+                    "gcsDestination": {"outputUriPrefix": f"gs://models/{'x' * 1000}"},
+                }
+            },
+            400,
+            "has 1 to 1024 bytes",
+        ),
+        (
+            {
+                "outputConfig": {
                     "predictionsFormat": "csv",
                     "gcsDestination": {"outputUriPrefix": "gs://models/out"},
                 }
@@ -386,6 +427,7 @@ def test_a_model_that_does_not_load_fails_the_job_with_its_last_lines(
         ({"dedicatedResources": {"startingReplicaCount": 65}}, 400, "at most 64"),
         ({"unmanagedContainerModel": {}}, 501, "upload the model"),
         ({"generateExplanation": True}, 501, "explain nothing"),
+        ({"modelMonitoringConfig": {}}, 501, "leave the monitoring arguments out"),
         ({"labels": {"Team": "a"}}, 400, "label"),
         ({"noSuchField": 1}, 400, "noSuchField"),
     ],

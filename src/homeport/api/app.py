@@ -214,6 +214,7 @@ def _own(verbs: Verbs) -> Iterator[APIRouter]:
     yield traffic.router(verbs.deployments, verbs.operations)
     yield checks.router(verbs.catalog)
     yield history.router(verbs.history)
+    yield jobs.own_router(verbs.batch_jobs)
     yield provenance.router(verbs.provenances)
     yield comparison.router(verbs.comparisons)
     yield health.router(

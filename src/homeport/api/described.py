@@ -236,6 +236,10 @@ _OWN: Final = {
     "logs": Described(
         "GetEndpointLogs", strict(deployedModels=OBJECT), None, {"lines": COUNT}
     ),
+    "job_logs": Described("GetJobLogs", strict(lines=LIST), None, {"lines": COUNT}),
+    "resume_job": Described(
+        "ResumeBatchPredictionJob", messages_jobs.BatchPredictionJobMessage, OBJECT
+    ),
     "stages": Described("GetStages", strict(stages=LIST)),
     "list_states": Described("ListTrafficStates", strict(trafficStates=LIST)),
     "roll_back": Described(

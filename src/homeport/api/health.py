@@ -1,21 +1,15 @@
 """Health, readiness, metrics, and the logs of replicas: ours, not Vertex AI's."""
 
 import asyncio
-import re
-from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 import homeport
 from homeport.api import requests
-from homeport.errors import InvalidArgumentError
 from homeport.resources.names import EndpointName, Parent
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.reconciler import Reconciler
 from homeport.telemetry import Metrics
-
-_DEFAULT_LOG_LINES: Final = 100
-_LINES_RE: Final = re.compile(r"[0-9]{1,9}")
 
 
 def router(
@@ -75,12 +69,7 @@ def router(
     ) -> Response:
         name = EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
         await asyncio.to_thread(endpoints.get, name)
-        lines = requests.query_value(request, "lines") or str(_DEFAULT_LOG_LINES)
-        if not _LINES_RE.fullmatch(lines):
-            raise InvalidArgumentError(
-                f"lines is {lines!r:.40}: expected a whole number below a billion"
-            )
-        tails = reconciler.log_tail(name, int(lines))
+        tails = reconciler.log_tail(name, requests.log_lines(request))
         return requests.answer({"deployedModels": tails})
 
     return routes

@@ -12,6 +12,7 @@ from homeport.resources.batch_job import BatchJobName
 from homeport.resources.names import Parent
 
 _JOBS = "/projects/{project}/locations/{location}/batchPredictionJobs"
+_OWN = f"/homeport/v1{_JOBS}/{{job}}"
 
 
 def router(jobs: BatchJobs, operations: Operations) -> APIRouter:
@@ -19,6 +20,32 @@ def router(jobs: BatchJobs, operations: Operations) -> APIRouter:
     routes = APIRouter()
     _add_readers(routes, jobs)
     _add_writers(routes, jobs, operations)
+    return routes
+
+
+def own_router(jobs: BatchJobs) -> APIRouter:
+    """Return the routes about jobs that are ours, not Vertex AI's."""
+    routes = APIRouter()
+
+    @routes.get(_OWN + "/logs")
+    async def job_logs(
+        request: Request, project: str, location: str, job: str
+    ) -> Response:
+        name = BatchJobName(Parent(project, location), job)
+        lines = requests.log_lines(request)
+        return requests.answer(
+            {"lines": await asyncio.to_thread(jobs.log_tail, name, lines)}
+        )
+
+    @routes.post(_OWN + ":resume")
+    async def resume_job(
+        request: Request, project: str, location: str, job: str
+    ) -> Response:
+        name = BatchJobName(Parent(project, location), job)
+        caller = requests.caller(request)
+        found = await asyncio.to_thread(jobs.resume, name, caller=caller)
+        return requests.answer(translate_jobs.job_message(found))
+
     return routes
 
 
@@ -50,17 +77,22 @@ def _add_writers(routes: APIRouter, jobs: BatchJobs, operations: Operations) -> 
     async def create_job(request: Request) -> Response:
         message = await requests.read(request, messages_jobs.BatchPredictionJobMessage)
         spec = translate_jobs.job_spec(message)
-        made = await asyncio.to_thread(jobs.create, _parent(request), spec)
+        made = await asyncio.to_thread(
+            jobs.create, _parent(request), spec, caller=requests.caller(request)
+        )
         return requests.answer(translate_jobs.job_message(made))
 
     @routes.post(_JOBS + "/{job}:cancel")
     async def cancel_job(request: Request) -> Response:
-        await asyncio.to_thread(jobs.cancel, _name(request))
+        caller = requests.caller(request)
+        await asyncio.to_thread(jobs.cancel, _name(request), caller=caller)
         return requests.answer({})
 
     @routes.delete(_JOBS + "/{job}")
     async def delete_job(request: Request) -> Response:
-        operation = await asyncio.to_thread(jobs.delete, _name(request))
+        operation = await asyncio.to_thread(
+            jobs.delete, _name(request), caller=requests.caller(request)
+        )
         return await requests.promised(request, operations, operation)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,8 @@ _M = TypeVar("_M", bound=codec.Message)
 _CALLER_HEADER: Final = "x-homeport-caller"
 # The only way in which JSON has it; PostgreSQL's texts have none.
 _ESCAPED_NUL: Final = rb"\u0000"
+_DEFAULT_LOG_LINES: Final = 100
+_LINES_RE: Final = re.compile(r"[0-9]{1,9}")
 _API_VERSIONS: Final = frozenset({"v1", "v1beta1"})
 
 
@@ -64,6 +67,20 @@ def time_value(request: Request, name: str) -> dt.datetime | None:
         raise InvalidArgumentError(
             f"{name} is {text!r:.80}: expected a time such as 2026-01-31T12:00:00Z"
         ) from error
+
+
+def log_lines(request: Request) -> int:
+    """Return how many lines of a log are asked for.
+
+    Raises:
+        InvalidArgumentError: It is no number.
+    """
+    lines = query_value(request, "lines") or str(_DEFAULT_LOG_LINES)
+    if not _LINES_RE.fullmatch(lines):
+        raise InvalidArgumentError(
+            f"lines is {lines!r:.40}: expected a whole number below a billion"
+        )
+    return int(lines)
 
 
 def caller(request: Request) -> str:

@@ -44,7 +44,7 @@ Examples:
 
 @click.group(epilog=_EPILOG)
 def batch() -> None:
-    """Predict files of instances: make, see, wait for, cancel and delete jobs.
+    """Predict files of instances: make, see, wait for, resume, cancel, delete jobs.
 
     JOB is an id, a display name or a full name.
     """
@@ -130,6 +130,22 @@ def wait_for(job: str, *, timeout: float, form: Output, **server: str) -> None:
     with options.connect(**server) as connection:
         name = resources.find(connection, _KIND, job)
         _finish(connection, resources.get(connection, name), form, timeout)
+
+
+@batch.command("resume")
+@click.argument("job")
+@waiting.option
+@output.option()
+@options.server_options
+def resume(job: str, *, wait: bool, form: Output, **server: str) -> None:
+    """Let JOB, which has failed, try again: what it has predicted is not done twice."""
+    with options.connect(**server) as connection:
+        name = resources.find(connection, _KIND, job)
+        resumed = connection.post(f"/homeport/v1/{name}:resume", {})
+        if wait:
+            _finish(connection, resumed, form, waiting.LONGEST_S)
+            return
+    click.echo(name)
 
 
 @batch.command("cancel")

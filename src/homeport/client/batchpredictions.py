@@ -17,6 +17,7 @@ from homeport.client import (
     naming,
     objects,
     refusals,
+    registry,
     results,
     staging,
     tables,
@@ -229,6 +230,20 @@ class BatchPredictions:
     def cancel(self, job: str | BatchJob) -> None:
         """End a job; nothing of its output will be there."""
         self._connection.post(f"{self._path(job)}:cancel", {})
+
+    def resume(self, job: str | BatchJob) -> BatchJob:
+        """Let a job that has failed try again; what is kept of it is not done twice.
+
+        Raises:
+            FailedPreconditionError: It has not failed, or its output is there.
+        """
+        path = self._path(job).replace("/v1/", "/homeport/v1/", 1)
+        return _job(self._connection.post(f"{path}:resume", {}))
+
+    def logs(self, job: str | BatchJob, lines: int = 100) -> list[str]:
+        """Return the last lines that a job's replicas printed."""
+        name = self._path(job).removeprefix("/v1/")
+        return registry.job_logs(self._connection, name, lines)
 
     def delete(self, job: str | BatchJob) -> None:
         """Delete a job that has ended; its output stays."""

@@ -266,7 +266,8 @@ class Endpoints:
 
     def logs(self, endpoint: Wanted, lines: int = 100) -> Mapping[str, list[str]]:
         """Return the last lines of an endpoint's replicas, by deployed model."""
-        return registry.logs(self._connection, _plain(self.get(endpoint)), lines)
+        name = self.get(endpoint).resource_name
+        return registry.logs(self._connection, name, lines)
 
     def _post(
         self, endpoint: Wanted, verb: str, body: bytes, headers: Mapping[str, str]

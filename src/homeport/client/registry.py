@@ -264,11 +264,15 @@ def predict(connection: Connection, endpoint: Endpoint, body: bytes) -> bytes:
     return connection.post_bytes(f"/v1/{endpoint.name}:predict", body)
 
 
-def logs(
-    connection: Connection, endpoint: Endpoint, lines: int
-) -> dict[str, list[str]]:
-    """Return the last log lines of an endpoint's deployed models, by their ids."""
-    found = connection.get(f"/homeport/v1/{endpoint.name}/logs", lines=lines)
+def job_logs(connection: Connection, job: str, lines: int) -> list[str]:
+    """Return the last log lines of the batch job with this full name."""
+    found: list[str] = connection.get(f"/homeport/v1/{job}/logs", lines=lines)["lines"]
+    return found
+
+
+def logs(connection: Connection, endpoint: str, lines: int) -> dict[str, list[str]]:
+    """Return the last log lines of what is deployed to an endpoint, by their ids."""
+    found = connection.get(f"/homeport/v1/{endpoint}/logs", lines=lines)
     tails: dict[str, list[str]] = found["deployedModels"]
     return tails
 

@@ -149,7 +149,7 @@ class BatchPredictionJobMessage(Message):
     manual_batch_tuning_parameters: ManualBatchTuningParameters | None = None
     generate_explanation: Bool = False
     explanation_spec: Kept = None
-    model_monitoring_config: Kept = None
+    model_monitoring_config: Value = None
     output_info: OutputOnly[OutputInfo | None] = None
     state: OutputOnly[Annotated[str, EnumNames(JOB_STATES)]] = ""
     error: OutputOnly[StatusMessage | None] = None

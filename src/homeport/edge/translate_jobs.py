@@ -72,9 +72,11 @@ def job_spec(message: BatchPredictionJobMessage) -> BatchJobSpec:
         instance_config=_instance_config(message.instance_config),
         parameters=message.model_parameters,
         batch_size=tuning.batch_size,
-        replicas=_replicas(resources),
+        # Absent and 0 are one in proto3.
+        replicas=resources.starting_replica_count or 1,
         labels=message.labels,
         kept=kept,
+        ignored=message.kept_paths(),
     )
 
 
@@ -161,6 +163,11 @@ def _refuse_elsewhere(message: BatchPredictionJobMessage) -> None:
             "unmanaged_container_model is not served: upload the model, and name it in "
             "model"
         )
+    if message.model_monitoring_config is not None:
+        raise UnimplementedError(
+            "model_monitoring_config: nothing here watches the instances of jobs; "
+            "leave the monitoring arguments out"
+        )
     if message.generate_explanation:
         raise UnimplementedError(
             "generate_explanation: jobs explain nothing here; ask an endpoint's "
@@ -219,12 +226,3 @@ def _instance_config_message(config: InstanceConfig) -> InstanceConfigMessage | 
         included_fields=config.included,
         excluded_fields=config.excluded,
     )
-
-
-def _replicas(resources: BatchDedicatedResources) -> int:
-    count = resources.starting_replica_count
-    if count < 0:
-        raise InvalidArgumentError(
-            f"dedicated_resources.starting_replica_count is {count}: at least 1"
-        )
-    return count or 1

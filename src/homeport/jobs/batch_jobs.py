@@ -11,16 +11,24 @@ from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from homeport.jobs import outputs
+from homeport.jobs import chronicle, outputs
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import folder_of, split_prefix
 from homeport.metadata import batch_job_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry import catalog
+from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
 from homeport.registry.paging import Pager, PageRequest
-from homeport.resources.batch_job import BatchJob, BatchJobName, BatchJobSpec, JobState
+from homeport.resources.batch_job import (
+    BatchJob,
+    BatchJobName,
+    BatchJobSpec,
+    JobState,
+    check_spec,
+)
 from homeport.resources.bucket import check_object_name
+from homeport.resources.change import ANONYMOUS
 from homeport.resources.labels import check_labels
 from homeport.resources.model import (
     ModelVersion,
@@ -31,7 +39,6 @@ from homeport.resources.operation import Operation, OperationKind
 
 _ORDER: Final = ("create_time", "update_time")
 _PREFIX: Final = re.compile(r"gs://[^/]+(?:/.*)?", re.DOTALL)
-_MAX_REPLICAS: Final = 64
 
 
 class Carrier(Protocol):
@@ -48,6 +55,9 @@ class Carrier(Protocol):
 
     def forget(self, name: BatchJobName) -> None:
         """Remove what is left of a job that is gone."""
+
+    def log_tail(self, name: BatchJobName, lines: int) -> list[str]:
+        """Return up to `lines` of a job's last log lines."""
 
 
 class BatchJobs:
@@ -80,18 +90,26 @@ class BatchJobs:
         self._now, self._new_id = clock
         self._carrier = carrier
 
-    def create(self, parent: Parent, spec: BatchJobSpec) -> BatchJob:
+    def create(
+        self, parent: Parent, spec: BatchJobSpec, *, caller: str = ANONYMOUS
+    ) -> BatchJob:
         """Return a new job, which begins when its turn comes.
 
+        Args:
+            parent: Project and location.
+            spec: What it shall do.
+            caller: Who asks, for the history.
+
         Raises:
-            InvalidArgumentError: A name, label or address breaks its rules.
+            InvalidArgumentError: A name, label or address breaks its rules, or what
+                is asked for cannot go together.
             NotFoundError: No such version, or no such bucket.
             FailedPreconditionError: The version has nothing that predicts here.
             UnimplementedError: Its image, or a field of its container, is not for here.
         """
         check_display_name(spec.display_name)
         check_labels(spec.labels)
-        _check_replicas(spec.replicas)
+        check_spec(spec)
         self._check_output(spec.output_prefix)
         self._inputs.check(spec.uris)
         now = self._now()
@@ -109,6 +127,7 @@ class BatchJobs:
                 update_time=now,
             )
             batch_job_rows.insert(transaction, job, self._operations.owner)
+            chronicle.note(Journal(transaction, caller, now), None, job)
         self._carrier.take_up(job.name)
         return job
 
@@ -137,7 +156,16 @@ class BatchJobs:
                 batch_job_rows.position,
             )
 
-    def cancel(self, name: BatchJobName) -> None:
+    def log_tail(self, name: BatchJobName, lines: int) -> list[str]:
+        """Return up to `lines` of the last lines that a job's replicas printed here.
+
+        Raises:
+            NotFoundError: No such job.
+        """
+        self.get(name)
+        return self._carrier.log_tail(name, lines)
+
+    def cancel(self, name: BatchJobName, *, caller: str = ANONYMOUS) -> None:
         """End a job; what it has predicted is forgotten. One that has ended stays.
 
         Raises:
@@ -147,13 +175,31 @@ class BatchJobs:
             job = _require(transaction, name)
             if job.state.is_final:
                 return
-            told = dataclasses.replace(
-                job, state=JobState.CANCELLING, update_time=self._now()
-            )
-            batch_job_rows.update(transaction, told)
+            self._turn(transaction, job, JobState.CANCELLING, caller)
         self._carrier.cancel(name)
 
-    def delete(self, name: BatchJobName) -> Operation:
+    def resume(self, name: BatchJobName, *, caller: str = ANONYMOUS) -> BatchJob:
+        """Let a job that has failed try again, from where it was if that is kept.
+
+        Raises:
+            NotFoundError: No such job.
+            FailedPreconditionError: It has not failed, or wrote its output.
+        """
+        with self._database.transaction() as transaction:
+            job = _require(transaction, name)
+            if job.state is not JobState.FAILED or job.output_directory:
+                has = " and has its output" if job.output_directory else ""
+                raise FailedPreconditionError(
+                    f"{name} is {job.state}{has}: only a job that failed before its "
+                    "output was there is resumed; create another one",
+                    resource=str(name),
+                )
+            job = dataclasses.replace(job, failure=None, end_time=None)
+            job = self._turn(transaction, job, JobState.QUEUED, caller)
+        self._carrier.take_up(name)
+        return job
+
+    def delete(self, name: BatchJobName, *, caller: str = ANONYMOUS) -> Operation:
         """Forget a job that has ended; its output stays.
 
         Raises:
@@ -168,12 +214,23 @@ class BatchJobs:
                     resource=str(name),
                 )
             batch_job_rows.delete(transaction, name)
+            chronicle.note(Journal(transaction, caller, self._now()), job, None)
             operation = self._operations.promise(
                 transaction, OperationKind.DELETE_BATCH_PREDICTION_JOB, name.parent
             )
             operation = self._operations.fulfil(transaction, operation, {})
         self._carrier.forget(name)
         return operation
+
+    def _turn(
+        self, transaction: Transaction, job: BatchJob, state: JobState, caller: str
+    ) -> BatchJob:
+        """Write that somebody wants a job in another state."""
+        now = self._now()
+        turned = dataclasses.replace(job, state=state, update_time=now)
+        batch_job_rows.update(transaction, turned)
+        chronicle.note(Journal(transaction, caller, now), job, turned)
+        return turned
 
     def _check_output(self, prefix: str) -> None:
         if not _PREFIX.fullmatch(prefix):
@@ -189,14 +246,6 @@ def _newest_first(request: PageRequest) -> PageRequest:
         return request
     query = dataclasses.replace(request.query, order_by="create_time desc")
     return dataclasses.replace(request, query=query)
-
-
-def _check_replicas(count: int) -> None:
-    if count > _MAX_REPLICAS:
-        raise InvalidArgumentError(
-            f"dedicated_resources.starting_replica_count is {count}: at most "
-            f"{_MAX_REPLICAS}"
-        )
 
 
 def _require(transaction: Transaction, name: BatchJobName) -> BatchJob:

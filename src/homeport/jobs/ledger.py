@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from homeport.errors import Code, FailedPreconditionError, HomeportError
-from homeport.jobs import outputs
+from homeport.jobs import chronicle, outputs
 from homeport.metadata import (
     batch_job_rows,
     bucket_rows,
@@ -25,6 +25,7 @@ from homeport.metadata import (
 from homeport.metadata.database import Database, Transaction
 from homeport.objects.blobs import Blobs
 from homeport.registry import buckets
+from homeport.registry.journal import Journal
 from homeport.resources.batch_job import (
     BatchJob,
     BatchJobName,
@@ -33,7 +34,9 @@ from homeport.resources.batch_job import (
     Tally,
 )
 from homeport.resources.bucket import Conditions, Content, NewObject
+from homeport.resources.change import SERVER
 from homeport.resources.operation import Failure
+from homeport.telemetry import Metrics
 
 _log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
@@ -51,6 +54,7 @@ class Ledger:
         blobs: Where the bytes of outputs go.
         now: The time, aware.
         owner: The id of this server, which carries out the jobs that begin here.
+        metrics: Told of rows and jobs.
         quota_bytes: What the objects of one bucket may have together, None for no
             limit.
     """
@@ -61,12 +65,14 @@ class Ledger:
         blobs: Blobs,
         now: Callable[[], dt.datetime],
         owner: str,
+        metrics: Metrics,
         quota_bytes: int | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._now = now
         self._owner = owner
+        self._metrics = metrics
         self._quota_bytes = quota_bytes
 
     def own(self) -> list[BatchJob]:
@@ -105,18 +111,22 @@ class Ledger:
     def progress(self, name: BatchJobName, tally: Tally) -> BatchJob | None:
         """Write how far a job is; None if it shall not go on."""
         with self._database.transaction() as transaction:
-            job = self._going_on(transaction, name)
-            if job is not None:
-                job = dataclasses.replace(job, tally=tally, update_time=self._now())
-                batch_job_rows.update(transaction, job)
-            return job
+            before = self._going_on(transaction, name)
+            if before is None:
+                return None
+            job = dataclasses.replace(before, tally=tally, update_time=self._now())
+            batch_job_rows.update(transaction, job)
+        self._count(before.tally, tally)
+        return job
 
     def end_cancelled(self, name: BatchJobName) -> None:
         """Write that a job was cancelled, if its row says so."""
         with self._database.transaction() as transaction:
             job = batch_job_rows.get(transaction, name, self._owner)
-            if job is not None and job.state is JobState.CANCELLING:
-                self._end(transaction, job, JobState.CANCELLED)
+            if job is None or job.state is not JobState.CANCELLING:
+                return
+            ended = self._end(transaction, job, JobState.CANCELLED)
+        self._observe(ended)
 
     def fail(self, name: BatchJobName, error: BaseException) -> None:
         """Write that a job failed; one that was cancelled meanwhile was cancelled.
@@ -134,10 +144,11 @@ class Ledger:
             if job is None or job.state.is_final:
                 return
             if job.state is JobState.CANCELLING:
-                self._end(transaction, job, JobState.CANCELLED)
-                return
-            job = dataclasses.replace(job, failure=failure)
-            self._end(transaction, job, JobState.FAILED)
+                ended = self._end(transaction, job, JobState.CANCELLED)
+            else:
+                job = dataclasses.replace(job, failure=failure)
+                ended = self._end(transaction, job, JobState.FAILED)
+        self._observe(ended)
 
     def publish(
         self, name: BatchJobName, tally: Tally, paths: Sequence[pathlib.Path]
@@ -156,16 +167,21 @@ class Ledger:
         """
         contents = [self._store(path) for path in paths]
         with self._database.transaction() as transaction:
-            job = self._going_on(transaction, name)
-            if job is None:
+            before = self._going_on(transaction, name)
+            if before is None:
                 return None
-            folder = self._write(transaction, job, contents)
-            tally = dataclasses.replace(tally, incomplete=0)
-            job = dataclasses.replace(job, tally=tally, output_directory=folder)
             failure = _failure(tally)
+            job = dataclasses.replace(
+                before,
+                tally=dataclasses.replace(tally, incomplete=0),
+                output_directory=self._write(transaction, before, contents),
+                failure=failure,
+            )
             state = JobState.SUCCEEDED if failure is None else JobState.FAILED
-            job = dataclasses.replace(job, failure=failure)
-            return self._end(transaction, job, state)
+            ended = self._end(transaction, job, state)
+        self._count(before.tally, tally)
+        self._observe(ended)
+        return ended
 
     def _store(self, path: pathlib.Path) -> Content:
         writer = self._blobs.begin()
@@ -204,7 +220,19 @@ class Ledger:
         now = self._now()
         ended = dataclasses.replace(job, state=state, update_time=now, end_time=now)
         batch_job_rows.update(transaction, ended)
+        chronicle.note(Journal(transaction, SERVER, now), job, ended)
         return ended
+
+    def _count(self, before: Tally, after: Tally) -> None:
+        # A job that begins again has fewer than were written down.
+        self._metrics.count_rows(
+            max(0, after.succeeded - before.succeeded),
+            max(0, after.failed - before.failed),
+        )
+
+    def _observe(self, ended: BatchJob) -> None:
+        ran = ended.update_time - (ended.start_time or ended.update_time)
+        self._metrics.observe_job(ended.state.value, ran.total_seconds())
 
 
 def split_prefix(prefix: str) -> tuple[str, str]:

@@ -62,9 +62,10 @@ def split(payload: bytes, expected: int) -> Sequence[bytes]:
     return [orjson.dumps(prediction) for prediction in predictions]
 
 
-def header(columns: Sequence[str], key_field: str) -> bytes:
+def header(columns: Sequence[str], *, keyed: bool) -> bytes:
     """Return the first line of predictions as csv."""
-    names = (key_field,) if key_field else columns
+    # InstanceConfig.key_field (aiplatform v1): "a `key` column".
+    names = ("key",) if keyed else columns
     return b",".join(rows.cell(name) for name in (*names, "prediction")) + b"\n"
 
 

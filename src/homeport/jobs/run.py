@@ -98,8 +98,8 @@ class Run:
         with disk_full_is_said():
             self._spool.begin(files)
             if self._spec.predictions_format is PredictionsFormat.CSV:
-                key_field = self._spec.instance_config.key_field
-                self._spool.write(outputs.header(columns, key_field), b"")
+                keyed = bool(self._spec.instance_config.key_field)
+                self._spool.write(outputs.header(columns, keyed=keyed), b"")
         return files, Position()
 
     async def _read_file(self, file: InputFile, number: int, offset: int) -> None:

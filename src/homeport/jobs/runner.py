@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, RelayedError
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.predicting import Predicting
@@ -42,6 +42,9 @@ _END_S: Final = 2.0
 _PATIENCE_S: Final = 300.0
 # A request of a job has many instances, and nobody waits for its answer.
 _LONGER: Final = 10
+# How long predictions are kept that could not be written where they belong.
+_SHOWN: Final = 200  # characters of addresses in a log line
+_KEPT_FOR: Final = dt.timedelta(days=7)
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
@@ -138,6 +141,11 @@ class Runner:
     def forget(self, name: BatchJobName) -> None:
         """Remove what is left of a job that is gone; called from other threads."""
         ReplicaLog(self._log_path(name), self._now).remove()
+        self._spool(name).remove()
+
+    def log_tail(self, name: BatchJobName, lines: int) -> list[str]:
+        """Return up to `lines` of a job's last log lines; called from other threads."""
+        return ReplicaLog(self._log_path(name), self._now).tail(lines)
 
     def _on_loop(
         self, call: Callable[[BatchJobName], object], name: BatchJobName
@@ -191,8 +199,9 @@ class Runner:
             if work.cancelled():
                 await _record(self._ledger.end_cancelled, name)
             elif (error := work.exception()) is not None:
+                self._tell(name, f"the job has failed{_why(error)}")
                 await _record(self._ledger.fail, name, error)
-            await asyncio.to_thread(self._spool(name).remove)
+            await asyncio.to_thread(self._forget_spool, self._spool(name))
         except asyncio.CancelledError:
             # The server stops: what the spool has kept is where the job goes on.
             self._cancel(name)
@@ -205,16 +214,24 @@ class Runner:
     async def _carry_out(self, name: BatchJobName) -> None:
         async with self._slots:
             job = _going_on(await _record(self._ledger.move, name, JobState.PENDING))
-            tally = await to_its_end(self._spool(name).finished)
+            spool = self._spool(name)
+            await to_its_end(spool.take_back)
+            tally = await to_its_end(spool.finished)
             if tally is None:
                 tally = await self._predict(job)
-            paths = self._spool(name).paths
-            _going_on(await _record(self._ledger.publish, name, tally, paths))
+            self._tell(name, f"{tally.succeeded} predicted, {tally.failed} failed")
+            try:
+                ended = await _record(self._ledger.publish, name, tally, spool.paths)
+            except HomeportError as error:
+                await to_its_end(spool.set_aside, self._now() + _KEPT_FOR)
+                raise _kept(error, name) from error
+            _going_on(ended)
 
     async def _predict(self, job: BatchJob) -> Tally:
         """Return what came of a job's instances, which is in its spool."""
         spec = job.spec
         log = ReplicaLog(self._log_path(job.name), self._now)
+        log.write(_introduction(job))
         launch = await asyncio.to_thread(self._engine.launch, spec.model)
         most = await self._engine.runtime.most_replicas(launch)
         pool = self._pool(job, launch, log, min(spec.replicas, most or spec.replicas))
@@ -258,12 +275,22 @@ class Runner:
     def _log_path(self, name: BatchJobName) -> pathlib.Path:
         return self._log_dir / f"job-{name.job}.log"
 
+    def _tell(self, name: BatchJobName, line: str) -> None:
+        """Write a line of the server's own into a job's log."""
+        log = ReplicaLog(self._log_path(name), self._now)
+        log.write([line])
+        log.close()
+
     def _forget_spools(self, needed: set[str]) -> None:
         """Remove the spools of jobs that have ended just before a server was killed."""
-        if self._spool_dir.exists():
-            for path in self._spool_dir.iterdir():
-                if path.name not in needed:
-                    Spool(path).remove()
+        for path in self._spool_dir.glob("*"):
+            if path.name not in needed:
+                self._forget_spool(Spool(path))
+
+    def _forget_spool(self, spool: Spool) -> None:
+        """Remove what a job has left that has ended, but for an output to come for."""
+        if not spool.is_kept(self._now()):
+            spool.remove()
 
 
 def _going_on(job: BatchJob | None) -> BatchJob:
@@ -275,6 +302,30 @@ def _going_on(job: BatchJob | None) -> BatchJob:
     if job is None:
         raise asyncio.CancelledError
     return job
+
+
+def _introduction(job: BatchJob) -> list[str]:
+    """Return the first lines of a job's log."""
+    ignored = [f"{path} was stored and has no effect here" for path in job.spec.ignored]
+    inputs = ", ".join(job.spec.uris)[:_SHOWN]
+    return [f"predicting {inputs} with {job.spec.model}", *ignored]
+
+
+def _why(error: BaseException) -> str:
+    """Return the first line of what is told of a failure, with what leads to it."""
+    if isinstance(error, HomeportError):
+        first, _, _ = error.message.partition("\n")
+        return f": {first}"
+    return ""
+
+
+def _kept(error: HomeportError, name: BatchJobName) -> HomeportError:
+    """Return why an output could not be written, and how it will be."""
+    return RelayedError(
+        error.code,
+        f"{error.message}; the predictions are kept for {_KEPT_FOR.days} days, and "
+        f"`homeport batch resume {name.job}` writes them once that is mended",
+    )
 
 
 async def _record(

@@ -4,11 +4,14 @@
                     one, after the bytes it counts are on the disk
     inputs.json     the objects that are read, found when the job began
     results, errors the output; what is behind the position was not finished
+    until           there when the output is whole and could not be written where it
+                    belongs: up to when it is kept
 
 Nothing of it is visible to anybody else: the output becomes objects when it is whole.
 """
 
 import dataclasses
+import datetime as dt
 import json
 import os
 import pathlib
@@ -25,6 +28,7 @@ _POSITION: Final = "position.json"
 _INPUTS: Final = "inputs.json"
 _RESULTS: Final = "results"
 _ERRORS: Final = "errors"
+_UNTIL: Final = "until"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,6 +119,22 @@ class Spool:
             if file is not None:
                 file.close()
         self._results = self._errors = None
+
+    def set_aside(self, until: dt.datetime) -> None:
+        """Keep a whole output for somebody who comes for it, up to that time."""
+        self._replace(_UNTIL, until.isoformat().encode())
+
+    def take_back(self) -> None:
+        """Go on with what was set aside, if it was."""
+        (self._directory / _UNTIL).unlink(missing_ok=True)
+
+    def is_kept(self, now: dt.datetime) -> bool:
+        """Tell whether it was set aside, and its time has not come."""
+        try:
+            until = (self._directory / _UNTIL).read_text()
+            return now < dt.datetime.fromisoformat(until)
+        except (OSError, ValueError):
+            return False
 
     def remove(self) -> None:
         """Delete everything."""

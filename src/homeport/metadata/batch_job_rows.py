@@ -166,6 +166,7 @@ def _to_spec(stored: Mapping[str, Any]) -> BatchJobSpec:
             "instances_format": InstancesFormat(stored["instances_format"]),
             "predictions_format": PredictionsFormat(stored["predictions_format"]),
             "uris": tuple(stored["uris"]),
+            "ignored": tuple(stored.get("ignored", ())),
             "instance_config": InstanceConfig(
                 type=config["type"] and InstanceType(config["type"]),
                 key_field=config["key_field"],

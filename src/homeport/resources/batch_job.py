@@ -18,6 +18,7 @@ from homeport.resources.operation import Failure
 # BatchPredictionJob.partial_failures (aiplatform v1).
 MAX_PARTIAL_FAILURES: Final = 20
 MAX_BATCH_SIZE: Final = 10_000
+MAX_REPLICAS: Final = 64
 
 _NAME_RE: Final = re.compile(r"(projects/.+)/batchPredictionJobs/([\w-]+)", re.ASCII)
 
@@ -100,32 +101,12 @@ class InstanceConfig:
             none.
         included: The only fields that are sent, in this order; () for all.
         excluded: Fields that are not sent.
-
-    Raises:
-        InvalidArgumentError: Both included and excluded fields, or an empty or a
-            repeated name.
     """
 
     type: InstanceType | None = None
     key_field: str = ""
     included: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.included and self.excluded:
-            raise InvalidArgumentError(
-                "instance_config has included_fields and excluded_fields: name fields "
-                "in one of them alone"
-            )
-        for name, fields in (
-            ("included_fields", self.included),
-            ("excluded_fields", self.excluded),
-        ):
-            if "" in fields or len(set(fields)) < len(fields):
-                raise InvalidArgumentError(
-                    f"instance_config.{name} has an empty or a repeated name: name "
-                    "each field once"
-                )
 
     @property
     def picks(self) -> bool:
@@ -150,9 +131,7 @@ class BatchJobSpec:
         replicas: How many predict, at least 1.
         labels: The user's.
         kept: Known fields that have no effect here, returned as they came.
-
-    Raises:
-        InvalidArgumentError: No input, or what cannot go together.
+        ignored: Where the request set such fields, by their paths.
     """
 
     display_name: str
@@ -167,41 +146,7 @@ class BatchJobSpec:
     replicas: int = 1
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.uris:
-            raise InvalidArgumentError(
-                "input_config.gcs_source.uris is empty: name at least one object"
-            )
-        if not 0 <= self.batch_size <= MAX_BATCH_SIZE:
-            raise InvalidArgumentError(
-                f"manual_batch_tuning_parameters.batch_size is {self.batch_size}: at "
-                f"most {MAX_BATCH_SIZE}, or 0 to have one found"
-            )
-        self._check_fields()
-        self._check_columns()
-
-    def _check_fields(self) -> None:
-        """Refuse to pick fields of records that have none."""
-        config, kind = self.instance_config, self.instances_format
-        fieldless = kind not in (InstancesFormat.JSONL, InstancesFormat.CSV)
-        if fieldless and (config.picks or config.type is not None):
-            raise InvalidArgumentError(
-                f"instance_config has nothing to pick in {kind} records, which are "
-                "bytes without fields: leave it out"
-            )
-
-    def _check_columns(self) -> None:
-        """Refuse predictions as csv where nobody knows the columns beside them."""
-        if self.predictions_format is not PredictionsFormat.CSV:
-            return
-        if self.instances_format is InstancesFormat.CSV:
-            return
-        if not self.instance_config.key_field:
-            raise InvalidArgumentError(
-                "predictions_format csv needs instances_format csv, whose columns it "
-                "repeats, or an instance_config.key_field: choose jsonl"
-            )
+    ignored: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -260,3 +205,68 @@ class BatchJob:
     tally: Tally = Tally()
     output_directory: str = ""
     failure: Failure | None = None
+
+
+def check_spec(spec: BatchJobSpec) -> None:
+    """Refuse what no job can do, when it is asked for.
+
+    Raises:
+        InvalidArgumentError: No input, a number out of its bounds, or what cannot go
+            together.
+    """
+    if not spec.uris:
+        raise InvalidArgumentError(
+            "input_config.gcs_source.uris is empty: name at least one object"
+        )
+    if not 0 <= spec.batch_size <= MAX_BATCH_SIZE:
+        raise InvalidArgumentError(
+            f"manual_batch_tuning_parameters.batch_size is {spec.batch_size}: at "
+            f"most {MAX_BATCH_SIZE}, or 0 to have one found"
+        )
+    if not 1 <= spec.replicas <= MAX_REPLICAS:
+        raise InvalidArgumentError(
+            f"dedicated_resources.starting_replica_count is {spec.replicas}: at least "
+            f"1 and at most {MAX_REPLICAS}"
+        )
+    _check_names(spec.instance_config)
+    _check_fields(spec.instance_config, spec.instances_format)
+    _check_columns(spec)
+
+
+def _check_names(config: InstanceConfig) -> None:
+    if config.included and config.excluded:
+        raise InvalidArgumentError(
+            "instance_config has included_fields and excluded_fields: name fields "
+            "in one of them alone"
+        )
+    for name, fields in (
+        ("included_fields", config.included),
+        ("excluded_fields", config.excluded),
+    ):
+        if "" in fields or len(set(fields)) < len(fields):
+            raise InvalidArgumentError(
+                f"instance_config.{name} has an empty or a repeated name: name "
+                "each field once"
+            )
+
+
+def _check_fields(config: InstanceConfig, kind: InstancesFormat) -> None:
+    """Refuse to pick fields of records that have none."""
+    fieldless = kind not in (InstancesFormat.JSONL, InstancesFormat.CSV)
+    if fieldless and (config.picks or config.type is not None):
+        raise InvalidArgumentError(
+            f"instance_config has nothing to pick in {kind} records, which are "
+            "bytes without fields: leave it out"
+        )
+
+
+def _check_columns(spec: BatchJobSpec) -> None:
+    """Refuse predictions as csv where nobody knows the columns beside them."""
+    if spec.predictions_format is not PredictionsFormat.CSV:
+        return
+    if spec.instances_format is InstancesFormat.CSV or spec.instance_config.key_field:
+        return
+    raise InvalidArgumentError(
+        "predictions_format csv needs instances_format csv, whose columns it "
+        "repeats, or an instance_config.key_field: choose jsonl"
+    )

@@ -25,6 +25,7 @@ class ChangeKind(enum.StrEnum):
     EVALUATION = "evaluation"
     ENDPOINT = "endpoint"
     DEPLOYED_MODEL = "deployed_model"
+    BATCH_PREDICTION_JOB = "batch_prediction_job"
 
 
 class ChangeAction(enum.StrEnum):
@@ -44,8 +45,8 @@ class Subject:
         parent: Project and location.
         resource: `models/{id}` or `endpoints/{id}`.
         kind: What of it.
-        key: The alias, or the id of the version (for its README too), evaluation or
-            deployed model; "" for the model or endpoint itself.
+        key: The alias, or the id of the version (for its README too), evaluation,
+            deployed model or batch prediction job; "" for the model or endpoint itself.
     """
 
     parent: Parent

@@ -71,8 +71,10 @@ def test_results_as_csv_have_the_columns() -> None:
         [b"0.5", b'["x"]'],
     )
 
-    assert outputs.header(("n", 'a "b"'), "") == b'"n","a ""b""","prediction"\n'
-    assert outputs.header(("n", "id"), "id") == b'"id","prediction"\n'
+    assert (
+        outputs.header(("n", 'a "b"'), keyed=False) == b'"n","a ""b""","prediction"\n'
+    )
+    assert outputs.header(("n", "id"), keyed=True) == b'"key","prediction"\n'
     assert outputs.results(answered, PredictionsFormat.CSV) == (
         b'1,"a",0.5\n2,"b","[""x""]"\n'
     )

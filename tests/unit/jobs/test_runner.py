@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fake_replicas import FakeRuntime
+from homeport.errors import Code, FailedPreconditionError
 from homeport.jobs.batch_jobs import BatchJobs
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
@@ -28,10 +29,12 @@ from homeport.resources.batch_job import (
 )
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import ModelName
+from homeport.resources.operation import Failure
 from homeport.serving.engines import Offer
 from homeport.serving.runtime import Launch
+from homeport.telemetry import Metrics
 from homeport.worker.replica import Reply
-from rooms import ARTIFACT, BUCKET, DEADLINE_S, PARENT, Rooms
+from rooms import ARTIFACT, BUCKET, DEADLINE_S, PARENT, Rooms, page
 
 SPEC = BatchJobSpec(
     "nightly",
@@ -53,8 +56,8 @@ class Office:
     runner: Runner
     verbs: BatchJobs
 
-    async def create(self) -> BatchJobName:
-        job = await asyncio.to_thread(self.verbs.create, PARENT, SPEC)
+    async def create(self, spec: BatchJobSpec = SPEC) -> BatchJobName:
+        job = await asyncio.to_thread(self.verbs.create, PARENT, spec)
         return job.name
 
     async def state(self, name: BatchJobName) -> JobState:
@@ -77,18 +80,51 @@ class Office:
 
         await holds(came)
 
+    async def answers_all(self) -> None:
+        """Answer whatever is asked until no job is under way."""
+        parent = await asyncio.to_thread(self.verbs.list_jobs, PARENT, page())
+
+        async def done() -> bool:
+            for replica in self.runtime.replicas:
+                if replica.outstanding:
+                    replica.answer()
+            states = [await self.state(job.name) for job in parent[0]]
+            return all(state.is_final for state in states)
+
+        await holds(done)
+
+    async def has_spools(self, count: int) -> None:
+        """Wait until so many outputs are kept."""
+
+        async def has() -> bool:
+            return len(self.spools()) == count
+
+        await holds(has)
+
     def spools(self) -> list[str]:
         folder = self.rooms.directory / "jobs"
         return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
 @contextlib.asynccontextmanager
-async def opened(rooms: Rooms, owner: str = "") -> AsyncIterator[Office]:
+async def opened(
+    rooms: Rooms,
+    owner: str = "",
+    metrics: Metrics | None = None,
+    quota_bytes: int | None = None,
+) -> AsyncIterator[Office]:
     """Yield a running server; the one without a name is that of the rooms."""
     runtime = FakeRuntime()
     inputs = Inputs(rooms.buckets, 1 << 20)
     runner = Runner(
-        Ledger(rooms.database, rooms.blobs, rooms.clock.now, owner),
+        Ledger(
+            rooms.database,
+            rooms.blobs,
+            rooms.clock.now,
+            owner,
+            metrics or Metrics(),
+            quota_bytes,
+        ),
         inputs,
         Engine(lambda _: Launch(rooms.directory, {}, 60.0), runtime, 60.0, Offer()),
         rooms.directory / "jobs",
@@ -274,3 +310,119 @@ def test_jobs_that_end_in_one_moment_have_folders_of_their_own(ready: Rooms) -> 
 
     run(scenario)
     assert len(objects(ready)) == 2
+
+
+def test_predictions_that_have_no_bucket_any_more_are_kept_for_resuming(
+    ready: Rooms,
+) -> None:
+    elsewhere = dataclasses.replace(SPEC, output_prefix="gs://results/out")
+
+    async def scenario() -> None:
+        ready.buckets.create_bucket("results")
+        async with opened(ready) as office:
+            name = await office.create(elsewhere)
+            await office.asked(1)
+            ready.buckets.delete_bucket("results")
+            await office.answers_all()
+            job = await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+            assert job.failure == Failure(
+                Code.NOT_FOUND,
+                "bucket 'results' does not exist: create it, for example with "
+                "`homeport storage mb gs://results`; the predictions are kept for 7 "
+                f"days, and `homeport batch resume {name.job}` writes them once that "
+                "is mended",
+            )
+        ready.buckets.create_bucket("results")
+        async with opened(ready) as again:
+            await asyncio.to_thread(again.verbs.resume, name)
+            job = await again.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+            assert (job.state, job.failure) == (JobState.SUCCEEDED, None)
+            assert job.tally.succeeded == 2
+            assert again.runtime.replicas == []
+            await again.has_spools(0)
+        with pytest.raises(FailedPreconditionError, match="only a job that failed"):
+            again.verbs.resume(name)
+
+    run(scenario)
+    assert len(list(ready.buckets.iter_prefix("results", "out/"))) == 2
+
+
+def test_predictions_over_the_quota_go_with_the_job_or_its_time(ready: Rooms) -> None:
+    async def scenario() -> None:
+        async with opened(ready, quota_bytes=10) as office:
+            names = [await office.create(), await office.create()]
+            await office.answers_all()
+            for name in names:
+                job = await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+                assert job.failure is not None
+                assert job.failure.code is Code.RESOURCE_EXHAUSTED
+                assert "the predictions are kept for 7 days" in job.failure.message
+            await office.has_spools(2)
+
+            await asyncio.to_thread(office.verbs.delete, names[0])
+
+            await office.has_spools(1)
+        ready.clock.advance(days=8)
+        async with opened(ready) as again:
+            await again.has_spools(0)
+
+            # What is not kept is predicted once more.
+            await asyncio.to_thread(again.verbs.resume, names[1])
+            await again.answers_all()
+            await again.reaches(names[1], JobState.SUCCEEDED)
+
+    run(scenario)
+    assert len(objects(ready)) == 1
+
+
+def test_a_model_s_history_and_the_metrics_tell_of_its_jobs(ready: Rooms) -> None:
+    metrics = Metrics()
+
+    async def scenario() -> None:
+        async with opened(ready, metrics=metrics) as office:
+            name = await office.create()
+            await office.answers_all()
+            await office.reaches(name, JobState.SUCCEEDED)
+            await asyncio.to_thread(office.verbs.delete, name, caller="ada")
+
+    run(scenario)
+    found, _ = ready.history.list_changes(
+        PARENT, "models/m", page(filter_="kind=batch_prediction_job")
+    )
+    assert [
+        (one.caller, one.action, (one.after or {}).get("state")) for one in found
+    ] == [
+        ("ada", "deleted", None),
+        ("homeport", "updated", "JOB_STATE_SUCCEEDED"),
+        ("anonymous", "created", "JOB_STATE_QUEUED"),
+    ]
+    assert found[1].after is not None
+    assert found[1].after["successfulCount"] == 2
+    told = metrics.text().decode()
+    assert 'homeport_batch_rows_total{result="succeeded"} 2.0' in told
+    assert (
+        'homeport_batch_job_duration_seconds_count{state="JOB_STATE_SUCCEEDED"} 1.0'
+        in told
+    )
+
+
+def test_a_job_s_log_says_what_had_no_effect_and_how_it_ended(ready: Rooms) -> None:
+    asked = dataclasses.replace(SPEC, ignored=("service_account",))
+
+    async def scenario() -> list[str]:
+        async with opened(ready) as office:
+            name = await office.create(asked)
+            await office.answers_all()
+            await office.reaches(name, JobState.SUCCEEDED)
+            return office.verbs.log_tail(name, 9)
+
+    lines = asyncio.run(scenario())
+
+    assert [line.partition(" ")[2] for line in lines] == [
+        "predicting gs://models/in.jsonl with "
+        "projects/p/locations/us-central1/models/m@1",
+        "service_account was stored and has no effect here",
+        "2 predicted, 0 failed",
+    ]
