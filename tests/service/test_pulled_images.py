@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import engines
+import image_registry
 import images
-import registries
-from registries import Registry
+from image_registry import Registry
 from servers import PARENT, Server, running
 
 pytestmark = [
@@ -28,7 +28,7 @@ def layer() -> bytes:
 @pytest.fixture
 def registry(layer: bytes) -> Iterator[Registry]:
     """A registry on loopback, where engines ask for no TLS."""
-    with registries.serving(layer) as found:
+    with image_registry.serving(layer) as found:
         yield found
 
 
