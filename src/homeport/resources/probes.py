@@ -52,7 +52,7 @@ class Probe:
         period_s: Between two looks.
         timeout_s: Of one look.
         failures: In a row, until the container counts as not well.
-        successes: In a row, until it counts as well again.
+        successes: In a row, until the container counts as well.
     """
 
     kind: ProbeKind
@@ -122,9 +122,9 @@ def read(kept: Mapping[str, Any]) -> Care:
             f"{_MAX_DEPLOYMENT_TIMEOUT_S:g} s"
         )
     return Care(
-        startup=_probe("startup_probe", kept.get("startup_probe")),
+        startup=_of_one_success("startup_probe", kept),
         health=_probe("health_probe", kept.get("health_probe")),
-        liveness=_probe("liveness_probe", kept.get("liveness_probe")),
+        liveness=_of_one_success("liveness_probe", kept),
         deployment_timeout_s=timeout_s,
         shared_memory_mb=_whole(
             "shared_memory_size_mb",
@@ -133,6 +133,17 @@ def read(kept: Mapping[str, Any]) -> Care:
             0,
         ),
     )
+
+
+def _of_one_success(name: str, kept: Mapping[str, Any]) -> Probe | None:
+    """Return a probe that Kubernetes has pass as soon as it passes once."""
+    probe = _probe(name, kept.get(name))
+    if probe is not None and probe.successes != 1:
+        raise InvalidArgumentError(
+            f"{name}.success_threshold is {probe.successes}: 1 or nothing, of a health "
+            "probe alone it may be more"
+        )
+    return probe
 
 
 def _probe(name: str, value: object) -> Probe | None:

@@ -53,13 +53,17 @@ class Prober:
         Raises:
             UnavailableError: It is not in time, or its startup probe gave it up.
         """
-        last = ""
+        last, successes = "", 0
         try:
             async with asyncio.timeout(timeout_s):
                 if self._startup is not None:
                     await self._start(self._startup)
                 period_s = _STARTING_PERIOD_S
-                while last := await self.look(self._health):
+                while True:
+                    last = await self.look(self._health)
+                    successes = 0 if last else successes + 1
+                    if successes >= self._health.successes:
+                        return
                     await asyncio.sleep(period_s)
                     period_s = min(_EAGERNESS * period_s, _SLOWEST_STARTING_PERIOD_S)
         except TimeoutError as error:
@@ -130,11 +134,11 @@ class Prober:
         return f"{self._asked(probe)} failed {failures} times in a row ({why})"
 
     async def _passed(self, probe: Probe) -> None:
-        """Return when a probe passes."""
-        why = "it has failed"
-        while why:
+        """Return when a probe has passed as often in a row as it has to."""
+        successes = 0
+        while successes < probe.successes:
             await asyncio.sleep(probe.period_s)
-            why = await self.look(probe)
+            successes = 0 if await self.look(probe) else successes + 1
 
     def _asked(self, probe: Probe) -> str:
         port = probe.port or self._contract.port

@@ -27,7 +27,7 @@ def test_every_field_is_read_in_both_spellings() -> None:
             "initialDelaySeconds": 1,
             "timeoutSeconds": "5",
             "failureThreshold": 4,
-            "successThreshold": 1,
+            "successThreshold": 2,
         },
         "liveness_probe": {"tcp_socket": {}},
     }
@@ -47,6 +47,7 @@ def test_every_field_is_read_in_both_spellings() -> None:
         initial_delay_s=1.0,
         timeout_s=5.0,
         failures=4,
+        successes=2,
     )
     assert care.liveness == Probe(ProbeKind.TCP)
     assert len(care.probes) == 3
@@ -77,6 +78,10 @@ def test_every_field_is_read_in_both_spellings() -> None:
             "startup_probe.http_get.port",
         ),
         ({"startup_probe": {"httpGet": {"host": "metadata"}}}, "host is 'metadata'"),
+        (
+            {"liveness_probe": {"tcpSocket": {}, "successThreshold": 2}},
+            "liveness_probe.success_threshold is 2",
+        ),
         ({"startup_probe": {"httpGet": {"scheme": "HTTPS"}}}, "only HTTP is spoken"),
         (
             {"startup_probe": {"httpGet": {"httpHeaders": [{"name": "a b"}]}}},
