@@ -89,6 +89,10 @@ def prepare(server: Server, archive: pathlib.Path, folder: pathlib.Path) -> None
     torch.save({"weight": torch.ones(())}, trial / "weights.pt")
     for name in ("handler.py", "model.py"):
         (trial / name).write_bytes((SOURCE / name).read_bytes())
+    store = folder / "model-store"
+    store.mkdir()
+    (store / "digits.mar").write_bytes(archive.read_bytes())
+    (folder / "config.properties").write_text("load_models=figures=digits.mar\n")
     (folder / "request.json").write_text('{"instances": [[2.0, 3.0, 5.0]]}')
     tensor = {"dtype": "FLOAT", "shape": [3], "floatVal": [2.0, 3.0, 5.0]}
     (folder / "tensors.json").write_text(json.dumps({"inputs": [tensor]}))

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import keyword
 import sys
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ import homeport
 from homeport.cli import exitcodes
 from homeport.errors import Code, HomeportError
 
-# Command -> the module that holds a click command of that name, and its line in the
-# list of commands: neither `homeport --help` nor `homeport pack` imports the server.
+# Command -> the module that holds a click command of that name, with a "_" behind it
+# where Python has the name for itself, and its line in the list of commands: neither
+# `homeport --help` nor `homeport pack` imports the server.
 _COMMANDS: Final = {
     "serve": ("serve", "Start the server."),
     "deploy": ("deploy", "From an archive or a model to an endpoint that answers."),
@@ -25,6 +27,7 @@ _COMMANDS: Final = {
     "batch": ("batch", "Predict files of instances."),
     "storage": ("storage", "Copy, list, show and remove objects in buckets."),
     "operations": ("operations", "See, wait for and cancel what takes its time."),
+    "import": ("importing", "Register what lies in a TorchServe model store."),
     "pack": ("pack", "Make an archive of model files."),
     "inspect": ("inspect", "Show what an archive holds, running nothing."),
     "check": ("check", "Prove an archive before it is uploaded."),
@@ -75,8 +78,9 @@ class _Commands(click.Group):
         # cannot be had httpx does without.
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # so written
         module, _ = _COMMANDS[cmd_name]
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         command: click.Command = getattr(
-            importlib.import_module(f"homeport.cli.{module}"), cmd_name
+            importlib.import_module(f"homeport.cli.{module}"), name
         )
         return command
 

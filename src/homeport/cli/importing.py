@@ -1,0 +1,161 @@
+"""`homeport import`: a TorchServe model store into the registry."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from homeport.cli import exitcodes, options, waiting
+from homeport.cli.texts import printable
+from homeport.client import progress
+from homeport.client.connection import Connection
+from homeport.errors import Code, HomeportError
+from homeport.modelstores import bringing, configuration, plan
+from homeport.modelstores.configuration import StoreConfig
+from homeport.modelstores.plan import Plan, Planned, Problem
+
+_STORE: Final = "torchserve-model-store"
+# Then no other archive fares better.
+_NO_SERVER: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+_EPILOG: Final = """\b
+Examples:
+  homeport import --from torchserve-model-store model-store --dry-run
+  homeport import --from torchserve-model-store model-store \\
+      --config config.properties --deploy
+
+\b
+Exit codes: 0 all is there; 1 something could not be imported, and the rest was;
+2 the command was not understood; 4 no server answers: say it again, and it goes on.
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """What was asked for.
+
+    Attributes:
+        connection: The server.
+        dry: Whether nothing is to be changed.
+        deploy: Whether what TorchServe served is to be served.
+    """
+
+    connection: Connection
+    dry: bool
+    deploy: bool
+
+
+@click.command("import", epilog=_EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice([_STORE]),
+    required=True,
+    help="What DIR is: the folder of TorchServe's --model-store.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The config.properties, or a snapshot of it, that TorchServe was started "
+    "with: names, workers, batches, time limits, and what it served.",
+)
+@click.option(
+    "--deploy",
+    is_flag=True,
+    help="Deploy, too, what TorchServe served: default versions to endpoints of their "
+    "models' names, others to NAME-VERSION.",
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what would be done.")
+@options.server_options
+def import_(
+    folder: Path,
+    *,
+    source: str,
+    config: Path | None,
+    deploy: bool,
+    dry: bool,
+    **server: str,
+) -> None:
+    """Register every archive of DIR as a version of the model that it names.
+
+    What cannot be imported is told at the end, and the others go on. A second run adds
+    nothing: an archive is known again by its bytes and what the configuration says of
+    it.
+    """
+    del source
+    told = configuration.read(config) if config else StoreConfig()
+    found = plan.make(folder, told)
+    _introduce(folder, found, told)
+    with options.connect(**server) as connection:
+        problems = _imported(_Run(connection, dry, deploy), found.planned)
+    _conclude((*found.problems, *problems))
+
+
+def _introduce(folder: Path, found: Plan, told: StoreConfig) -> None:
+    count = len(found.planned)
+    click.echo(f"{folder}: {count} to import, {len(found.problems)} that cannot be")
+    if told.without_effect:
+        names = printable(", ".join(told.without_effect))
+        click.echo(f"no effect   {names}", err=True)
+
+
+def _imported(run: _Run, planned: Sequence[Planned]) -> list[Problem]:
+    """Import one after the other; return what went wrong."""
+    problems = []
+    for number, one in enumerate(planned, 1):
+        place = f"{number}/{len(planned)} {printable(one.path.name)}"
+        version = ""
+        try:
+            version = _version(run, one, place)
+            if run.deploy and one.is_loaded:
+                _served(run, one, version)
+        except HomeportError as error:
+            if error.code in _NO_SERVER:
+                raise
+            click.echo(f"failed      {place}")
+            left = f"{version} is registered and not deployed: " if version else ""
+            problems.append(Problem(one.path.name, left + error.message))
+    return problems
+
+
+def _version(run: _Run, one: Planned, place: str) -> str:
+    """Return the full name of an archive's version, "" if it is not made for now."""
+    said = f"{printable(one.name)}, version {printable(one.declared.version)}"
+    digest = bringing.identify(one)
+    found = bringing.find(run.connection, one, digest)
+    if found.version:
+        click.echo(f"there       {place}: {found.version} ({said})")
+        return found.version
+    if run.dry:
+        click.echo(f"to register {place} ({said})")
+        for line in one.words.splitlines():
+            click.echo(f"            with {printable(line)}")
+        return ""
+    with progress.bar("uploading") as on_progress:
+        registered = bringing.register(run.connection, one, digest, found, on_progress)
+    click.echo(f"registered  {place}: {registered.name} ({said})")
+    for warning in registered.warnings:
+        click.echo(f"warning     {printable(warning)}", err=True)
+    return registered.name
+
+
+def _served(run: _Run, one: Planned, version: str) -> None:
+    endpoint = printable(bringing.endpoint_of(one))
+    if run.dry:
+        click.echo(f"to deploy   to endpoint {endpoint}, if it is not there")
+        return
+    with waiting.shown(f"replicas of {endpoint} come up"):
+        name, is_new = bringing.serve(run.connection, one, version)
+    click.echo(f"{'deployed' if is_new else 'serving':<12}{endpoint}: {name}")
+
+
+def _conclude(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
+    click.echo(f"not imported, {len(problems)}:", err=True)
+    for one in problems:
+        click.echo(f"  {printable(one.file)}: {printable(one.reason)}", err=True)
+    sys.exit(exitcodes.REFUSED)

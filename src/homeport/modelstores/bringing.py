@@ -1,0 +1,188 @@
+"""Planned archives into a server: found again, registered, served."""
+
+import dataclasses
+import hashlib
+import pathlib
+import tempfile
+from typing import Any, Final
+
+from homeport.archive import mar
+from homeport.client import registry, resources, staging, uploading
+from homeport.client import traffic as splits
+from homeport.client.connection import Connection
+from homeport.client.registry import Endpoint, Registered
+from homeport.client.resources import Document, Listing
+from homeport.client.uploading import OnProgress, Target
+from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.modelstores.plan import Planned
+from homeport.resources.lineage import METADATA_KEY
+from homeport.worker import serverconfig
+
+# By which a second run finds what the first one registered.
+LABEL: Final = "torchserve_archive"
+_LABEL_LENGTH: Final = 40
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """The model that an archive's version belongs to.
+
+    Attributes:
+        version: Full name of the version that is there already, "" for none.
+        takes_default: Whether a new version may become the default one: nobody but
+            an earlier import made versions of it.
+    """
+
+    version: str = ""
+    takes_default: bool = True
+
+
+def identify(planned: Planned) -> str:
+    """Return the digest of an archive and the words that go along, as hexadecimals.
+
+    Reads the archive through, twice.
+
+    Raises:
+        InvalidArgumentError: It is damaged, or cannot be read.
+    """
+    try:
+        damaged = mar.damaged_member(planned.path)
+        with planned.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidArgumentError(
+            f"it cannot be read ({error.strerror}): let your account read it"
+        ) from error
+    if damaged:
+        raise InvalidArgumentError(
+            f"its member {damaged!r} is damaged: copy or pack the archive again"
+        )
+    if not planned.words:
+        return digest
+    return hashlib.sha256(f"{digest}\n{planned.words}".encode()).hexdigest()
+
+
+def find(connection: Connection, planned: Planned, digest: str) -> Found:
+    """Return what an earlier run, or somebody else, made of the model.
+
+    Raises:
+        InvalidArgumentError: Several models have its display name.
+    """
+    model = _model(connection, planned.name)
+    if not model:
+        return Found()
+    versions = list(resources.listed(connection, f"{model}:listVersions"))
+    for one in versions:
+        if _label(one) == digest[:_LABEL_LENGTH]:
+            return Found(f"{model}@{one['versionId']}")
+    return Found(takes_default=all(map(_label, versions)))
+
+
+def register(
+    connection: Connection,
+    planned: Planned,
+    digest: str,
+    found: Found,
+    on_progress: OnProgress,
+) -> Registered:
+    """Upload an archive with its words, and register it.
+
+    Args:
+        connection: The server.
+        planned: What.
+        digest: From `identify`.
+        found: From `find`.
+        on_progress: Called with how many bytes of how many have been sent.
+    """
+    uri = _upload(connection, planned, digest, on_progress)
+    version = planned.declared.version
+    model: dict[str, Any] = {
+        "displayName": planned.name,
+        "artifactUri": uri,
+        "versionDescription": f"TorchServe's version {version}, {planned.path.name}",
+        "labels": {LABEL: digest[:_LABEL_LENGTH]},
+        "metadata": {
+            METADATA_KEY: {
+                "torchserve_model": planned.name,
+                "torchserve_version": version,
+                "torchserve_archive": planned.path.name,
+            }
+        },
+    }
+    if planned.is_default and found.takes_default:
+        model["versionAliases"] = ["default"]
+    return registry.register(connection, model)
+
+
+def endpoint_of(planned: Planned) -> str:
+    """Return the display name of the endpoint that a version is deployed to.
+
+    The default version has that of the model, each other one of its own: TorchServe
+    answers for every version under its number.
+    """
+    if planned.is_default:
+        return planned.name
+    return f"{planned.name}-{planned.declared.version}"
+
+
+def serve(connection: Connection, planned: Planned, version: str) -> tuple[str, bool]:
+    """Deploy a version, unless it is at its endpoint already.
+
+    It gets all of the traffic where nothing else has any, and none otherwise.
+
+    Returns:
+        The endpoint's full name, and whether it was deployed now.
+    """
+    endpoint = _endpoint(connection, endpoint_of(planned))
+    model, _, id_ = version.partition("@")
+    if any((one.model, one.version) == (model, id_) for one in endpoint.deployed):
+        return endpoint.name, False
+    split = splits.with_new(endpoint, 0)
+    registry.deploy(connection, endpoint, version, split, 1)
+    return endpoint.name, True
+
+
+def _endpoint(connection: Connection, wanted: str) -> Endpoint:
+    try:
+        return registry.find_endpoint(connection, wanted)
+    except NotFoundError:
+        return registry.create_endpoint(connection, wanted)
+
+
+def _model(connection: Connection, display_name: str) -> str:
+    """Return the full name of the model with this display name, "" for none."""
+    asked = Listing(f'display_name="{display_name}"')
+    path = f"{connection.address.parent}/models"
+    named = [
+        str(one["name"]).partition("@")[0]
+        for one in resources.listed(connection, path, asked)
+        # A star in a filter stands for anything.
+        if one["displayName"] == display_name
+    ]
+    if len(named) > 1:
+        raise InvalidArgumentError(
+            f"{len(named)} models are called {display_name!r}: rename all but one with "
+            "`homeport models update ID --display-name`"
+        )
+    return named[0] if named else ""
+
+
+def _label(version: Document) -> str:
+    return str(version.get("labels", {}).get(LABEL, ""))
+
+
+def _upload(
+    connection: Connection, planned: Planned, digest: str, on_progress: OnProgress
+) -> str:
+    uri = staging.stage_archive(connection, planned.path, digest, on_progress)
+    if planned.words:
+        name = f"{connection.address.project}/{digest}/{serverconfig.FILE}"
+        _upload_words(connection, planned.words, Target(staging.BUCKET, name))
+    return uri
+
+
+def _upload_words(connection: Connection, words: str, target: Target) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / serverconfig.FILE
+        file.write_text(words, encoding="iso-8859-1")
+        uploading.upload(connection, file, target, lambda sent, total: None)  # noqa: ARG005  # too short to show
