@@ -14,7 +14,7 @@ pytestmark = pytest.mark.service
 
 HANDLER = """\
 def handle(data, context):
-    return [context.system_properties["batch_size"]] * len(data)
+    return [context.system_properties["batch_size"]] * len(data or [])
 """
 CONFIG = """\
 load_models=all

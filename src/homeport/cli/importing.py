@@ -157,5 +157,9 @@ def _conclude(problems: Sequence[Problem]) -> None:
         return
     click.echo(f"not imported, {len(problems)}:", err=True)
     for one in problems:
-        click.echo(f"  {printable(one.file)}: {printable(one.reason)}", err=True)
+        # With a deployment's failure come the last lines of its replica.
+        first, *more = map(printable, one.reason.splitlines())
+        click.echo(f"  {printable(one.file)}: {first}", err=True)
+        for line in more:
+            click.echo(f"    {line}", err=True)
     sys.exit(exitcodes.REFUSED)
