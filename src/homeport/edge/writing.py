@@ -23,7 +23,8 @@ def write(message: pydantic.BaseModel) -> dict[str, Any]:
     written = {}
     for attribute, name, default, write_value in _plan(type(message)):
         value = values[attribute]
-        if value is default or value == default:
+        # Of None there is one; a message would compare itself with it.
+        if value is default or (default is not None and value == default):
             continue
         written[name] = value if write_value is None else write_value(value)
     return written

@@ -38,6 +38,19 @@ Members = Callable[[Callable[[_Column], _Condition]], _Condition]
 """From the condition on a member to the condition that a row has such a member."""
 
 
+class Given(str):
+    """The name of a value that is given when the statement runs, in its place.
+
+    SQL takes it for that parameter wherever a text may stand.
+    """
+
+    __slots__ = ()
+
+    def __clause_element__(self) -> sa.BindParameter[str]:
+        """Return the parameter, of the type of what it is compared with."""
+        return sa.bindparam(str(self))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fields:
     """What rows can be filtered by, each by its name in snake_case.

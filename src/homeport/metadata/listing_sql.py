@@ -73,7 +73,7 @@ class Page:
     """
 
     filter: Filter | None
-    order_by: Sequence[OrderBy]
+    order_by: tuple[OrderBy, ...]
     after: tuple[str | int, ...]
     limit: int
 
@@ -187,4 +187,6 @@ def _after(keys: Sequence[_Key], after: tuple[str | int, ...]) -> _Condition:
 def _bound(column: sa.ColumnElement[Any], value: str | int) -> sa.ColumnElement[Any]:
     # Positions carry times as stored; bypass the conversion from datetime.
     plain = sa.BigInteger() if isinstance(column.type, UtcTime) else column.type
+    if isinstance(value, filter_sql.Given):
+        return sa.bindparam(str(value), type_=plain)
     return sa.literal(value, plain)

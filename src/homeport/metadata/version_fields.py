@@ -22,7 +22,6 @@ from homeport.metadata.tables import (
     version_lineage,
 )
 from homeport.resources.listing import Operator, Restriction, restrictions
-from homeport.resources.names import ModelName, Parent
 
 _UNCHECKED: Final = "unchecked"
 # Where Model.base_model_source has a name.
@@ -216,8 +215,10 @@ VERSION_FIELDS: Final = listing_sql.Fields(
 )
 
 
-def models_page(parent: Parent, page: Page) -> sa.Select[Any]:
+def models_page(page: Page) -> sa.Select[Any]:
     """Return the query for the rows of `models` that one page shows.
+
+    Its parameters are `project` and `location`, and those of the page.
 
     Raises:
         InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
@@ -228,13 +229,16 @@ def models_page(parent: Parent, page: Page) -> sa.Select[Any]:
     ):
         query = query.join(model_versions, is_default(models, model_versions))
     query = query.where(
-        models.c.project == parent.project, models.c.location == parent.location
+        models.c.project == sa.bindparam("project"),
+        models.c.location == sa.bindparam("location"),
     )
     return listing_sql.paged(query, MODEL_FIELDS, page)
 
 
-def versions_page(name: ModelName, page: Page) -> sa.Select[Any]:
+def versions_page(page: Page) -> sa.Select[Any]:
     """Return the query for the ids and times of the versions that one page shows.
+
+    Its parameters are `project`, `location` and `model_id`, and those of the page.
 
     Raises:
         InvalidArgumentError: A filter on an unknown field, or on what one cannot be.
@@ -247,9 +251,9 @@ def versions_page(name: ModelName, page: Page) -> sa.Select[Any]:
         )
         .join(models, same(models, model_versions))
         .where(
-            models.c.project == name.parent.project,
-            models.c.location == name.parent.location,
-            models.c.model_id == name.model,
+            models.c.project == sa.bindparam("project"),
+            models.c.location == sa.bindparam("location"),
+            models.c.model_id == sa.bindparam("model_id"),
         )
     )
     return listing_sql.paged(query, VERSION_FIELDS, page)

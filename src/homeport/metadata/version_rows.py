@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from homeport.metadata import gathering, listing_sql, version_fields
+from homeport.metadata import gathering, listing_forms, listing_sql, version_fields
 from homeport.metadata.database import Transaction
 from homeport.metadata.gathering import gathered
 from homeport.metadata.tables import (
@@ -115,6 +115,7 @@ _BY_ALIAS: Final = _VERSIONS.join(
 ).where(version_aliases.c.alias == sa.bindparam("alias"))
 _EMPTY: Final = "{}"
 _CONTAINERS: Final = 1024
+_FORMS: Final = 64
 _NO_WORDS: Final = TorchServeWords()
 _TUPLES: Final = ("command", "args", "ports", "grpc_ports")
 
@@ -137,8 +138,23 @@ def list_models(
     transaction: Transaction, parent: Parent, page: listing_sql.Page
 ) -> list[ModelVersion]:
     """Return one page of models, each as its default version."""
-    found = version_fields.models_page(parent, page).subquery()
-    statement = (
+    form, given = listing_forms.parted(page, version_fields.MODEL_FIELDS)
+    place = {"project": parent.project, "location": parent.location}
+    return _read(transaction, parent, _models(form), {**place, **given})
+
+
+def list_versions(
+    transaction: Transaction, name: ModelName, page: listing_sql.Page
+) -> list[ModelVersion]:
+    """Return one page of a model's versions."""
+    form, given = listing_forms.parted(page, version_fields.VERSION_FIELDS)
+    return _read(transaction, name.parent, _versions(form), {**_key(name), **given})
+
+
+@functools.lru_cache(maxsize=_FORMS)
+def _models(page: listing_sql.Page) -> sa.Select[Any]:
+    found = version_fields.models_page(page).subquery()
+    return (
         sa.select(
             *(found.c[name] for name in _OF_MODEL),
             *_OF_VERSION,
@@ -149,18 +165,14 @@ def list_models(
         .join_from(found, model_versions, is_default(found, model_versions))
         .order_by(*listing_sql.order(found, "model_id", page))
     )
-    return _read(transaction, parent, statement)
 
 
-def list_versions(
-    transaction: Transaction, name: ModelName, page: listing_sql.Page
-) -> list[ModelVersion]:
-    """Return one page of a model's versions."""
-    found = version_fields.versions_page(name, page).subquery()
-    statement = _VERSIONS.join(
+@functools.lru_cache(maxsize=_FORMS)
+def _versions(page: listing_sql.Page) -> sa.Select[Any]:
+    found = version_fields.versions_page(page).subquery()
+    return _VERSIONS.join(
         found, found.c.version_id == model_versions.c.version_id
     ).order_by(*listing_sql.order(found, "version_id", page))
-    return _read(transaction, name.parent, statement, _key(name))
 
 
 def model_position(
@@ -238,10 +250,11 @@ def _read(
     transaction: Transaction,
     parent: Parent,
     statement: sa.Select[Any],
-    parameters: Mapping[str, object] | None = None,
+    parameters: Mapping[str, object],
 ) -> list[ModelVersion]:
     """Return the versions of a statement's rows, all of one parent."""
-    rows = transaction.execute(statement, parameters)
+    # All at once: one by one, fetching takes as long as what is made of them.
+    rows = transaction.execute(statement, parameters).all()
     return [_version(parent, _Row(*row)) for row in rows]
 
 

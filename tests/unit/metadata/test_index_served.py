@@ -108,7 +108,7 @@ def _plan(rooms: Rooms, filter_: str, order_by: str, after: tuple[str, ...]) -> 
     page = Page(
         parse_filter(filter_), parse_order_by(order_by, ORDERS), after, limit=101
     )
-    return _explained(rooms, version_fields.models_page(PARENT, page))
+    return _explained(rooms, version_fields.models_page(page).params(PLACE))
 
 
 def _explained(rooms: Rooms, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> str:

@@ -154,6 +154,12 @@ def _found(rooms: Rooms, filter_: str = "", order_by: str = "") -> str:
         pytest.param("digest:* OR base_model_name = x", "", id="no artifact, no base"),
         pytest.param("description:*", "", id="an empty text is not there"),
         pytest.param("""display_name = "x' OR '1' = '1" """, "", id="no injection"),
+        pytest.param("labels.env = given_0", "", id="a value like a parameter's name"),
+        pytest.param(
+            "(labels.env = prod OR model = cat) AND display_name > b",
+            "cat",
+            id="each value in its own place",
+        ),
     ],
 )
 def test_a_filter_finds(stocked: Rooms, filter_: str, expected: str) -> None:
