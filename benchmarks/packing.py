@@ -144,7 +144,9 @@ def _measure_packing(
 def _measure_inspecting(rounds: int, scratch: pathlib.Path) -> Turns:
     archive = scratch / "large.mar"
     _write_sparse(archive)
-    commands = {"homeport inspect": [_homeport(), "inspect", "--json", str(archive)]}
+    commands = {
+        "homeport inspect": [_homeport(), "inspect", "--output=json", str(archive)]
+    }
     turns = _take_turns(rounds, commands, os.sync)
     read = [_timed(lambda: reading.check(archive)) for _ in range(rounds)]
     looked = [

@@ -625,7 +625,7 @@ def test_the_command_tells_a_failure_and_exits_with_3(
 def test_the_command_prints_a_report_for_programs(
     acting: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    ended = homeport("check", acting, "--json", cwd=tmp_path)
+    ended = homeport("check", acting, "--output=json", cwd=tmp_path)
 
     assert ended.returncode == 0
     assert report.from_json(ended.stdout).model_name == "acting"

@@ -275,7 +275,7 @@ def test_the_command_keeps_environments_in_the_users_cache(
 
     ended = subprocess.run(  # noqa: S603  # our own command
         [
-            *(sys.executable, "-m", "homeport", "check", "--json"),
+            *(sys.executable, "-m", "homeport", "check", "--output=json"),
             *(str(make_archive("shouting==1.0")), "--sample", "sample.json"),
         ],
         cwd=tmp_path,

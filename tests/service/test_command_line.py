@@ -61,6 +61,12 @@ def test_the_guide_is_run_from_its_first_command_to_its_last(
         elif words[1:3] == ["evaluations", "import"]:
             made["EVALUATION"] = ended.out.strip().rpartition("/")[2]
 
+    check_answers(told)
+    assert (tmp_path / "copies/model.mar").read_bytes() == archive.read_bytes()
+
+
+def check_answers(told: dict[str, str]) -> None:
+    """Look at what commands of the guide answered, by their first words."""
     assert json.loads(told["endpoints predict"])["predictions"] == [16.0]
     assert json.loads(told["endpoints raw-predict"]) == {"predictions": [16.0]}
     assert told["endpoints stream-raw-predict"] == "one\ntwo\nthree"
@@ -74,10 +80,11 @@ def test_the_guide_is_run_from_its_first_command_to_its_last(
     assert "# Digits" in told["models readme"]
     assert "accuracy=0.97" in told["models evaluations list"]
     assert "recall=0.9" in told["models evaluations list-slices"]
-    assert (tmp_path / "copies/model.mar").read_bytes() == archive.read_bytes()
     assert "STAGE" in told["operations stages"]
     assert "done: true" in told["operations wait"]
     assert told["batch delete"].startswith("deleted     projects/homeport/")
+    assert "/batchPredictionJobs/" in told["batch cancel"]
+    assert "which had ended before" in told["operations cancel"]
 
 
 def prepare(server: Server, archive: pathlib.Path, folder: pathlib.Path) -> None:
@@ -142,6 +149,26 @@ def test_what_the_server_refuses_is_one_sentence_on_standard_error(
     assert (ended.code, ended.out) == (code, "")
     (line,) = ended.err.splitlines()
     assert [word for word in said if word not in line] == [], line
+
+
+def test_aliases_and_versions_that_are_the_same_are_told(
+    shared_server: Server, archive: pathlib.Path
+) -> None:
+    uri = shared_server.upload_archive(archive, "known/1")
+    upload = ("--display-name", "known", "--artifact-uri", uri)
+    url = shared_server.url
+    command_line.run("models", "upload", "--model-id", "known", *upload, url=url)
+    command_line.run("models", "copy", "--source-model", "known",
+                     "--destination-parent-model", "known", url=url)  # fmt: skip
+
+    gone = command_line.run("models", "aliases", "known@1", "--remove", "gone", url=url)
+    same = command_line.run("models", "compare", "known", "known@1", url=url)
+    equal = command_line.run("models", "compare", "known@1", "known@2", url=url)
+
+    assert gone.code == 1
+    assert "version 1 has no alias 'gone': it has default" in gone.err
+    assert same.out.splitlines()[0].startswith("both are projects/homeport/")
+    assert equal.out.splitlines()[0].startswith("nothing that is compared differs")
 
 
 def test_a_display_name_that_two_have_is_refused_with_both_ids(

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from homeport.cli import listing, options, output, values, waiting
+from homeport.cli import cancelling, listing, options, output, values, waiting
+from homeport.cli.cancelling import Kind
 from homeport.cli.output import Column, Output
 from homeport.client import resources
 from homeport.client.connection import Connection
@@ -33,6 +34,11 @@ _COLUMNS: Final[tuple[Column, ...]] = (
     ("FAILED", lambda one: _stats(one).get("failedCount")),
     ("MODEL", lambda one: f"{_model(one)}@{one.get('modelVersionId', '')}"),
     ("OUTPUT", lambda one: one.get("outputInfo", {}).get("gcsOutputDirectory")),
+)
+_CANCELLED: Final = Kind(
+    lambda one: str(one["state"]).removeprefix("JOB_STATE_"),
+    lambda one: one["state"] in _ENDED,
+    "batch wait",
 )
 _EPILOG: Final = """\b
 Examples:
@@ -152,11 +158,10 @@ def resume(job: str, *, wait: bool, form: Output, **server: str) -> None:
 @click.argument("job")
 @options.server_options
 def cancel(job: str, **server: str) -> None:
-    """End JOB; nothing of its output will be there."""
+    """End JOB, and say how it ended; nothing of its output will be there."""
     with options.connect(**server) as connection:
         name = resources.find(connection, _KIND, job)
-        connection.post(f"/v1/{name}:cancel", {})
-    click.echo(f"asked to end {name}", err=True)
+        cancelling.cancel(connection, name, _CANCELLED)
 
 
 @batch.command("delete")

@@ -1,5 +1,6 @@
 """`homeport check`: does this archive work, in the environment that will be built?"""
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from homeport.checking import report as reports
 from homeport.checking.preflight import Checker, Options
 from homeport.checking.report import Report
 from homeport.checking.surroundings import Choice
-from homeport.cli import checkcache, options, payloadview, signals
+from homeport.cli import checkcache, options, output, payloadview, signals
 from homeport.cli.checkview import View
+from homeport.cli.output import Output
 from homeport.cli.sandboxing import sandbox_options
 from homeport.environments.build import Environments
 from homeport.environments.eviction import DEFAULT_LIMITS
@@ -31,7 +33,7 @@ Examples:
   homeport check digits.mar
   homeport check digits.mar --sample request.json --save-predictions expected.json
   homeport check digits.mar --sample cat.jpg --expected expected.json
-  homeport check digits.mar --json | jq .stages
+  homeport check digits.mar --output json | jq .stages
   homeport check --explain-payload request.json
 
 \b
@@ -99,7 +101,7 @@ Exit codes:
     help="Show what a handler receives for this request through Vertex AI, TorchServe "
     "and KServe, and check nothing.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@output.option(named=False)
 def check(  # noqa: PLR0913  # one parameter for each option
     *,
     archive: Path | None,
@@ -112,7 +114,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
     timeout: float,
     cache_dir: Path | None,
     explain_payload: Path | None,
-    as_json: bool,
+    form: Output,
     worker_sandbox: str,
     worker_read: tuple[Path, ...],
     worker_write: tuple[Path, ...],
@@ -126,11 +128,11 @@ def check(  # noqa: PLR0913  # one parameter for each option
     and what to do. This runs the archive's code: check what you would also deploy.
     """
     if explain_payload is not None:
-        _explain(explain_payload, as_json=as_json)
+        _explain(explain_payload, form)
         return
     if archive is None:
         raise click.UsageError("Missing argument 'ARCHIVE'.")
-    view = View(as_json=as_json)
+    view = View(quiet=form is not Output.TABLE)
     settings = Options(
         choice=Choice(environment),
         allow_build=allow_build,
@@ -165,7 +167,7 @@ def check(  # noqa: PLR0913  # one parameter for each option
             archive_bytes=_size_bytes(archive),
             on_stage=view.show,
         )
-    _end(report, view)
+    _end(report, view, form)
 
 
 def _sandbox(
@@ -183,16 +185,16 @@ def _sandbox(
     return sandbox
 
 
-def _end(report: Report, view: View) -> None:
-    if view.as_json:
-        click.echo(reports.to_json(report))
-    else:
+def _end(report: Report, view: View, form: Output) -> None:
+    if form is Output.TABLE:
         view.conclude(report)
+    else:
+        output.show_document(json.loads(reports.to_json(report)), form)
     if not report.passed:
         sys.exit(FAILED)
 
 
-def _explain(path: Path, *, as_json: bool) -> None:
+def _explain(path: Path, form: Output) -> None:
     sources.check_file(path, "request")
     if path.stat().st_size > golden_file.MAX_BYTES:
         raise InvalidArgumentError(
@@ -201,10 +203,10 @@ def _explain(path: Path, *, as_json: bool) -> None:
         )
     payload = payloads.read(path.read_bytes())
     shapes = payloads.explain(payload)
-    if as_json:
-        payloadview.show_json(shapes)
-    else:
+    if form is Output.TABLE:
         payloadview.show(path.name, payload, shapes)
+    else:
+        output.show_document(payloadview.documents(shapes), form)
 
 
 def _golden(archive: Path, sample: Path | None, expected: Path | None) -> Golden | None:

@@ -26,16 +26,15 @@ class View:
     On a terminal the stage that runs is shown as well.
 
     Args:
-        as_json: The report is printed elsewhere, as JSON: nothing goes to the output.
+        quiet: The report is printed elsewhere, for programs: no line is.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, *, quiet: bool) -> None:
         self._console = Console(
-            highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=as_json
+            highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet
         )
         # Where the lines go, so that the one does not run into the other.
-        shared = sys.stdout.isatty() and not as_json
+        shared = sys.stdout.isatty() and not quiet
         self._status = Status(
             _running(StageName.READ),
             console=self._console if shared else Console(stderr=True, markup=False),

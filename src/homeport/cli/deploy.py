@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from homeport.archive import mar
-from homeport.cli import deploysources, options, pairs, values, waiting
+from homeport.cli import deploysources, options, pairs, values, waiting, words
 from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
 from homeport.client import progress, registry, staging
@@ -56,11 +56,13 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
 )
 @click.option(
     "--display-name",
+    callback=words.not_empty,
     help="Default: the archive's model name. A model of this name gets a new version.",
 )
 @click.option(
     "--endpoint",
     "endpoint_name",
+    callback=words.not_empty,
     help="Name or id; made if missing. Default: the display name.",
 )
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True)
@@ -137,7 +139,7 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     MODEL@VERSION (an id or alias) deploys what is registered already.
     """
     began = time.monotonic()
-    words = {
+    said = {
         "displayName": display_name,
         "versionDescription": description,
         "labels": labels,
@@ -153,11 +155,11 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
             source = _source(subject, display_name, given)
             archive = stack.enter_context(deploysources.archive(source))
             connection = stack.enter_context(options.connection(given))
-            name, version = _registered(connection, archive, words)
+            name, version = _registered(connection, archive, said)
         else:
             connection = stack.enter_context(options.connection(given))
             packing = _source(Path(subject), None, given).says_how_to_pack
-            name, version = _found(connection, subject, {**words, "packing": packing})
+            name, version = _found(connection, subject, {**said, "packing": packing})
         wanted = endpoint_name or name
         is_old = isinstance(subject, str)
         endpoint = _deploy(
@@ -181,24 +183,24 @@ def _source(path: Path, name: str | None, given: dict[str, Any]) -> Source:
 
 
 def _registered(
-    connection: Connection, archive: Path, words: Mapping[str, Any]
+    connection: Connection, archive: Path, said: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Upload and register an archive; return its display name and the version."""
     with archive.open("rb") as file:
-        name = words["displayName"] or mar.inspect(file).manifest.model_name
+        name = said["displayName"] or mar.inspect(file).manifest.model_name
     uri = _upload(connection, archive)
     click.echo(f"uploaded    {uri}")
     # Without an alias: what the plain name means moves when the version answers.
-    given = {key: value for key, value in words.items() if value}
+    given = {key: value for key, value in said.items() if value}
     model = {**given, "displayName": name, "artifactUri": uri}
     return name, _register(connection, model)
 
 
 def _found(
-    connection: Connection, wanted: str, words: Mapping[str, Any]
+    connection: Connection, wanted: str, said: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Return the display name and full name of a version that is registered."""
-    if any(words.values()):
+    if any(said.values()):
         raise InvalidArgumentError(
             f"{wanted} is registered, and its version never changes: --display-name, "
             "--description, --label, --lineage, --env and what is said of packing go "

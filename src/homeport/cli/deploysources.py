@@ -58,9 +58,9 @@ def archive(source: Source) -> Iterator[Path]:
     """
     path = source.path
     if path.is_dir():
-        found = sorted(path.glob("*.mar"))
-        if len(found) == 1 and not source.says_how_to_pack:
-            yield found[0]
+        archives = sorted(path.glob("*.mar"))
+        if archives and not source.says_how_to_pack:
+            yield _only(path, archives)
             return
         with _packed(_of_folder(source)) as made:
             yield made
@@ -75,6 +75,22 @@ def archive(source: Source) -> Iterator[Path]:
         )
     else:
         yield path
+
+
+def _only(folder: Path, archives: list[Path]) -> Path:
+    """Return the archive of a folder, which is told.
+
+    Raises:
+        InvalidArgumentError: There are several, or a model that it may be older than.
+    """
+    models = _weights(folder)
+    if len(archives) > 1 or models:
+        names = ", ".join(one.name for one in (*archives, *models))
+        raise InvalidArgumentError(
+            f"{folder} holds {names}: give the one that is meant"
+        )
+    click.echo(f"found       {archives[0].name}")
+    return archives[0]
 
 
 @contextlib.contextmanager
@@ -116,7 +132,7 @@ def _of_folder(source: Source) -> PackSpec:
         raise InvalidArgumentError(
             f"{folder} is an archive that is unpacked: give the .mar, or pack it again"
         )
-    weights = sorted(one for one in folder.iterdir() if one.suffix in _WEIGHTS)
+    weights = _weights(folder)
     hugging_face = (folder / "config.json").is_file()
     if not hugging_face and len(weights) != 1:
         names = ", ".join(one.name for one in weights) or "none"
@@ -140,6 +156,10 @@ def _of_folder(source: Source) -> PackSpec:
     extra = (*source.extra_files, *_others(folder, read))
     spec = _of_file(dataclasses.replace(read, extra_files=extra))
     return dataclasses.replace(spec, keep_directories=True)
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.suffix in _WEIGHTS)
 
 
 def _others(folder: Path, read: Source) -> list[str]:

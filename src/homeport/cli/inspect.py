@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -12,20 +12,22 @@ from rich.table import Table
 from homeport.archive import reading
 from homeport.archive.inventory import Inventory
 from homeport.archive.manifest import Manifest
+from homeport.cli import output
+from homeport.cli.output import Output
 from homeport.packing import checkpoints
 from homeport.packing.checkpoints import Checkpoint
 
 _EPILOG: Final = """\b
 Examples:
   homeport inspect digits.mar
-  homeport inspect digits.mar --json | jq .manifest.model_name
+  homeport inspect digits.mar --output json | jq .manifest.model_name
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def inspect(*, archive: Path, as_json: bool) -> None:
+@output.option(named=False)
+def inspect(*, archive: Path, form: Output) -> None:
     """Show the manifest and the files of ARCHIVE: a .mar, a .tar.gz or a folder.
 
     The archive is checked as an upload would be: a broken or dangerous one is refused
@@ -34,8 +36,8 @@ def inspect(*, archive: Path, as_json: bool) -> None:
     """
     inventory = reading.check(archive)
     found = checkpoints.report(archive, inventory)
-    if as_json:
-        click.echo(_as_json(inventory, found))
+    if form is not Output.TABLE:
+        output.show_document(_document(inventory, found), form)
         return
     console = Console(highlight=False, markup=False)
     console.print(_manifest_table(inventory.manifest))
@@ -48,12 +50,12 @@ def inspect(*, archive: Path, as_json: bool) -> None:
     )
 
 
-def _as_json(inventory: Inventory, found: tuple[Checkpoint, ...]) -> str:
-    document = dataclasses.asdict(inventory)
+def _document(inventory: Inventory, found: tuple[Checkpoint, ...]) -> dict[str, Any]:
+    document: dict[str, Any] = dataclasses.asdict(inventory)
     document["total_bytes"] = inventory.total_bytes
     document["compressed_bytes"] = inventory.compressed_bytes
     document["checkpoints"] = [dataclasses.asdict(one) for one in found]
-    return json.dumps(document, indent=2)
+    return document
 
 
 def _manifest_table(declared: Manifest) -> Table:

@@ -60,7 +60,7 @@ def _tell(found: Mapping[str, Any]) -> None:
         return
     click.echo(f"checked by the server at {found['time']}\n")
     report = reports.from_json(json.dumps(found["report"]))
-    view = View(as_json=False)
+    view = View(quiet=False)
     for stage in report.stages:
         view.show(stage)
     view.conclude(report)

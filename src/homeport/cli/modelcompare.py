@@ -42,6 +42,11 @@ def compare(first: str, second: str, *, form: Output, **server: str) -> None:
 
 
 def _show(found: Mapping[str, Any]) -> None:
+    first, second = found["first"]["model"], found["second"]["model"]
+    if first == second:
+        click.echo(f"both are {first}")
+    elif not any(found[part]["different"] for part in _PARTS):
+        click.echo(f"nothing that is compared differs between {first} and {second}")
     for part, title in _PARTS.items():
         compared = found[part]
         if not compared["different"]:
@@ -52,7 +57,7 @@ def _show(found: Mapping[str, Any]) -> None:
             [printable(one["key"]), _text(one["first"]), _text(one["second"])]
             for one in compared["differences"]
         ]
-        output.table(["", found["first"]["model"], found["second"]["model"]], rows)
+        output.table(["", first, second], rows)
         omitted = compared["different"] - len(compared["differences"])
         if omitted:
             click.echo(f"... and {omitted} more")

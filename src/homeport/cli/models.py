@@ -17,7 +17,7 @@ from homeport.cli.output import Column, Output
 from homeport.client import resources
 from homeport.client.connection import Connection
 from homeport.client.resources import Document
-from homeport.errors import InvalidArgumentError
+from homeport.errors import InvalidArgumentError, NotFoundError
 
 _COLUMNS: Final[tuple[Column, ...]] = (
     ("MODEL", lambda one: output.last_segment(one["name"]).partition("@")[0]),
@@ -111,6 +111,9 @@ def aliases(
 ) -> None:
     """Show which versions of MODEL have aliases, or move those of one version."""
     form = given.pop("form")
+    both = sorted({*add} & {*remove})
+    if both:
+        raise click.UsageError(f"{both[0]!r} is to be added and removed: give one")
     with options.connect(**given) as connection:
         name = resources.find_version(connection, model)
         if not add and not remove:
@@ -128,6 +131,7 @@ def aliases(
             raise InvalidArgumentError(
                 f"{model!r} names no version to move aliases of: give {model}@VERSION"
             )
+        _check_carried(resources.get(connection, name), remove)
         moved = [*add, *(f"-{alias}" for alias in remove)]
         found = connection.post(
             f"/v1/{name}:mergeVersionAliases", {"versionAliases": moved}
@@ -187,6 +191,16 @@ for _command in (
     evaluations,
 ):
     models.add_command(_command)
+
+
+def _check_carried(version: Document, aliases: tuple[str, ...]) -> None:
+    carried = version.get("versionAliases", ())
+    for alias in aliases:
+        if alias not in carried:
+            raise NotFoundError(
+                f"version {version['versionId']} has no alias {alias!r}: it has "
+                f"{', '.join(carried) or 'none'}"
+            )
 
 
 def _delete(connection: Connection, path: str, name: str, *, wait: bool) -> None:

@@ -1,6 +1,8 @@
 """`homeport models upload` and `copy`: how versions come to be."""
 
+import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -72,6 +74,7 @@ def upload(*, wait: bool, form: Output, parent_model: str | None, **given: Any) 
         raise click.UsageError(
             "give either --model-id, for a new model, or --parent-model"
         )
+    _check_address(given["artifact_uri"])
     with options.connection(given) as connection:
         request: dict[str, Any] = {"model": _model(given)}
         if given["model_id"]:
@@ -133,6 +136,21 @@ def _conclude(
         click.echo(name)
     else:
         output.show_document(resources.get(connection, name), form)
+
+
+def _check_address(uri: str | None) -> None:
+    """Refuse what is a file of this machine, or nothing: the server sees neither."""
+    if uri is None or "://" in uri:
+        return
+    where = f"--artifact-uri {uri!r:.100} is no address of a bucket"
+    if uri.endswith(".mar") and Path(uri).is_file():
+        raise InvalidArgumentError(
+            f"{where}: `homeport deploy {shlex.quote(uri)}` uploads, registers and "
+            "deploys a file, `homeport storage cp` brings it to a bucket"
+        )
+    raise InvalidArgumentError(
+        f"{where}: give gs://BUCKET/PATH; `homeport storage cp` brings files there"
+    )
 
 
 def _model(given: Mapping[str, Any]) -> dict[str, Any]:

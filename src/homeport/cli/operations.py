@@ -6,7 +6,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from homeport.cli import listing, options, output, waiting
+from homeport.cli import cancelling, listing, options, output, waiting
+from homeport.cli.cancelling import Kind
 from homeport.cli.output import Column, Output
 from homeport.client import resources
 from homeport.client.connection import Connection
@@ -38,6 +39,7 @@ _STAGES: Final[tuple[Column, ...]] = (
     ("STAGE", lambda one: one["stage"]),
     ("SINCE", lambda one: one["time"]),
 )
+_KIND: Final = Kind(_state, lambda one: bool(one.get("done")), "operations wait")
 
 
 @click.group()
@@ -106,11 +108,10 @@ def wait(operation: str, *, timeout: float, form: Output, **given: Any) -> None:
 @_of
 @options.server_options
 def cancel(operation: str, **given: Any) -> None:
-    """Ask the server to end OPERATION; one that has ended stays as it is."""
+    """End OPERATION, and say how it ended; one that has ended stays as it is."""
     with options.connection(given) as connection:
         name = _name(connection, operation, given)
-        connection.post(f"/v1/{name}:cancel", {})
-    click.echo(f"asked to end {name}", err=True)
+        cancelling.cancel(connection, name, _KIND)
 
 
 @operations.command("delete")

@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 import click
 
 from homeport.cli.texts import printable
-from homeport.client.resources import Document
 
-Column: TypeAlias = tuple[str, Callable[[Document], object]]
+# What a server tells, or a file.
+_Document: TypeAlias = Mapping[str, Any]
+Column: TypeAlias = tuple[str, Callable[[_Document], object]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _GAP: Final = "  "
 
@@ -51,7 +52,7 @@ def option(default: Output = Output.TABLE, *, named: bool = True) -> Callable[[_
 
 
 def show_list(
-    found: Iterable[Document], form: Output, columns: Sequence[Column]
+    found: Iterable[_Document], form: Output, columns: Sequence[Column]
 ) -> None:
     """Print a list of resources; names are printed as they come."""
     if form is Output.NAME:
@@ -64,7 +65,7 @@ def show_list(
         show_document(list(found), form)
 
 
-def show(found: Document, form: Output, columns: Sequence[Column]) -> None:
+def show(found: _Document, form: Output, columns: Sequence[Column]) -> None:
     """Print one resource."""
     if form in {Output.JSON, Output.YAML}:
         show_document(found, form)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ import click
 
 from homeport.archive import manifest
 from homeport.archive.golden import Golden
-from homeport.cli import pairs, signals
+from homeport.cli import pairs, signals, words
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
 from homeport.packing import samples
@@ -33,7 +33,11 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--model-name", help="Default: the serialized file's name.")
+@click.option(
+    "--model-name",
+    callback=words.not_empty,
+    help="Default: the serialized file's name.",
+)
 @click.option("-v", "--version", default=manifest.DEFAULT_VERSION, show_default=True)
 @click.option(
     "-s",
@@ -49,6 +53,7 @@ Examples:
 )
 @click.option(
     "--handler",
+    callback=words.not_empty,
     help="path.py, path.py:function, base_handler (the default) or image_classifier.",
 )
 @click.option(
@@ -173,6 +178,18 @@ def pack(  # noqa: PLR0913  # one parameter for each option
     The same files always give the same archive, byte for byte; SOURCE_DATE_EPOCH sets
     the date in it. Nothing of the model is run.
     """
+    _check_there(
+        {
+            "--serialized-file": serialized_file,
+            "--model-file": model_file,
+            "--handler": _file_of(handler),
+            "--tokenizer": tokenizer,
+            "--requirements-file": requirements_file,
+            "--config-file": config_file,
+            "--sample": sample,
+            "--expected": expected,
+        }
+    )
     spec = PackSpec(
         model_name=model_name or _name_from(serialized_file or model_file),
         version=version,
@@ -204,6 +221,25 @@ def pack(  # noqa: PLR0913  # one parameter for each option
             on_notice=lambda line: click.echo(line, err=True),
         )
     _report(packed)
+
+
+def _check_there(given: Mapping[str, Path | None]) -> None:
+    """Refuse files that are not there, all of them at once."""
+    missing = [
+        f"{option} {str(path)!r}"
+        for option, path in given.items()
+        if path is not None and not path.exists()
+    ]
+    if len(missing) > 1:
+        raise InvalidArgumentError(
+            f"{' and '.join(missing)} do not exist: check the paths"
+        )
+
+
+def _file_of(handler: str | None) -> Path | None:
+    """Return the file of a handler that is one, None for those that have a name."""
+    file = (handler or "").partition(":")[0]
+    return Path(file) if file.endswith(".py") else None
 
 
 def _name_from(path: Path | None) -> str:

@@ -1,7 +1,6 @@
-"""How `homeport check --explain-payload` shows a request, to people and as JSON."""
+"""How `homeport check --explain-payload` shows a request, to people and programs."""
 
 import itertools
-import json
 from typing import Final
 
 import click
@@ -22,9 +21,9 @@ def show(name: str, payload: Payload, shapes: tuple[Shape, ...]) -> None:
                 click.echo(f"  {line}")
 
 
-def show_json(shapes: tuple[Shape, ...]) -> None:
-    """Print the same for machines: `data` is what Python writes for it."""
-    click.echo(json.dumps([_document(shape) for shape in shapes], indent=2))
+def documents(shapes: tuple[Shape, ...]) -> list[dict[str, str | None]]:
+    """Return the same for machines: `data` is what Python writes for it."""
+    return [_document(shape) for shape in shapes]
 
 
 def _lines(shape: Shape) -> list[str]:

@@ -139,7 +139,7 @@ def not_installed(choice: EngineChoice) -> str:
     if choice == "none":
         return (
             "this server runs no containers: start it with --container-engine docker "
-            "or podman"
+            "or podman, or with --allow-host-commands to run the command itself"
         )
     names = " or ".join(_NAMES) if choice == "auto" else choice
     return (

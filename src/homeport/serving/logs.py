@@ -90,10 +90,15 @@ class ReplicaLog:
 def with_last_lines(
     error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
 ) -> HomeportError:
-    """Return a replica's failure with what it printed last, values redacted."""
+    """Return a replica's failure with what it printed last, values redacted.
+
+    Many a failure comes before anything could print: then it stands alone.
+    """
     lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
     (message,) = redacted([error.message], environment)
-    shown = "\n".join(lines) if lines else "(it printed nothing)"
+    if not lines:
+        return RelayedError(error.code, message)
+    shown = "\n".join(lines)
     return RelayedError(
         error.code, f"{message}\nLast log lines of the replica:\n{shown}"
     )

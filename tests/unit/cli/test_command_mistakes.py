@@ -70,7 +70,16 @@ BATCH = (
         pytest.param("models delete m@2", "delete-version", id="delete a version"),
         pytest.param("models delete-version m", "MODEL@VERSION", id="no version"),
         pytest.param("models history m --at 2026-11-17", "--alias", id="no alias"),
+        pytest.param(
+            "models aliases m@1 --add a1,b1 --remove a1",
+            "'a1' is to be added and removed",
+            id="added and removed",
+        ),
         pytest.param("endpoints create", "--display-name", id="no name"),
+        pytest.param("pack --model-name= -s a.pt", "it is empty", id="an empty name"),
+        pytest.param(
+            f"deploy {__file__} --endpoint=", "it is empty", id="an empty endpoint"
+        ),
         pytest.param(
             DEPLOY + " --traffic-split 0=100 --traffic-percent 1", "either", id="splits"
         ),
@@ -149,6 +158,16 @@ def test_an_address_that_is_none_is_refused() -> None:
 
     assert ended.code == 1
     assert "'ftp://host' is no address of a server" in ended.err
+
+
+def test_a_file_of_this_machine_is_no_artifact_and_the_right_command_is_named() -> None:
+    upload = ("models", "upload", "--display-name", "m", "--artifact-uri")
+
+    ended = command_line.run(*upload, "digits.mar", url=NOWHERE)
+
+    assert ended.code == 1
+    assert "'digits.mar' is no address of a bucket" in ended.err
+    assert "homeport storage cp" in ended.err
 
 
 def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,15 @@ def test_a_folder_with_one_archive_is_that_archive(tmp_path: pathlib.Path) -> No
     [
         pytest.param([], {}, "holds none", id="an empty folder"),
         pytest.param(["a.pt", "b.pth"], {}, "holds a.pt, b.pth", id="two models"),
+        pytest.param(
+            ["a.mar", "b.mar"],
+            {},
+            "holds a.mar, b.mar: give the one",
+            id="two archives",
+        ),
+        pytest.param(
+            ["a.mar", "a.pt"], {}, "holds a.mar, a.pt: give the one", id="old and new"
+        ),
         pytest.param(["MAR-INF/MANIFEST.json"], {}, "unpacked", id="unpacked"),
     ],
 )

@@ -65,7 +65,7 @@ def test_long_data_is_cut_and_counted() -> None:
 
 
 def test_machines_get_all_of_it() -> None:
-    ways = json.loads(_explain("rows.json", "--json").stdout)
+    ways = json.loads(_explain("rows.json", "--output", "json").stdout)
 
     assert len(ways) == 13
     assert ways[4] == {

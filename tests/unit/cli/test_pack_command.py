@@ -97,7 +97,7 @@ def test_every_option_reaches_the_archive() -> None:
 
     assert result.exit_code == 0, result.output
     assert "warning: requirements.txt line 1: numpy is not pinned" in result.stderr
-    shown = CliRunner().invoke(inspect, ["store/new/reader.mar", "--json"])
+    shown = CliRunner().invoke(inspect, ["store/new/reader.mar", "--output", "json"])
     document = json.loads(shown.stdout)
     assert document["manifest"] == {
         "model_name": "reader",
@@ -189,6 +189,15 @@ def test_a_model_that_is_not_there_is_named() -> None:
 
     assert isinstance(error, NotFoundError)
     assert error.message == "serialized file 'none.pt' does not exist: check the path"
+
+
+def test_several_files_that_are_missing_are_told_at_once() -> None:
+    result = _pack("-s", "none.pt", "--handler", "none.py:run", "--sample", "none.json")
+
+    assert _error(result).message == (
+        "--serialized-file 'none.pt' and --handler 'none.py' and --sample 'none.json' "
+        "do not exist: check the paths"
+    )
 
 
 def test_inspect_shows_tables() -> None:

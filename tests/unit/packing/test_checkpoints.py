@@ -214,7 +214,7 @@ def test_inspect_shows_it(tmp_path: pathlib.Path) -> None:
 
     shown = CliRunner().invoke(main, ["inspect", str(path)]).stdout
     document = json.loads(
-        CliRunner().invoke(main, ["inspect", str(path), "--json"]).stdout
+        CliRunner().invoke(main, ["inspect", str(path), "--output", "json"]).stdout
     )
 
     assert (
