@@ -352,3 +352,41 @@ def test_a_server_serves_versions_whose_packages_conflict_and_again_after_a_rest
     assert first == again == [["1.0"], ["2.0"]]
     environments = tmp_path / "data/environments"
     assert len(list(environments.iterdir())) == 2
+
+
+NUMPY_HANDLER = """\
+    import numpy
+
+
+    def handle(data, context):
+        if not data:
+            return None
+        # In NumPy 2 a Python number takes the array's type, in NumPy 1 its own range.
+        return [[numpy.__version__, str((numpy.float32(3) + 3.0).dtype)] for _ in data]
+"""
+
+
+@pytest.mark.clients
+def test_numpy_1_and_2_serve_side_by_side_from_one_server(
+    tmp_path: pathlib.Path, model: MakeModel
+) -> None:
+    archives = {}
+    for version in ("1.26.4", "2.2.6"):
+        model_dir = model(NUMPY_HANDLER)
+        locked = lock.resolve([f"numpy=={version}"])
+        (model_dir / lock.PATH).write_text(locked.text)
+        zipped = shutil.make_archive(str(tmp_path / version), "zip", model_dir)
+        archives[version] = pathlib.Path(zipped).rename(tmp_path / f"{version}.mar")
+    with servers.running(servers.Server(tmp_path / "data")) as server:
+        endpoint, first = server.deploy(archives["1.26.4"])
+        old = first["response"]["deployedModel"]["id"]
+        registered = server.register(archives["2.2.6"])
+        model_name = registered["response"]["model"]
+        second = server.wait(
+            server.begin_deploy(endpoint, model_name, {"0": 50, old: 50})
+        )
+
+        answers = [server.ask(endpoint, "x")[0] for _ in range(10)]
+
+    assert second.get("error") is None
+    assert sorted(answers) == [["1.26.4", "float64"]] * 5 + [["2.2.6", "float32"]] * 5
