@@ -1,4 +1,4 @@
-"""Whether a process that a test knows by its id still runs."""
+"""Which processes run: one that a test knows by its id, and what comes of it."""
 
 import contextlib
 import pathlib
@@ -9,3 +9,41 @@ def is_running(pid: int) -> bool:
         status = pathlib.Path(f"/proc/{pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def children_of(parent: int) -> set[int]:
+    return {
+        int(entry.name)
+        for entry in pathlib.Path("/proc").iterdir()
+        if entry.name.isdigit() and parent_of(int(entry.name)) == parent
+    }
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process; None if it has ended, reaped or not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # The name in parentheses may hold spaces.
+        after_name = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        state, parent = after_name.split()[:2]
+        return None if state in {"Z", "X"} else int(parent)
+    return None
+
+
+def descendants_of(ancestor: int) -> set[int]:
+    """Return the children of a process, theirs, and so on."""
+    found: set[int] = set()
+    level = {ancestor}
+    while level:
+        level = {child for pid in level for child in children_of(pid)} - found
+        found |= level
+    return found
+
+
+def running_below(folder: pathlib.Path) -> set[int]:
+    """Return the processes that work in a folder, whoever started them."""
+    found = set()
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(folder):
+                found.add(int(entry.name))
+    return found

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -387,28 +386,6 @@ def test_a_server_that_stops_does_not_wait_for_a_check(
     assert ended["error"]["code"] == 9
     assert "send the request again" in ended["error"]["message"]
     wait_until(lambda: not is_running(pid))
-
-
-def test_a_server_that_is_killed_leaves_no_check_behind(
-    tmp_path: pathlib.Path, archived: Archived
-) -> None:
-    with running(_server(tmp_path, "warn")) as server:
-        told = server.shared / "told"
-        operation = _begin_upload(server, archived(HANGS), **_env(TOLD=str(told)))
-        pid = _hanging_pid(told)
-        (parent,) = (
-            int(line.split()[1])
-            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-            if line.startswith("PPid")
-        )
-
-        server.stop(signal.SIGKILL)
-
-        for one in (pid, parent):
-            wait_until(lambda one=one: not is_running(one))  # type: ignore[misc]
-        server.start()
-        ended = server.wait(operation)
-    assert "send the request again" in ended["error"]["message"]
 
 
 def test_people_read_what_a_check_found(warning: Server, archived: Archived) -> None:

@@ -23,7 +23,6 @@ import pytest
 
 import engines
 import images
-from liveness import is_running
 from servers import PARENT, Server, running, wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
@@ -431,20 +430,6 @@ def test_where_no_engine_answers_the_command_runs_if_that_is_allowed(
 def log_of(custom: Custom) -> str:
     folder = custom.server.data_dir / "logs"
     return "".join(path.read_text() for path in folder.glob("*.log"))
-
-
-def test_a_killed_server_leaves_no_program_behind(tmp_path: pathlib.Path) -> None:
-    with host(tmp_path) as custom:
-        endpoint = custom.serve()
-        (pid,) = custom.server.ask(endpoint, {"pid": True})
-
-        custom.server.stop(signal.SIGKILL)
-
-        wait_until(lambda: not is_running(int(pid)))
-        custom.server.start().wait_ready()
-        assert custom.server.ask(endpoint, 5) == [10]
-        scratch = custom.server.data_dir / "scratch"
-        assert len(list(scratch.glob("homeport-command-*"))) == 1
 
 
 def test_a_killed_server_leaves_no_container_after_its_restart(

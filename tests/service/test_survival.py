@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from liveness import children_of, parent_of
 from servers import PARENT, Server, running, wait_until
 
 pytestmark = pytest.mark.service
@@ -76,24 +77,6 @@ def zygotes_and_spawned(server: int) -> tuple[set[int], set[int]]:
     }
     zygotes = {pid for pid in started if b"--zygote" in command_of(pid)}
     return zygotes, started - zygotes
-
-
-def children_of(parent: int) -> set[int]:
-    return {
-        int(entry.name)
-        for entry in pathlib.Path("/proc").iterdir()
-        if entry.name.isdigit() and parent_of(int(entry.name)) == parent
-    }
-
-
-def parent_of(pid: int) -> int | None:
-    """Return the parent of a process; None if it has ended, reaped or not."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        # The name in parentheses may hold spaces.
-        after_name = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
-        state, parent = after_name.split()[:2]
-        return None if state in {"Z", "X"} else int(parent)
-    return None
 
 
 def command_of(pid: int) -> bytes:
