@@ -23,6 +23,7 @@ import images
 from homeport.environments.build import Environments
 from homeport.errors import HomeportError, UnavailableError
 from homeport.resources.model import ContainerSpec
+from homeport.serving import usage
 from homeport.serving.containercli import EngineChoice
 from homeport.serving.containers import ContainerRuntime, ContainerTerms
 from homeport.serving.hostcommand import HostCommands
@@ -53,6 +54,10 @@ HANDLER = """
         if "sleep" in one:
             time.sleep(one["sleep"])
             return "slept"
+        if "compute" in one:
+            end = time.process_time() + one["compute"]
+            while time.process_time() < end:
+                pass
         if "print" in one:
             print(one["print"])
         if one.get("die"):
@@ -381,6 +386,18 @@ def test_raw_bytes_go_both_ways_with_status_and_type(bench: Bench) -> None:
             assert isinstance(reply.head, Head)
             assert reply.head.status == 202
             assert reply.head.headers["content-type"] == "application/x-backwards"
+
+    run(scenario)
+
+
+def test_what_a_replica_computes_is_counted_to_its_process(bench: Bench) -> None:
+    async def scenario() -> None:
+        async with started(bench) as one:
+            before_s = usage.cpu_s(one.replica.report.pid)
+
+            await one.ask({"compute": 0.5})
+
+            assert usage.cpu_s(one.replica.report.pid) - before_s >= 0.45
 
     run(scenario)
 

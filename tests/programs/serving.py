@@ -24,6 +24,13 @@ def sleep(seconds: float) -> str:
     return "slept"
 
 
+def compute(seconds: float) -> str:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return "computed"
+
+
 def read(name: str) -> str:
     with open(os.environ["AIP_STORAGE_URI"] + "/" + name) as file:  # noqa: PTH123
         return file.read()
@@ -41,6 +48,7 @@ def write(name: str) -> str:
 ACTS: dict[str, Callable[[Any], Any]] = {
     "variable": os.environ.get,
     "sleep": sleep,
+    "compute": compute,
     "read": read,
     "write": write,
     "print": lambda words: print(words, flush=True),

@@ -17,6 +17,7 @@ _SLOWEST_POLL_S: Final = 0.2
 _GOODBYE_S: Final = 10
 PULL_TIMEOUT_S: Final = 3600.0
 _CREATE_TIMEOUT_S: Final = 60.0
+_PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
 _NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
 
 
@@ -45,6 +46,7 @@ class Container:
         self._attached = attached
         self._remove = remove
         self._ports: Mapping[int, int] = {}
+        self._pid = attached.pid
         self._killed_because = ""
         self._orders: set[asyncio.Future[None]] = set()
         self._watching = asyncio.create_task(self._watch(), name=name)
@@ -83,7 +85,7 @@ class Container:
             raise
         container = cls(engine, order.name, attached, remove)
         try:
-            container._ports = await container._published(order.ports())
+            await container._look(order.ports())
         except BaseException:
             container.kill("killed: it is not needed any more")
             await asyncio.wait({container.closed})
@@ -92,8 +94,8 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """Of the engine's command that is attached to it."""
-        return self._attached.pid
+        """Of its first process, as this machine counts them."""
+        return self._pid
 
     def port(self, own: int) -> int:
         """Return where on loopback the engine publishes a port of the container."""
@@ -167,17 +169,20 @@ class Container:
             return "was killed: it took more memory than its machine type has"
         return f"exited with code {state.get('ExitCode')}"
 
-    async def _published(self, wanted: Sequence[int]) -> dict[int, int]:
-        """Return where the engine publishes the container's ports on loopback."""
+    async def _look(self, wanted: Sequence[int]) -> None:
+        """Learn its first process, and where the engine publishes its ports."""
         pause_s = _POLL_S
         while not self.exited.done():
             printed = await self._engine.call(
                 "tell the ports of a container",
-                *("inspect", "--format", "{{json .NetworkSettings.Ports}}", self._name),
+                *("inspect", "--format", _PLACES, self._name),
             )
-            found = _ports(printed)
-            if found.keys() >= set(wanted):
-                return found
+            pid, _, ports = printed.partition(" ")
+            found = _ports(ports)
+            # An engine may tell the ports of what has no process yet, and 0 for that.
+            if int(pid) and found.keys() >= set(wanted):
+                self._pid, self._ports = int(pid), found
+                return
             await asyncio.wait({self.exited}, timeout=pause_s)
             pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
         raise UnavailableError(
