@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from homeport.environments import lock
 from homeport.environments.lock import Lock
@@ -28,12 +28,15 @@ class Terms:
         lock: Whether they are resolved; None does so if there is a file.
         allow_build: Whether packages without a wheel may be built, which runs their
             code.
+        runs_elsewhere: Whether what serves the archive has packages that nobody here
+            knows.
         on_notice: Receives a line before something slow.
     """
 
     requirements_file: Path | None
     lock: bool | None = None
     allow_build: bool = False
+    runs_elsewhere: bool = False
     on_notice: Callable[[str], None] | None = None
 
     @property
@@ -71,8 +74,11 @@ def settle(scan: ImportScan, terms: Terms, installed: Installed) -> Settled:
     lacking = completion.unprovided(scan, names, installed)
     if not terms.locks:
         lacking = tuple(one for one in lacking if not _is_left_to_server(one))
-    _refuse_missing(lacking)
+    missing = [one for one in lacking if one.indispensable and one.kind is Kind.MISSING]
+    if missing and not terms.runs_elsewhere:
+        _refuse(missing)
     warnings = (
+        *_left_to_image(missing),
         *_doubts(scan, completion.strangers(scan, names, installed), lacking),
         *_missing_later(lacking),
         *_missing_elsewhere(scan),
@@ -95,12 +101,7 @@ def _is_left_to_server(found: Import) -> bool:
     return found.kind is Kind.MISSING and of_server
 
 
-def _refuse_missing(lacking: Sequence[Import]) -> None:
-    missing = [
-        found for found in lacking if found.indispensable and found.kind is Kind.MISSING
-    ]
-    if not missing:
-        return
+def _refuse(missing: Sequence[Import]) -> NoReturn:
     first, *others = missing
     also = [f"{found.module} in {found.where}" for found in others]
     more = f" (not found either: {_listed(also)})" if also else ""
@@ -110,6 +111,12 @@ def _refuse_missing(lacking: Sequence[Import]) -> None:
 def _not_found(found: Import) -> str:
     verb = "needs" if found.implied or not found.line else "imports"
     return f"{found.where} {verb} {found.module}, which is not found"
+
+
+def _left_to_image(missing: Sequence[Import]) -> Iterator[str]:
+    """Yield a warning for each module that only the serving image can have."""
+    for found in {one.module: one for one in reversed(missing)}.values():
+        yield f"{_not_found(found)} here: the image that serves it has to have it"
 
 
 def _doubts(

@@ -68,6 +68,8 @@ class PackSpec:
             resolved to a lock; None does so if there is a requirements file.
         allow_build: Whether packages without a wheel may be built for that, which runs
             their code.
+        runs_elsewhere: Whether what serves it has packages of its own, which nobody
+            here knows: a module that is not found is a warning then.
         trust_pickle: The author made the saved model and lets loading it run code. It
             is recorded in the archive, and the worker then unpickles without limits.
         created_on: The date every member and the manifest carry, UTC, kept within
@@ -92,6 +94,7 @@ class PackSpec:
     lineage: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lock: bool | None = None
     allow_build: bool = False
+    runs_elsewhere: bool = False
     trust_pickle: bool = False
     created_on: dt.datetime = EARLIEST
 
@@ -279,6 +282,7 @@ def _terms(spec: PackSpec, on_notice: Callable[[str], None] | None) -> Terms:
         requirements_file=spec.requirements_file,
         lock=spec.lock,
         allow_build=spec.allow_build,
+        runs_elsewhere=spec.runs_elsewhere,
         on_notice=on_notice,
     )
 

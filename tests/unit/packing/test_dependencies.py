@@ -199,6 +199,15 @@ def test_a_package_that_nobody_here_knows_may_provide_a_module() -> None:
     )
 
 
+def test_a_missing_import_is_a_warning_where_another_image_serves() -> None:
+    packed = _pack("import visionless", runs_elsewhere=True)
+
+    assert packed.warnings == (
+        "handler.py line 1 imports visionless, which is not found here: the image that "
+        "serves it has to have it",
+    )
+
+
 def test_a_missing_module_of_code_that_is_not_run_is_a_warning() -> None:
     Path("train.py").write_text("import wandb_of_mine\n")
 
