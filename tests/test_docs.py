@@ -81,6 +81,8 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "pillow": "PIL",
+    "google-cloud-aiplatform": "google.cloud import aiplatform_v1",
+    "google-cloud-storage": "google.cloud import storage",
 }
 
 

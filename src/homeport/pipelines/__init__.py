@@ -1,0 +1,1 @@
+"""Steps for Kubeflow Pipelines: upload a model, deploy it, predict a batch."""
