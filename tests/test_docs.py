@@ -196,7 +196,7 @@ VERTEX_ROUTES = [
 ]
 OWN_ROUTES = [
     *routes_of(health.router(*typing.cast("typing.Any", (None,) * 4))),
-    *routes_of(traffic.router(*typing.cast("typing.Any", (None, None)))),
+    *routes_of(traffic.router(*typing.cast("typing.Any", (None, None, None)))),
     *routes_of(checks.router(typing.cast("typing.Any", None))),
     *routes_of(tokens.router(typing.cast("typing.Any", None))),
     *routes_of(history.router(typing.cast("typing.Any", None))),

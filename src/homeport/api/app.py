@@ -211,7 +211,7 @@ def _vertex(verbs: Verbs) -> Iterator[tuple[str, APIRouter]]:
 
 
 def _own(verbs: Verbs) -> Iterator[APIRouter]:
-    yield traffic.router(verbs.deployments, verbs.operations)
+    yield traffic.router(verbs.deployments, verbs.endpoints, verbs.operations)
     yield checks.router(verbs.catalog)
     yield history.router(verbs.history)
     yield jobs.own_router(verbs.batch_jobs)

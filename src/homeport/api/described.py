@@ -241,7 +241,12 @@ _OWN: Final = {
         "ResumeBatchPredictionJob", messages_jobs.BatchPredictionJobMessage, OBJECT
     ),
     "stages": Described("GetStages", strict(stages=LIST)),
-    "list_states": Described("ListTrafficStates", strict(trafficStates=LIST)),
+    "list_states": Described(
+        "ListTrafficStates",
+        record(trafficStates={"type": "array", "items": OBJECT}, nextPageToken=TEXT),
+        None,
+        _PAGE,
+    ),
     "roll_back": Described(
         "Rollback", strict(state=OBJECT, operations=LIST), RollbackRequest
     ),

@@ -13,6 +13,7 @@ from homeport.resources.names import OperationName
 from homeport.resources.operation import Operation
 from homeport.resources.traffic import TrafficState
 from homeport.serving.deployments import Deployments
+from homeport.serving.endpoints import Endpoints
 
 _ENDPOINT: Final = (
     "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
@@ -25,10 +26,12 @@ class RollbackRequest(codec.Message):
     state: codec.Int64 = 0
 
 
-def router(deployments: Deployments, operations: Operations) -> APIRouter:
+def router(
+    deployments: Deployments, endpoints: Endpoints, operations: Operations
+) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
-    _add_traffic(routes, deployments)
+    _add_traffic(routes, deployments, endpoints)
 
     @routes.get(_ENDPOINT + "/operations/{operation}/stages")
     async def stages(
@@ -42,12 +45,20 @@ def router(deployments: Deployments, operations: Operations) -> APIRouter:
     return routes
 
 
-def _add_traffic(routes: APIRouter, deployments: Deployments) -> None:
+def _add_traffic(
+    routes: APIRouter, deployments: Deployments, endpoints: Endpoints
+) -> None:
     @routes.get(_ENDPOINT + "/trafficStates")
-    async def list_states(project: str, location: str, endpoint: str) -> Response:
+    async def list_states(
+        request: Request, project: str, location: str, endpoint: str
+    ) -> Response:
         name = endpoint_name(project, location, endpoint)
-        found = await asyncio.to_thread(deployments.traffic_states, name)
-        return requests.answer({"trafficStates": [_document(one) for one in found]})
+        page = requests.page_request(request, "ListTrafficStates", str(name))
+        found, token = await asyncio.to_thread(endpoints.traffic_states, name, page)
+        document = {"trafficStates": [_document(one) for one in found]}
+        return requests.answer(
+            {**document, **({"nextPageToken": token} if token else {})}
+        )
 
     @routes.post(_ENDPOINT + ":rollback")
     async def roll_back(

@@ -248,10 +248,9 @@ def roll_back(connection: Connection, endpoint: Endpoint, state: int) -> str:
 
 
 def traffic_states(connection: Connection, endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Return the traffic states of an endpoint as the server tells them."""
+    """Return the traffic states of an endpoint, the newest first."""
     path = f"/homeport/v1/{endpoint.name}/trafficStates"
-    states: list[dict[str, Any]] = connection.get(path)["trafficStates"]
-    return states
+    return list(_pages(connection, path, "trafficStates", ""))
 
 
 def delete_endpoint(connection: Connection, endpoint: Endpoint) -> None:

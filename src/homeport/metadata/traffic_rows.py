@@ -2,11 +2,12 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from homeport.metadata import listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import traffic_states
 from homeport.resources.endpoint import (
@@ -15,8 +16,18 @@ from homeport.resources.endpoint import (
     Endpoint,
     with_traffic,
 )
+from homeport.resources.listing import OrderBy
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.traffic import Placement, TrafficState
+
+TRAFFIC_FIELDS: Final = listing_sql.Fields(
+    columns={
+        "state": traffic_states.c.number,
+        "time": traffic_states.c.time,
+        "caller": traffic_states.c.caller,
+    },
+    key=traffic_states.c.number,
+)
 
 
 def insert(
@@ -41,14 +52,42 @@ def insert(
     )
 
 
-def all_of(transaction: Transaction, endpoint: EndpointName) -> list[TrafficState]:
-    """Return the states of an endpoint, the newest first."""
+def get(
+    transaction: Transaction, endpoint: EndpointName, number: int
+) -> TrafficState | None:
+    """Return a state of an endpoint, None if it has no such one."""
+    query = sa.select(traffic_states).where(
+        _is(endpoint), traffic_states.c.number == number
+    )
+    row = transaction.execute(query).one_or_none()
+    return None if row is None else _to_state(row)
+
+
+def newest(
+    transaction: Transaction, endpoint: EndpointName, count: int
+) -> list[TrafficState]:
+    """Return up to `count` states of an endpoint, the newest first."""
     query = (
         sa.select(traffic_states)
         .where(_is(endpoint))
         .order_by(traffic_states.c.number.desc())
+        .limit(count)
     )
     return [_to_state(row) for row in transaction.execute(query)]
+
+
+def list_page(
+    transaction: Transaction, endpoint: EndpointName, page: listing_sql.Page
+) -> list[TrafficState]:
+    """Return one page of an endpoint's states."""
+    query = sa.select(traffic_states).where(_is(endpoint))
+    rows = transaction.execute(listing_sql.paged(query, TRAFFIC_FIELDS, page))
+    return [_to_state(row) for row in rows]
+
+
+def position(state: TrafficState, order_by: Sequence[OrderBy]) -> tuple[str | int, ...]:
+    """Return where a state stands in a listing, for the page token after it."""
+    return (*(state.number for _ in order_by), state.number)
 
 
 def _to_state(row: sa.Row[Any]) -> TrafficState:

@@ -1,7 +1,7 @@
 """The verbs on what is deployed: they write wishes; the reconciler grants them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from homeport.errors import (
     AlreadyExistsError,
@@ -180,16 +180,6 @@ class Deployments:
         self._at.changed(name)
         return operation
 
-    def traffic_states(self, name: EndpointName) -> list[TrafficState]:
-        """Return the traffic that an endpoint had, the newest state first.
-
-        Raises:
-            NotFoundError: No such endpoint.
-        """
-        with self._at.database.snapshot() as transaction:
-            desk.require(transaction, name)
-            return traffic_rows.all_of(transaction, name)
-
     def roll_back(
         self, name: EndpointName, number: int = 0, *, caller: str = ANONYMOUS
     ) -> tuple[TrafficState, list[Operation]]:
@@ -209,7 +199,7 @@ class Deployments:
         """
         with self._at.database.transaction() as transaction:
             endpoint = desk.require(transaction, name)
-            state = _state(traffic_rows.all_of(transaction, name), name, number)
+            state = _state(transaction, name, number)
             missing = sorted(state.models.keys() - desk.serving_ids(endpoint))
             promised = []
             for deployed_id in missing:
@@ -313,16 +303,16 @@ def _serving(
     return deployed
 
 
-def _state(
-    states: Sequence[TrafficState], name: EndpointName, number: int
-) -> TrafficState:
+def _state(transaction: Transaction, name: EndpointName, number: int) -> TrafficState:
     """Return a state by its number, or the one before the newest."""
-    if not number and len(states) > 1:
-        return states[1]
-    for state in states:
-        if state.number == number:
-            return state
-    kept = f"it has 1 to {states[0].number}" if states else "it never had traffic"
+    newest = traffic_rows.newest(transaction, name, 2)
+    if number:
+        found = traffic_rows.get(transaction, name, number)
+    else:
+        found = newest[1] if len(newest) > 1 else None
+    if found is not None:
+        return found
+    kept = f"it has 1 to {newest[0].number}" if newest else "it never had traffic"
     asked = f"no traffic state {number}" if number else "no earlier traffic state"
     raise NotFoundError(f"{name} has {asked}: {kept}", resource=str(name))
 

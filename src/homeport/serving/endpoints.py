@@ -9,7 +9,7 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
 )
-from homeport.metadata import endpoint_rows
+from homeport.metadata import endpoint_rows, traffic_rows
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.change import ANONYMOUS
 from homeport.resources.endpoint import Endpoint, check_connection, check_split
@@ -17,6 +17,7 @@ from homeport.resources.labels import check_labels
 from homeport.resources.model import check_display_name
 from homeport.resources.names import EndpointName, Parent, check_endpoint_id
 from homeport.resources.operation import Operation, OperationKind
+from homeport.resources.traffic import TrafficState
 from homeport.serving import chronicle, desk
 from homeport.serving.desk import Desk
 from homeport.serving.specs import EndpointPatch, EndpointSpec
@@ -113,6 +114,27 @@ class Endpoints:
                 _ENDPOINT_ORDER,
                 lambda page: endpoint_rows.list_page(transaction, parent, page),
                 endpoint_rows.position,
+            )
+
+    def traffic_states(
+        self, name: EndpointName, request: PageRequest
+    ) -> tuple[list[TrafficState], str]:
+        """Return one page of the traffic an endpoint had, and the next token.
+
+        The newest state is the first.
+
+        Raises:
+            NotFoundError: No such endpoint.
+            InvalidArgumentError: A bad filter, page size or token.
+        """
+        query = dataclasses.replace(request.query, order_by="state desc")
+        with self._at.database.snapshot() as transaction:
+            desk.require(transaction, name)
+            return self._pager.page(
+                dataclasses.replace(request, query=query),
+                ("state",),
+                lambda page: traffic_rows.list_page(transaction, name, page),
+                traffic_rows.position,
             )
 
     def update(

@@ -22,6 +22,7 @@ from homeport.resources.endpoint import DedicatedResources, DeployState
 from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation, OperationKind
+from homeport.resources.traffic import TrafficState
 from homeport.serving.engines import Offer
 from homeport.serving.specs import (
     DeployedModelPatch,
@@ -556,9 +557,15 @@ def test_what_is_not_deployed_is_not_changed(wishes: Wishes) -> None:
         wishes.deployments.mutate(name, "9", DeployedModelPatch())
 
 
+def _traffic(
+    wishes: Wishes, name: EndpointName, filter_text: str = ""
+) -> list[TrafficState]:
+    asked = page("ListTrafficStates", filter_=filter_text)
+    return wishes.endpoints.traffic_states(name, asked)[0]
+
+
 def _numbers(wishes: Wishes, name: EndpointName) -> list[tuple[int, dict[str, int]]]:
-    states = wishes.deployments.traffic_states(name)
-    return [(one.number, dict(one.split)) for one in states]
+    return [(one.number, dict(one.split)) for one in _traffic(wishes, name)]
 
 
 def test_each_change_of_traffic_is_a_state_that_one_call_brings_back(
@@ -579,7 +586,7 @@ def test_each_change_of_traffic_is_a_state_that_one_call_brings_back(
         (2, {"2": 100}),
         (1, {"1": 80, "2": 20}),
     ]
-    placed = wishes.deployments.traffic_states(name)[2].models
+    placed = _traffic(wishes, name)[2].models
     assert {id_: str(one.version) for id_, one in placed.items()} == {
         "1": f"{MODEL}@1",
         "2": f"{MODEL}@1",
@@ -603,6 +610,24 @@ def test_a_state_whose_models_are_gone_is_deployed_again_under_the_old_ids(
     # The old traffic stays until the model answers.
     assert _split(wishes, name) == {"2": 100}
     assert state.split == {"1": 60, "2": 40}
+
+
+def test_traffic_states_come_in_pages_and_are_filtered(wishes: Wishes) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", "2", d1=100)
+    for split in ({"2": 100}, {"1": 100}, {"1": 50, "2": 50}):
+        wishes.endpoints.update(
+            name, EndpointPatch(traffic_split=split), caller=f"caller {len(split)}"
+        )
+    method = "ListTrafficStates"
+
+    first, token = wishes.endpoints.traffic_states(name, page(method, size=2))
+    rest, end = wishes.endpoints.traffic_states(name, page(method, token=token))
+
+    assert [one.number for one in (*first, *rest)] == [3, 2, 1]
+    assert end == ""
+    filtered = _traffic(wishes, name, 'caller="caller 1" AND state<2')
+    assert [one.number for one in filtered] == [1]
 
 
 @pytest.mark.parametrize(
