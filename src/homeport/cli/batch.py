@@ -92,11 +92,14 @@ def create(*, wait: bool, form: Output, **given: Any) -> None:
     job = _job(given)
     with options.connection(given) as connection:
         job["model"] = resources.find_version(connection, given["model"])
-        made = connection.post(f"/v1/{connection.address.parent}/{_KIND}", job)
-        if not wait:
-            click.echo(made["name"])
-            return
-        _finish(connection, made, form, waiting.LONGEST_S)
+        there = options.naming(connection.address)
+        note = f"the server may have made it: `homeport batch list{there} --limit 1`"
+        with waiting.telling(f"{note} shows the newest job"):
+            made = connection.post(f"/v1/{connection.address.parent}/{_KIND}", job)
+            if wait:
+                _finish(connection, made, form, waiting.LONGEST_S)
+            else:
+                click.echo(made["name"])
 
 
 @batch.command("list")
@@ -249,16 +252,12 @@ def _ended(connection: Connection, job: Document, timeout_s: float) -> Document:
         f"{name} goes on in the server: `homeport batch wait{there} "
         f"{output.last_segment(name)}` waits for it, `homeport batch cancel` ends it"
     )
-    try:
-        with waiting.shown(f"{name} runs"):
-            while job["state"] not in _ENDED:
-                if time.monotonic() > deadline:
-                    raise DeadlineExceededError(later)
-                time.sleep(_PAUSE_S)
-                job = resources.get(connection, name)
-    except (KeyboardInterrupt, SystemExit):
-        click.echo(later, err=True)
-        raise
+    with waiting.telling(later), waiting.shown(f"{name} runs"):
+        while job["state"] not in _ENDED:
+            if time.monotonic() > deadline:
+                raise DeadlineExceededError(later)
+            time.sleep(_PAUSE_S)
+            job = resources.get(connection, name)
     return job
 
 

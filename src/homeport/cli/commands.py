@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 import homeport
-from homeport.cli import exitcodes
+from homeport.cli import exitcodes, signals
 from homeport.errors import Code, HomeportError
 
 # Command -> the module that holds a click command of that name, with a "_" behind it
@@ -106,13 +106,16 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a failure becomes one line and an exit code."""
         try:
-            return super().invoke(ctx)
+            with signals.interruptible():
+                return super().invoke(ctx)
         except HomeportError as error:
             away = error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
             failed = _NoAnswer if away else _Refused
             raise failed(error.message) from error
         except KeyboardInterrupt as interrupt:
-            for note in ("interrupted", *getattr(interrupt, "__notes__", ())):
+            # Of a client's own words and ours, ours: they name commands.
+            notes = interrupt.args or getattr(interrupt, "__notes__", ())
+            for note in ("interrupted", *notes):
                 click.echo(note, err=True)
             raise click.exceptions.Exit(exitcodes.INTERRUPTED) from interrupt
 

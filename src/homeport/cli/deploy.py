@@ -17,7 +17,7 @@ from homeport.cli.texts import printable
 from homeport.client import progress, registry, staging
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection
-from homeport.client.registry import Endpoint
+from homeport.client.registry import Deployed, Endpoint
 from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
 from homeport.resources.lineage import METADATA_KEY
 
@@ -155,9 +155,11 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
             source = _source(subject, display_name, given)
             archive = stack.enter_context(deploysources.archive(source))
             connection = stack.enter_context(options.connection(given))
+            stack.enter_context(waiting.beginning(connection))
             name, version = _registered(connection, archive, said)
         else:
             connection = stack.enter_context(options.connection(given))
+            stack.enter_context(waiting.beginning(connection))
             packing = _source(Path(subject), None, given).says_how_to_pack
             name, version = _found(connection, subject, {**said, "packing": packing})
         wanted = endpoint_name or name
@@ -214,10 +216,14 @@ def _found(
 
 def _register(connection: Connection, model: Mapping[str, Any]) -> str:
     """Register a version, of the model of its display name; say what was found."""
-    with waiting.shown("the server checks it; a new environment takes a while"):
-        registered = registry.register(connection, model)
+    operation = registry.begin_registering(connection, model)
+    ended = waiting.for_operation(
+        connection, operation, "the server checks it; a new environment takes a while"
+    )
+    registered = registry.registered(ended)
     click.echo(f"registered  {registered.name}")
-    checked = registry.check(connection, registered.name)
+    with waiting.telling(_going_on(connection, registered.name)):
+        checked = registry.check(connection, registered.name)
     click.echo(f"checked     {checked['state']}")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
@@ -234,11 +240,11 @@ def _deploy(
 ) -> Endpoint:
     """Deploy a registered version with a percentage and replicas; say what happens."""
     traffic, replicas = size
-    endpoint, is_new = _endpoint(connection, wanted)
+    with waiting.telling(_going_on(connection, version)):
+        endpoint, is_new = _endpoint(connection, wanted)
     split = splits.with_new(endpoint, traffic)
     try:
-        with waiting.shown("replicas come up"):
-            deployed = registry.deploy(connection, endpoint, version, split, replicas)
+        deployed = _placed(connection, endpoint, version, split, replicas)
     except HomeportError:
         if not is_old:
             _tell_how_to_remove(connection, version)
@@ -250,11 +256,46 @@ def _deploy(
     if deployed.percent < 100:  # noqa: PLR2004  # percent
         # A canary: the model's plain name goes on meaning what it meant.
         return endpoint
-    registry.make_default(connection, version)
-    for older in endpoint.deployed if traffic == 100 else ():  # noqa: PLR2004  # percent
-        registry.undeploy(connection, endpoint, older.id)
-        click.echo(f"undeployed  {older.id} (version {older.version})")
+    older = endpoint.deployed if traffic == 100 else ()  # noqa: PLR2004  # percent
+    with waiting.telling(_serving(connection, endpoint, deployed)):
+        registry.make_default(connection, version)
+        for one in older:
+            registry.undeploy(connection, endpoint, one.id)
+            click.echo(f"undeployed  {one.id} (version {one.version})")
     return endpoint
+
+
+def _placed(
+    connection: Connection,
+    endpoint: Endpoint,
+    version: str,
+    split: Mapping[str, int],
+    replicas: int,
+) -> Deployed:
+    operation = registry.begin_deploying(connection, endpoint, version, split, replicas)
+    ended = waiting.for_operation(connection, operation, "replicas come up")
+    return registry.deployed(ended, split)
+
+
+def _going_on(connection: Connection, version: str) -> str:
+    """Return how to go on once a version is registered and not deployed."""
+    there = options.naming(connection.address)
+    named = version.rpartition("/")[2]
+    named = named if "@" in named else f"{named}@default"
+    return (
+        f"{version} is registered and not deployed: `homeport deploy{there} {named}` "
+        "goes on, with the same --endpoint, --traffic and --replicas"
+    )
+
+
+def _serving(connection: Connection, endpoint: Endpoint, deployed: Deployed) -> str:
+    """Return how to go on once a version serves, and older ones may still be there."""
+    there = options.naming(connection.address)
+    return (
+        f"{deployed.id} (version {deployed.version}) serves at {endpoint.name}: "
+        f"`homeport endpoints describe{there} {endpoint.id}` shows what else is "
+        "deployed there, `homeport undeploy` takes it out"
+    )
 
 
 def _tell_how_to_remove(connection: Connection, version: str) -> None:
@@ -287,7 +328,8 @@ def _tell_what_is_left(
 def _upload(connection: Connection, archive: Path) -> str:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with progress.bar("uploading") as on_progress:
+    note = "what was sent is kept: the same command goes on with it"
+    with waiting.telling(note), progress.bar("uploading") as on_progress:
         return staging.stage_archive(connection, archive, digest, on_progress)
 
 

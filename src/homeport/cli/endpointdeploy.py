@@ -51,10 +51,13 @@ def deploy_model(
         request = {"deployedModel": deployed, "trafficSplit": dict(
             _split(connection, name, given)
         )}  # fmt: skip
-        operation = connection.post(f"/v1/{name}:deployModel", request)
-        ended = waiting.conclude(connection, operation, "replicas come up", wait=wait)
-        if ended is not None:
-            _show(connection, name, ended["response"]["deployedModel"], form)
+        with waiting.beginning(connection):
+            operation = connection.post(f"/v1/{name}:deployModel", request)
+            ended = waiting.conclude(
+                connection, operation, "replicas come up", wait=wait
+            )
+            if ended is not None:
+                _show(connection, name, ended["response"]["deployedModel"], form)
 
 
 @click.command("undeploy-model")
@@ -80,11 +83,12 @@ def undeploy_model(
         leaving = traffic.find_deployed(found, deployed_model_id)
         split = traffic_split or traffic.without(found, leaving)
         request = {"deployedModelId": leaving.id, "trafficSplit": split}
-        operation = connection.post(f"/v1/{found.name}:undeployModel", request)
-        ended = waiting.conclude(connection, operation, "it drains", wait=wait)
-        if ended is not None:
-            click.echo(f"undeployed  {leaving.id} (version {leaving.version})")
-            options.show_traffic(registry.find_endpoint(connection, found.name))
+        with waiting.beginning(connection):
+            operation = connection.post(f"/v1/{found.name}:undeployModel", request)
+            ended = waiting.conclude(connection, operation, "it drains", wait=wait)
+            if ended is not None:
+                click.echo(f"undeployed  {leaving.id} (version {leaving.version})")
+                options.show_traffic(registry.find_endpoint(connection, found.name))
 
 
 def _split(connection: Connection, name: str, given: dict[str, Any]) -> dict[str, int]:

@@ -83,7 +83,9 @@ def upload(*, wait: bool, form: Output, parent_model: str | None, **given: Any) 
             parent = resources.find(connection, "models", parent_model)
             request["parentModel"] = parent
         path = f"/v1/{connection.address.parent}/models:upload"
-        _conclude(connection, connection.post(path, request), form, wait=wait)
+        with waiting.beginning(connection):
+            operation = connection.post(path, request)
+            _conclude(connection, operation, form, wait=wait)
 
 
 @click.command("copy")
@@ -114,7 +116,9 @@ def copy(*, wait: bool, form: Output, **given: Any) -> None:
         if given["kms_key_name"]:
             request["encryptionSpec"] = {"kmsKeyName": given["kms_key_name"]}
         path = f"/v1/{connection.address.parent}/models:copy"
-        _conclude(connection, connection.post(path, request), form, wait=wait)
+        with waiting.beginning(connection):
+            operation = connection.post(path, request)
+            _conclude(connection, operation, form, wait=wait)
 
 
 def _conclude(

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from homeport.cli import copies, options, rawoutput
+from homeport.cli import copies, options, rawoutput, waiting
 from homeport.cli.copies import Copy
 from homeport.cli.texts import printable
 from homeport.client import buckets, downloading, objects, progress, uploading
@@ -44,7 +44,8 @@ def cp(
     A target that ends with / is a folder, any other is the new name. What breaks off,
     also by Ctrl-C, goes on where it was when it is said again; checksums are compared.
     """
-    with options.connect(**server) as connection:
+    note = "what has arrived is kept: the same command goes on"
+    with options.connect(**server) as connection, waiting.telling(note):
         planned = copies.planned(connection, sources, target, deep=recursive)
         with progress.bar("copying") as on_progress:
             for one in planned:

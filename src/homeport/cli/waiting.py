@@ -40,6 +40,35 @@ def shown(what: str) -> Iterator[None]:
         yield
 
 
+class Told(KeyboardInterrupt):
+    """Ctrl-C, with the sentence that says how to go on."""
+
+
+@contextlib.contextmanager
+def telling(note: str) -> Iterator[None]:
+    """Where Ctrl-C breaks off what is within, let this be said of how to go on.
+
+    Of several the innermost counts.
+    """
+    try:
+        yield
+    except Told:
+        raise
+    except KeyboardInterrupt as interrupt:
+        raise Told(note) from interrupt
+
+
+@contextlib.contextmanager
+def beginning(connection: Connection) -> Iterator[None]:
+    """Begin an operation, and conclude it: what Ctrl-C left of it is not known here."""
+    there = options.naming(connection.address)
+    with telling(
+        f"the server may have begun it: `homeport operations list{there} --limit 1` "
+        "shows the newest operation"
+    ):
+        yield
+
+
 def for_operation(
     connection: Connection,
     operation: Document,
@@ -47,23 +76,20 @@ def for_operation(
     *,
     timeout_s: float = LONGEST_S,
 ) -> Mapping[str, Any]:
-    """Return an operation once it has ended well; tell its name if that is left.
+    """Return an operation once it has ended well; tell how to go on after Ctrl-C.
 
     Raises:
         HomeportError: It failed, as the class of its code.
         DeadlineExceededError: It has not ended in time.
     """
-    try:
-        with shown(what):
-            return connection.ended(operation, timeout_s)
-    except (KeyboardInterrupt, SystemExit):
-        there = options.naming(connection.address)
-        click.echo(
-            f"it goes on in the server: `homeport operations wait{there} "
-            f"{operation['name']}` waits for it, `homeport operations cancel` ends it",
-            err=True,
-        )
-        raise
+    there = options.naming(connection.address)
+    note = (
+        f"{operation['name']} goes on in the server: `homeport operations wait{there} "
+        f"{operation['name']}` waits for it, `homeport operations cancel{there} "
+        f"{operation['name']}` ends it"
+    )
+    with telling(note), shown(what):
+        return connection.ended(operation, timeout_s)
 
 
 def conclude(

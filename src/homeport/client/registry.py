@@ -78,10 +78,21 @@ def register(connection: Connection, model: Mapping[str, Any]) -> Registered:
 
     It becomes a version of the model that has its display name, or makes that model.
     """
-    path = f"/v1/{connection.address.parent}/models:upload?upsert=true"
-    request = {"model": dict(model)}
+    operation = begin_registering(connection, model)
     # Checks take their turns, and build environments.
-    ended = connection.ended(connection.post(path, request), _REGISTER_TIMEOUT_S)
+    return registered(connection.ended(operation, _REGISTER_TIMEOUT_S))
+
+
+def begin_registering(
+    connection: Connection, model: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the operation that registers a version, see `register`."""
+    path = f"/v1/{connection.address.parent}/models:upload?upsert=true"
+    return connection.post(path, {"model": dict(model)})
+
+
+def registered(ended: Mapping[str, Any]) -> Registered:
+    """Return what an operation of `begin_registering` has registered."""
     generic = ended["metadata"]["genericMetadata"]
     response = ended["response"]
     return Registered(
@@ -180,7 +191,19 @@ def deploy(
     split: Mapping[str, int],
     replicas: int,
 ) -> Deployed:
-    """Deploy a version and wait until it answers.
+    """Deploy a version and wait until it answers; see `begin_deploying`."""
+    operation = begin_deploying(connection, endpoint, version, split, replicas)
+    return deployed(connection.ended(operation), split)
+
+
+def begin_deploying(
+    connection: Connection,
+    endpoint: Endpoint,
+    version: str,
+    split: Mapping[str, int],
+    replicas: int,
+) -> dict[str, Any]:
+    """Return the operation that deploys a version.
 
     Args:
         connection: The server.
@@ -198,8 +221,12 @@ def deploy(
         "deployedModel": {"model": version, "dedicatedResources": wanted},
         "trafficSplit": dict(split),
     }
-    operation = connection.post(f"/v1/{endpoint.name}:deployModel", request)
-    made = connection.wait(operation)["deployedModel"]
+    return connection.post(f"/v1/{endpoint.name}:deployModel", request)
+
+
+def deployed(ended: Mapping[str, Any], split: Mapping[str, int]) -> Deployed:
+    """Return what an operation of `begin_deploying` has deployed."""
+    made = ended["response"]["deployedModel"]
     return Deployed(made["id"], made["model"], made["modelVersionId"], split["0"])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import command_line
 from command_line import leaves
-from homeport.cli import main
+from homeport.cli import main, waiting
 
 GUIDE = (pathlib.Path(__file__).parents[3] / "docs/cli.md").read_text("utf-8")
 NOWHERE = "http://127.0.0.1:9"
@@ -168,6 +168,23 @@ def test_a_file_of_this_machine_is_no_artifact_and_the_right_command_is_named() 
     assert ended.code == 1
     assert "'digits.mar' is no address of a bucket" in ended.err
     assert "homeport storage cp" in ended.err
+
+
+def test_ctrl_c_is_told_by_who_knows_most_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt() -> None:
+        with waiting.telling("of the whole"), waiting.telling("of this"):
+            error = KeyboardInterrupt()
+            error.add_note("for Python programs")
+            raise error
+
+    interrupted = click.command("models")(interrupt)
+    monkeypatch.setattr(type(main), "get_command", lambda *_: interrupted, raising=True)
+
+    ended = command_line.run("models")
+
+    assert (ended.code, ended.err) == (130, "interrupted\nof this\n")
 
 
 def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
