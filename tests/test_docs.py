@@ -76,13 +76,13 @@ assert SERVE is not None
 SETTINGS = Settings(data_dir=pathlib.Path("homeport-data"))
 # Distribution -> the module it is imported as, where the two differ.
 IMPORTED_AS = {
+    "google-cloud-aiplatform": r"google\.cloud import (?:\w+, )*aiplatform(?:_v1)?",
+    "google-cloud-storage": r"google\.cloud import (?:\w+, )*storage",
     "prometheus-client": "prometheus_client",
     "pysimdjson": "simdjson",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "pillow": "PIL",
-    "google-cloud-aiplatform": "google.cloud import aiplatform_v1",
-    "google-cloud-storage": "google.cloud import storage",
 }
 
 

@@ -31,7 +31,8 @@ def find(place: Place) -> Credentials:
         if not place.is_google:
             return AnonymousCredentials()
         raise UnauthenticatedError(
-            f"this environment has no credentials for {place.url}: set {_FILE}, or run "
-            "the step with a service account"
+            f"this environment has no credentials for {place.url}: say `gcloud auth "
+            f"application-default login`, set {_FILE}, or run the step with a service "
+            "account"
         ) from error
     return found

@@ -50,7 +50,8 @@ def translated(what: str) -> Iterator[None]:
         raise _error(f"{what}: {error.message}", error.code) from error
     except GoogleAuthError as error:
         raise UnauthenticatedError(
-            f"{what}: the credentials of this environment do not do ({error}): set "
+            f"{what}: the credentials of this environment do not do ({error}): say "
+            "`gcloud auth application-default login`, set "
             "GOOGLE_APPLICATION_CREDENTIALS, or give the step a service account"
         ) from error
     except (exceptions.RetryError, requests.exceptions.RequestException) as error:
