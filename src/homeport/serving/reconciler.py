@@ -67,6 +67,7 @@ class Reconciler:
         self._followed: dict[EndpointName, str] = {}
         # Whose requests go where they went, until what has their traffic answers.
         self._held: set[EndpointName] = set()
+        self._has_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
         # Its own: the verbs that wait in `changed` may hold every thread of the loop's.
@@ -86,6 +87,7 @@ class Reconciler:
         names = await self._on_thread(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
+        self._has_started = True
 
     def predictions_in_work(self) -> int:
         """Return how many predictions were accepted and not answered."""
@@ -210,7 +212,7 @@ class Reconciler:
                 if first:
                     # Of an earlier deployment of that id, with secrets of its own.
                     running.log.remove()
-                running.awaited = not first
+                running.awaited = not first and self._has_started
                 running.task = asyncio.create_task(
                     self._bring_up(running, deployment)
                     if first

@@ -56,7 +56,7 @@ class Running:
     """What runs for one deployed model.
 
     Attributes:
-        awaited: It was deployed before this server ran it, and does not answer yet.
+        awaited: Another server has deployed it, and it does not answer here yet.
     """
 
     deployed: DeployedModel

@@ -841,6 +841,28 @@ def test_after_a_restart_what_was_deployed_serves_again(rooms: Rooms) -> None:
     run(scenario)
 
 
+def test_after_a_restart_no_model_waits_for_another(rooms: Rooms) -> None:
+    _leave(rooms, d7=DeployState.DEPLOYED, d8=DeployState.DEPLOYED)
+    patch = EndpointPatch(traffic_split={"7": 50, "8": 50})
+    wishes_over(rooms).endpoints.update(NAME, patch)
+
+    async def scenario() -> None:
+        runtime = FakeRuntime(held=asyncio.Event())
+        async with running(rooms, runtime) as server:
+            seen = set[str]()
+
+            def both_have_turns() -> bool:
+                share = server.turn()
+                seen.update([] if share is None else [share.deployed_id])
+                return seen == {"7", "8"}
+
+            await until(both_have_turns)
+
+            assert server.reconciler.missing_replicas().keys() == {"7", "8"}
+
+    run(scenario)
+
+
 def test_after_a_restart_a_deploy_goes_on(rooms: Rooms) -> None:
     left = _leave(rooms, d7=DeployState.DEPLOYING)
 
