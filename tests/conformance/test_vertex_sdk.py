@@ -1,7 +1,6 @@
 """The official SDK over REST, unmodified, drives the whole of the main job."""
 
 import collections
-import json
 import pathlib
 import warnings
 from collections.abc import Iterator
@@ -165,38 +164,6 @@ def test_deploy_split_undeploy_delete(sdk: Any, model: Any) -> None:
     model.delete()
     with pytest.raises(exceptions.NotFound):
         sdk.Model(model.resource_name)
-
-
-def test_a_batch_is_predicted_and_its_output_iterated(
-    sdk: Any, bucket: Any, model: Any
-) -> None:
-    rows = [[float(number), 0.0, 0.0, 1.0] for number in range(100)]
-    content = "".join(f"{json.dumps(row)}\n" for row in rows)
-    bucket.blob("batch/in.jsonl").upload_from_string(content)
-
-    job = model.batch_predict(
-        job_display_name="nightly",
-        gcs_source="gs://sdk-models/batch/in.jsonl",
-        gcs_destination_prefix="gs://sdk-models/batch/out",
-        machine_type="n1-standard-2",
-        starting_replica_count=1,
-        max_replica_count=1,
-        batch_size=32,
-        labels={"team": "a"},
-        sync=True,
-    )
-
-    lines = [
-        json.loads(line)
-        for blob in job.iter_outputs()
-        if blob.name.rpartition("/")[2].startswith("prediction.results")
-        for line in blob.download_as_bytes().splitlines()
-    ]
-    assert [line["instance"] for line in lines] == rows
-    assert {len(line["prediction"]) for line in lines} == {2}
-    assert job.completion_stats.successful_count == 100
-    assert [one.name for one in sdk.BatchPredictionJob.list()] == [job.name]
-    job.delete()
 
 
 def test_a_mistake_is_an_exception_with_our_sentence(sdk: Any, model: Any) -> None:

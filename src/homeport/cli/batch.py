@@ -231,7 +231,7 @@ def _finish(
 ) -> None:
     ended = _ended(connection, job, timeout_s)
     if ended["state"] in {JobState.FAILED, JobState.CANCELLED}:
-        reason = ended.get("error", {}).get("message", "it was cancelled")
+        reason = ended["error"]["message"]
         raise FailedPreconditionError(
             f"{ended['name']} ended as {ended['state']}: {reason}"
         )

@@ -360,10 +360,10 @@ def _job(found: Mapping[str, Any]) -> BatchJob:
 
 
 def _ended_well(job: BatchJob) -> BatchJob:
-    if job.error_code:
-        raise refusals.of_code(job.error_code, job.error)
     if job.state == "JOB_STATE_CANCELLED":
         raise refusals.of_code(Code.CANCELLED, f"{job.resource_name} was cancelled")
+    if job.error_code:
+        raise refusals.of_code(job.error_code, job.error)
     return job
 
 

@@ -40,6 +40,7 @@ from homeport.telemetry import Metrics
 
 _log: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
+_CANCELLED: Final = Failure(Code.CANCELLED, "it was cancelled")
 _IF_NEW: Final = Conditions(generation_match=0)
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
 _NEXT_MOMENT: Final = dt.timedelta(milliseconds=1)
@@ -125,7 +126,7 @@ class Ledger:
             job = batch_job_rows.get(transaction, name, self._owner)
             if job is None or job.state is not JobState.CANCELLING:
                 return
-            ended = self._end(transaction, job, JobState.CANCELLED)
+            ended = self._end_cancelled(transaction, job)
         self._observe(ended)
 
     def fail(self, name: BatchJobName, error: BaseException) -> None:
@@ -144,7 +145,7 @@ class Ledger:
             if job is None or job.state.is_final:
                 return
             if job.state is JobState.CANCELLING:
-                ended = self._end(transaction, job, JobState.CANCELLED)
+                ended = self._end_cancelled(transaction, job)
             else:
                 job = dataclasses.replace(job, failure=failure)
                 ended = self._end(transaction, job, JobState.FAILED)
@@ -213,6 +214,11 @@ class Ledger:
         if job is None or job.state.is_final or job.state is JobState.CANCELLING:
             return None
         return job
+
+    def _end_cancelled(self, transaction: Transaction, job: BatchJob) -> BatchJob:
+        # BatchPredictionJob.error (aiplatform v1): of failed and of cancelled jobs.
+        job = dataclasses.replace(job, failure=_CANCELLED)
+        return self._end(transaction, job, JobState.CANCELLED)
 
     def _end(
         self, transaction: Transaction, job: BatchJob, state: JobState
