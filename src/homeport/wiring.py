@@ -63,6 +63,7 @@ from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
+from homeport.serving.accelerators import Accelerators
 from homeport.serving.containers import (
     ContainerRuntime,
     ContainerTerms,
@@ -222,7 +223,9 @@ async def _application(
         ),
         await asyncio.to_thread(machines.this_host),
     )
-    runner, batch_jobs = await _jobs(settings, stores, opened, runtime, metrics)
+    runner, batch_jobs = await _jobs(
+        settings, stores, opened, runtime, metrics, reconciler.accelerators
+    )
     at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
@@ -315,6 +318,7 @@ async def _jobs(
     opened: Opened,
     runtime: Runtime,
     metrics: telemetry.Metrics,
+    accelerators: Accelerators,
 ) -> tuple[Runner, BatchJobs]:
     """Return what carries batch predictions out, begun, and the verbs on them."""
     blobs, pager = opened.stored.blobs, Pager(PageTokens(opened.secret))
@@ -322,10 +326,11 @@ async def _jobs(
     buckets = Buckets(stores.database, blobs, _now)
     inputs = Inputs(buckets, settings.max_request_bytes)
     engine = Engine(
-        lambda version: wanted.lay_out(version, settings.load_timeout_s),
+        lambda spec: wanted.lay_out(spec.model, settings.load_timeout_s, spec.machine),
         runtime,
         settings.request_deadline_s,
         _offer(settings),
+        accelerators,
     )
     runner = Runner(
         Ledger(

@@ -179,27 +179,41 @@ def dedicated_resources(message: DeployedModelMessage) -> DedicatedResources:
     """Return what a deployment asks of the machine, with the API's defaults."""
     dedicated = message.dedicated_resources or DedicatedResourcesMessage()
     counts = message.automatic_resources or dedicated
-    machine = dedicated.machine_spec or MachineSpec()
     low = counts.min_replica_count or 1
-    accelerator = machine.accelerator_type
-    if accelerator == "ACCELERATOR_TYPE_UNSPECIFIED":
-        accelerator = ""
-    if machine.accelerator_count < 0 or (machine.accelerator_count and not accelerator):
-        raise InvalidArgumentError(
-            f"accelerator_count is {machine.accelerator_count} without an "
-            "accelerator_type: give both or neither"
-        )
-    return DedicatedResources(
-        machine_type=machine.machine_type,
-        accelerator_type=accelerator,
-        accelerator_count=machine.accelerator_count,
-        min_replica_count=low,
-        max_replica_count=counts.max_replica_count or low,
+    asked = machine(
+        dedicated.machine_spec or MachineSpec(), low, counts.max_replica_count or low
+    )
+    return dataclasses.replace(
+        asked,
         metric_targets={
             one.metric_name: one.target or _DEFAULT_TARGET
             for one in dedicated.autoscaling_metric_specs
         },
-        kept={**machine.kept_values(), **dedicated.kept_values()},
+        kept={**asked.kept, **dedicated.kept_values()},
+    )
+
+
+def machine(message: MachineSpec, low: int, high: int) -> DedicatedResources:
+    """Return what each of `low` to `high` replicas asks of the machine.
+
+    Raises:
+        InvalidArgumentError: Accelerators of no type.
+    """
+    accelerator = message.accelerator_type
+    if accelerator == "ACCELERATOR_TYPE_UNSPECIFIED":
+        accelerator = ""
+    if message.accelerator_count < 0 or (message.accelerator_count and not accelerator):
+        raise InvalidArgumentError(
+            f"accelerator_count is {message.accelerator_count} without an "
+            "accelerator_type: give both or neither"
+        )
+    return DedicatedResources(
+        machine_type=message.machine_type,
+        accelerator_type=accelerator,
+        accelerator_count=message.accelerator_count,
+        min_replica_count=low,
+        max_replica_count=high,
+        kept=message.kept_values(),
     )
 
 

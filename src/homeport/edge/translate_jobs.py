@@ -3,7 +3,8 @@
 import enum
 from typing import Any, Final, TypeVar
 
-from homeport.edge import codec
+from homeport.edge import codec, translate
+from homeport.edge.messages import MachineSpec
 from homeport.edge.messages_jobs import (
     BatchDedicatedResources,
     BatchOutputConfig,
@@ -49,6 +50,8 @@ def job_spec(message: BatchPredictionJobMessage) -> BatchJobSpec:
     target = message.output_config or BatchOutputConfig()
     tuning = message.manual_batch_tuning_parameters or ManualBatchTuningParameters()
     resources = message.dedicated_resources or BatchDedicatedResources()
+    # Absent and 0 are one in proto3.
+    replicas = resources.starting_replica_count or 1
     kept = message.kept_values()
     if message.dedicated_resources is not None:
         kept[_RESOURCES] = codec.encode(message.dedicated_resources)
@@ -72,11 +75,13 @@ def job_spec(message: BatchPredictionJobMessage) -> BatchJobSpec:
         instance_config=_instance_config(message.instance_config),
         parameters=message.model_parameters,
         batch_size=tuning.batch_size,
-        # Absent and 0 are one in proto3.
-        replicas=resources.starting_replica_count or 1,
+        replicas=replicas,
+        machine=translate.machine(
+            resources.machine_spec or MachineSpec(), replicas, replicas
+        ),
         labels=message.labels,
         kept=kept,
-        ignored=message.kept_paths(),
+        warnings=translate.no_effect(message),
     )
 
 

@@ -29,6 +29,7 @@ from homeport.resources.batch_job import (
 )
 from homeport.resources.bucket import check_object_name
 from homeport.resources.change import ANONYMOUS
+from homeport.resources.endpoint import DedicatedResources
 from homeport.resources.labels import check_labels
 from homeport.resources.model import (
     ModelVersion,
@@ -44,8 +45,10 @@ _PREFIX: Final = re.compile(r"gs://[^/]+(?:/.*)?", re.DOTALL)
 class Carrier(Protocol):
     """Carries jobs out; `homeport.jobs.runner.Runner` does."""
 
-    def check_servable(self, version: ModelVersion) -> None:
-        """Refuse a version that nothing here can serve."""
+    def check_servable(
+        self, version: ModelVersion, machine: DedicatedResources
+    ) -> tuple[str, ...]:
+        """Refuse a version that nothing here can serve; return what is lacking here."""
 
     def take_up(self, name: BatchJobName) -> None:
         """Begin with a job that is new."""
@@ -104,7 +107,8 @@ class BatchJobs:
             InvalidArgumentError: A name, label or address breaks its rules, or what
                 is asked for cannot go together.
             NotFoundError: No such version, or no such bucket.
-            FailedPreconditionError: The version has nothing that predicts here.
+            FailedPreconditionError: The version has nothing that predicts here, or the
+                host lacks what is asked for and that is to be refused.
             UnimplementedError: Its image, or a field of its container, is not for here.
         """
         check_display_name(spec.display_name)
@@ -115,12 +119,14 @@ class BatchJobs:
         now = self._now()
         with self._database.transaction() as transaction:
             version = catalog.resolve(transaction, spec.model)
-            self._carrier.check_servable(version)
+            lacking = self._carrier.check_servable(version, spec.machine)
             folder = folder_of(spec, version.display_name, now)
             check_object_name(f"{folder}/{outputs.ERRORS}")
             job = BatchJob(
                 name=BatchJobName(parent, self._new_id()),
-                spec=dataclasses.replace(spec, model=version.name),
+                spec=dataclasses.replace(
+                    spec, model=version.name, warnings=spec.warnings + lacking
+                ),
                 state=JobState.QUEUED,
                 model_display_name=version.display_name,
                 create_time=now,

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
-from homeport.errors import HomeportError, RelayedError
+from homeport.errors import FailedPreconditionError, HomeportError, RelayedError
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.predicting import Predicting
@@ -21,11 +21,17 @@ from homeport.jobs.spool import Spool
 from homeport.jobs.threads import to_its_end
 from homeport.jobs.tuning import AHEAD, BatchSize
 from homeport.metadata.database import DatabaseUnavailableError
-from homeport.resources.batch_job import BatchJob, BatchJobName, JobState, Tally
+from homeport.resources.batch_job import (
+    BatchJob,
+    BatchJobName,
+    BatchJobSpec,
+    JobState,
+    Tally,
+)
 from homeport.resources.endpoint import DedicatedResources
 from homeport.resources.model import ModelVersion
-from homeport.resources.names import ModelName
-from homeport.serving import engines
+from homeport.serving import engines, machines
+from homeport.serving.accelerators import Accelerators
 from homeport.serving.autoscaler import Scaling
 from homeport.serving.engines import Offer
 from homeport.serving.logs import ReplicaLog, with_last_lines
@@ -55,16 +61,18 @@ class Engine:
     """What jobs predict with.
 
     Attributes:
-        launch: Returns what replicas of a version are started from; blocks.
+        launch: Returns what replicas for a job are started from; blocks.
         runtime: Starts them.
         request_deadline_s: How long one request may take.
         offer: What this server offers to versions.
+        accelerators: Hands the host's GPUs out.
     """
 
-    launch: Callable[[ModelName], Launch]
+    launch: Callable[[BatchJobSpec], Launch]
     runtime: Runtime
     request_deadline_s: float
     offer: Offer
+    accelerators: Accelerators
 
 
 class Runner:
@@ -121,14 +129,26 @@ class Runner:
             self._cancel(name)
         await asyncio.gather(*work, return_exceptions=True)
 
-    def check_servable(self, version: ModelVersion) -> None:
+    def check_servable(
+        self, version: ModelVersion, machine: DedicatedResources
+    ) -> tuple[str, ...]:
         """Refuse a version that nothing here can serve; called from other threads.
 
+        Returns:
+            One sentence for each thing that is asked of the machine and not there.
+
         Raises:
-            FailedPreconditionError: There is nothing to serve, or no engine for it.
+            FailedPreconditionError: There is nothing to serve, or no engine for it; or
+                the host lacks something and that is to be refused.
             UnimplementedError: Its image, or a field of its container, is not for here.
         """
-        engines.check_servable(version, DedicatedResources(), self._engine.offer)
+        # More replicas than a program's port allows become as many as it does.
+        one = dataclasses.replace(machine, min_replica_count=1)
+        engines.check_servable(version, one, self._engine.offer)
+        lacking = machines.shortages(machine, machines.this_host())
+        if lacking and self._engine.offer.strict_resources:
+            raise FailedPreconditionError("; ".join(lacking))
+        return lacking
 
     def take_up(self, name: BatchJobName) -> None:
         """Begin with a job that is new; called from other threads."""
@@ -232,7 +252,7 @@ class Runner:
         spec = job.spec
         log = ReplicaLog(self._log_path(job.name), self._now)
         log.write(_introduction(job))
-        launch = await asyncio.to_thread(self._engine.launch, spec.model)
+        launch = await asyncio.to_thread(self._engine.launch, spec)
         most = await self._engine.runtime.most_replicas(launch)
         pool = self._pool(job, launch, log, min(spec.replicas, most or spec.replicas))
         pool.start()
@@ -256,8 +276,12 @@ class Runner:
     ) -> Pool:
         async def start_replica(on_room: Callable[[], None]) -> Replica:
             try:
-                return await self._engine.runtime.start(
-                    launch, on_log=log.write, on_room=on_room
+                return await self._engine.accelerators.start(
+                    self._engine.runtime,
+                    launch,
+                    job.spec.machine.accelerator_count,
+                    on_log=log.write,
+                    on_room=on_room,
                 )
             except HomeportError as error:
                 raise with_last_lines(error, log, launch.environment) from error
@@ -306,9 +330,8 @@ def _going_on(job: BatchJob | None) -> BatchJob:
 
 def _introduction(job: BatchJob) -> list[str]:
     """Return the first lines of a job's log."""
-    ignored = [f"{path} was stored and has no effect here" for path in job.spec.ignored]
     inputs = ", ".join(job.spec.uris)[:_SHOWN]
-    return [f"predicting {inputs} with {job.spec.model}", *ignored]
+    return [f"predicting {inputs} with {job.spec.model}", *job.spec.warnings]
 
 
 def _why(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from homeport.resources.batch_job import (
     PredictionsFormat,
     Tally,
 )
+from homeport.resources.endpoint import DedicatedResources
 from homeport.resources.listing import OrderBy
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.operation import Failure
@@ -166,7 +167,8 @@ def _to_spec(stored: Mapping[str, Any]) -> BatchJobSpec:
             "instances_format": InstancesFormat(stored["instances_format"]),
             "predictions_format": PredictionsFormat(stored["predictions_format"]),
             "uris": tuple(stored["uris"]),
-            "ignored": tuple(stored.get("ignored", ())),
+            "machine": DedicatedResources(**stored.get("machine", {})),
+            "warnings": tuple(stored.get("warnings", ())),
             "instance_config": InstanceConfig(
                 type=config["type"] and InstanceType(config["type"]),
                 key_field=config["key_field"],

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from homeport.errors import InvalidArgumentError
+from homeport.resources.endpoint import DedicatedResources
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.operation import Failure
 
@@ -129,9 +130,10 @@ class BatchJobSpec:
         parameters: Sent to the model with every request, any JSON; None for none.
         batch_size: Instances in one request; 0 lets the job find out.
         replicas: How many predict, at least 1.
+        machine: What each of them asks of the machine.
         labels: The user's.
         kept: Known fields that have no effect here, returned as they came.
-        ignored: Where the request set such fields, by their paths.
+        warnings: What of the request has no effect or is not there, one sentence each.
     """
 
     display_name: str
@@ -144,9 +146,10 @@ class BatchJobSpec:
     parameters: Any = None
     batch_size: int = 0
     replicas: int = 1
+    machine: DedicatedResources = dataclasses.field(default_factory=DedicatedResources)
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from homeport.resources import variables
-from homeport.resources.endpoint import DeployedModel
+from homeport.resources.endpoint import DedicatedResources, DeployedModel
 from homeport.resources.model import ContainerSpec
 from homeport.resources.names import ModelName
 from homeport.serving.runtime import Launch
@@ -45,13 +45,12 @@ def of_deployment(
     """Return the variables that follow from where a version is deployed."""
     spec = container or _NO_SPEC
     base = f"/v1/endpoints/{deployed.endpoint.endpoint}/deployedModels/{deployed.id}"
-    resources = deployed.resources
-    found = {
+    return {
+        **_machine(deployed.resources),
         "AIP_DEPLOYED_MODEL_ID": deployed.id,
         "AIP_ENDPOINT_ID": deployed.endpoint.endpoint,
         "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
         "AIP_HEALTH_ROUTE": spec.health_route or base,
-        "AIP_MACHINE_TYPE": resources.machine_type,
         "AIP_MODE": "PREDICTION",
         "AIP_MODE_VERSION": "1.0.0",
         # The service's own words for what its clients call otherwise.
@@ -60,16 +59,16 @@ def of_deployment(
         "AIP_PROJECT_NUMBER": deployed.endpoint.parent.project,
         "AIP_VERSION_NAME": deployed.id,
     }
-    if resources.accelerator_count:
-        found["AIP_ACCELERATOR_TYPE"] = resources.accelerator_type
-    return found
 
 
-def of_job(version: ModelName, container: ContainerSpec | None) -> dict[str, str]:
+def of_job(
+    version: ModelName, container: ContainerSpec | None, machine: DedicatedResources
+) -> dict[str, str]:
     """Return the variables of a version that a job asks, without an endpoint."""
     spec = container or _NO_SPEC
     base = f"/v1/models/{version.model}/versions/{version.version}"
     return {
+        **_machine(machine),
         "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
         "AIP_HEALTH_ROUTE": spec.health_route or base,
         "AIP_MODE": "PREDICTION",
@@ -79,6 +78,13 @@ def of_job(version: ModelName, container: ContainerSpec | None) -> dict[str, str
         "AIP_PROJECT_NUMBER": version.parent.project,
         "AIP_VERSION_NAME": version.version,
     }
+
+
+def _machine(resources: DedicatedResources) -> dict[str, str]:
+    found = {"AIP_MACHINE_TYPE": resources.machine_type}
+    if resources.accelerator_count:
+        found["AIP_ACCELERATOR_TYPE"] = resources.accelerator_type
+    return found
 
 
 def fixed_port(container: ContainerSpec) -> int | None:

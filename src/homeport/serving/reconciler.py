@@ -44,6 +44,9 @@ class Reconciler:
         metrics: Counts them.
         timing: The limits.
         host: The machine that replicas share.
+
+    Attributes:
+        accelerators: Hands the host's GPUs out, to jobs too.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Reconciler:
         self._stores = stores
         self._wanted = Wanted(stores)
         self._starter = Starter(self._wanted, runtime, timing, host)
+        self.accelerators = self._starter.accelerators
         self._router = router
         self._metrics = metrics
         self._timing = timing

@@ -85,6 +85,9 @@ class Starter:
         runtime: Starts replicas.
         timing: The limits.
         host: The machine that replicas share.
+
+    Attributes:
+        accelerators: Hands the host's GPUs out.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Starter:
         self._runtime = runtime
         self._timing = timing
         self._host = host
-        self._accelerators = Accelerators(len(host.gpus))
+        self.accelerators = Accelerators(len(host.gpus))
 
     async def start_pool(
         self,
@@ -126,25 +129,15 @@ class Starter:
             await self._fetch(running, launch, on_missing)
         sample = await asyncio.to_thread(_sample, launch)
 
-        async def start_replica(on_room: Callable[[], None]) -> Replica:
-            gpu_ids = self._accelerators.take(deployed.resources.accelerator_count)
+        async def start_proven(on_room: Callable[[], None]) -> Replica:
             try:
-                replica = await self._runtime.start(
-                    dataclasses.replace(launch, gpu_ids=gpu_ids),
+                replica = await self.accelerators.start(
+                    self._runtime,
+                    launch,
+                    deployed.resources.accelerator_count,
                     on_log=running.log.write,
                     on_room=on_room,
                 )
-            except BaseException:
-                self._accelerators.give_back(gpu_ids)
-                raise
-            replica.closed.add_done_callback(
-                lambda _: self._accelerators.give_back(gpu_ids)
-            )
-            return replica
-
-        async def start_proven(on_room: Callable[[], None]) -> Replica:
-            try:
-                replica = await start_replica(on_room)
                 if sample is not None and running.is_new:
                     limit_s = self._timing.request_deadline_s
                     await goldenrun.prove(replica, sample, limit_s)

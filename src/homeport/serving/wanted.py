@@ -27,6 +27,7 @@ from homeport.resources.change import SERVER
 from homeport.resources.check import Check
 from homeport.resources.endpoint import (
     PLACEHOLDER_ID,
+    DedicatedResources,
     DeployedModel,
     DeployState,
     Endpoint,
@@ -98,14 +99,14 @@ class Wanted:
         self,
         name: ModelName,
         load_timeout_s: float,
-        deployed: DeployedModel | None = None,
+        asked_by: DeployedModel | DedicatedResources,
     ) -> Launch:
         """Return what replicas of a version are started from, laid out.
 
         Args:
             name: The version.
             load_timeout_s: How long a replica may take to load it.
-            deployed: Where it is deployed, None for a job.
+            asked_by: Where it is deployed, or what a job asks of the machine.
 
         Raises:
             HomeportError: The version is gone, its archive cannot be laid out, or its
@@ -116,7 +117,7 @@ class Wanted:
             lock = model_rows.get_lock(transaction, version.name)
             check = check_rows.get(transaction, version.name)
         artifacts, artifact = self._stores.artifacts, version.artifact
-        platform = _platform(name, deployed, version.container)
+        platform = _platform(name, asked_by, version.container)
         if not engines.is_ours(version.container):
             with damage.named(str(version.name)):
                 folder = artifacts.lay_out_files(artifact) if artifact else None
@@ -218,12 +219,14 @@ class Wanted:
 
 
 def _platform(
-    name: ModelName, deployed: DeployedModel | None, container: ContainerSpec | None
+    name: ModelName,
+    asked_by: DeployedModel | DedicatedResources,
+    container: ContainerSpec | None,
 ) -> dict[str, str]:
     """Return Vertex AI's variables for a deployment, or for a job."""
-    if deployed is None:
-        return contract.of_job(name, container)
-    return contract.of_deployment(deployed, container)
+    if isinstance(asked_by, DeployedModel):
+        return contract.of_deployment(asked_by, container)
+    return contract.of_job(name, container, asked_by)
 
 
 def _applied(

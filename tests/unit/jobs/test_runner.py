@@ -27,9 +27,11 @@ from homeport.resources.batch_job import (
     PredictionsFormat,
     Tally,
 )
+from homeport.resources.endpoint import DedicatedResources
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import ModelName
 from homeport.resources.operation import Failure
+from homeport.serving.accelerators import Accelerators
 from homeport.serving.engines import Offer
 from homeport.serving.runtime import Launch
 from homeport.telemetry import Metrics
@@ -112,6 +114,8 @@ async def opened(
     owner: str = "",
     metrics: Metrics | None = None,
     quota_bytes: int | None = None,
+    *,
+    strict: bool = False,
 ) -> AsyncIterator[Office]:
     """Yield a running server; the one without a name is that of the rooms."""
     runtime = FakeRuntime()
@@ -126,9 +130,15 @@ async def opened(
             quota_bytes,
         ),
         inputs,
-        Engine(lambda _: Launch(rooms.directory, {}, 60.0), runtime, 60.0, Offer()),
-        rooms.directory / "jobs",
-        rooms.directory / "logs",
+        Engine(
+            lambda _: Launch(rooms.directory, {}, 60.0),
+            runtime,
+            60.0,
+            Offer(strict_resources=strict),
+            Accelerators(2),
+        ),
+        rooms.directory / owner / "jobs",
+        rooms.directory / owner / "logs",
         rooms.clock.now,
     )
     clock = (rooms.clock.now, rooms.clock.new_id)
@@ -409,7 +419,7 @@ def test_a_model_s_history_and_the_metrics_tell_of_its_jobs(ready: Rooms) -> Non
 
 
 def test_a_job_s_log_says_what_had_no_effect_and_how_it_ended(ready: Rooms) -> None:
-    asked = dataclasses.replace(SPEC, ignored=("service_account",))
+    asked = dataclasses.replace(SPEC, warnings=("spot has no effect here",))
 
     async def scenario() -> list[str]:
         async with opened(ready) as office:
@@ -423,6 +433,39 @@ def test_a_job_s_log_says_what_had_no_effect_and_how_it_ended(ready: Rooms) -> N
     assert [line.partition(" ")[2] for line in lines] == [
         "predicting gs://models/in.jsonl with "
         "projects/p/locations/us-central1/models/m@1",
-        "service_account was stored and has no effect here",
+        "spot has no effect here",
         "2 predicted, 0 failed",
     ]
+
+
+def test_replicas_of_a_job_are_given_the_gpus_that_it_asks_for(ready: Rooms) -> None:
+    machine = DedicatedResources(
+        accelerator_type="NVIDIA_L4", accelerator_count=1, min_replica_count=2
+    )
+    asked = dataclasses.replace(SPEC, replicas=2, machine=machine)
+
+    async def scenario() -> None:
+        async with opened(ready) as office:
+            name = await office.create(asked)
+            await office.answers_all()
+            await office.reaches(name, JobState.SUCCEEDED)
+            plain = await office.create()
+            await office.answers_all()
+            await office.reaches(plain, JobState.SUCCEEDED)
+
+            given = [launch.gpu_ids for launch in office.runtime.launches]
+            assert (sorted(given[:2]), given[2]) == ([(0,), (1,)], ())
+
+    run(scenario)
+
+
+def test_a_host_that_is_strict_refuses_a_job_what_it_lacks(ready: Rooms) -> None:
+    machine = DedicatedResources(machine_type="n1-standard-96000")
+    asked = dataclasses.replace(SPEC, machine=machine)
+
+    async def scenario() -> None:
+        async with opened(ready, strict=True) as office:
+            with pytest.raises(FailedPreconditionError, match="has 96000 cores"):
+                await office.create(asked)
+
+    run(scenario)
