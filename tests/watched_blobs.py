@@ -9,18 +9,26 @@ from homeport.resources.bucket import Content
 
 
 class WatchedBlobs:
-    """Blobs of which something is done whenever somebody begins to list them.
+    """Blobs of which something is done whenever somebody lists or begins one.
 
     Args:
         blobs: The others.
         on_listing: What is done, before the first is listed.
+        on_begin: What is done before somebody writes the first byte of a new one.
     """
 
-    def __init__(self, blobs: Blobs, on_listing: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        on_listing: Callable[[], object] = lambda: None,
+        on_begin: Callable[[], object] = lambda: None,
+    ) -> None:
         self._blobs = blobs
         self._on_listing = on_listing
+        self._on_begin = on_begin
 
     def begin(self, *, md5: bool = True) -> BlobWriter:
+        self._on_begin()
         return self._blobs.begin(md5=md5)
 
     def resume(self, upload: str) -> BlobWriter:

@@ -166,7 +166,7 @@ class Ledger:
         Raises:
             HomeportError: The output cannot be written there.
         """
-        contents = [self._store(path) for path in paths]
+        contents = self._store(paths)
         with self._database.transaction() as transaction:
             before = self._going_on(transaction, name)
             if before is None:
@@ -184,15 +184,22 @@ class Ledger:
         self._observe(ended)
         return ended
 
-    def _store(self, path: pathlib.Path) -> Content:
-        writer = self._blobs.begin()
+    def _store(self, paths: Sequence[pathlib.Path]) -> list[Content]:
+        """Return the contents of files, each a blob now.
+
+        All of them become blobs when all are read: nothing needs the first one yet, and
+        who sweeps may not find it unused for long.
+        """
+        writers = [self._blobs.begin() for _ in paths]
         try:
-            for block in _blocks(path):
-                writer.write(block)
-            return writer.commit()
+            for writer, path in zip(writers, paths, strict=True):
+                for block in _blocks(path):
+                    writer.write(block)
+            return [writer.commit() for writer in writers]
         finally:
-            # After a commit there is nothing left to forget.
-            writer.abort()
+            for writer in writers:
+                # After a commit there is nothing left to forget.
+                writer.abort()
 
     def _write(
         self, transaction: Transaction, job: BatchJob, contents: Sequence[Content]

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import pathlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from homeport.jobs.ledger import Ledger
 from homeport.jobs.runner import Engine, Runner
 from homeport.jobs.spool import Spool
 from homeport.metadata import batch_job_rows, server_rows
+from homeport.objects.blobs import FileBlobs
+from homeport.registry.blob_sweep import Sweeper
 from homeport.resources.batch_job import (
     BatchJob,
     BatchJobName,
@@ -37,6 +41,7 @@ from homeport.serving.runtime import Launch
 from homeport.telemetry import Metrics
 from homeport.worker.replica import Reply
 from rooms import ARTIFACT, BUCKET, DEADLINE_S, PARENT, Rooms, page
+from watched_blobs import WatchedBlobs
 
 SPEC = BatchJobSpec(
     "nightly",
@@ -204,6 +209,44 @@ def test_a_job_becomes_its_output(ready: Rooms) -> None:
         [json.loads(line) for line in content.splitlines()]
         for content in objects(ready)
     ] == [[{"instance": 1, "prediction": 7}, {"instance": 2, "prediction": 7}]]
+
+
+@pytest.fixture
+def swept(rows_url: str, tmp_path: pathlib.Path) -> Iterator[Rooms]:
+    """Rooms that are swept, hours apart, before each blob that begins."""
+    files = FileBlobs(tmp_path / "blobs")
+    files.start()
+    hours = itertools.count(1)
+
+    def look_twice() -> None:
+        for _ in range(2):
+            sweeper.look()
+
+    def now() -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + dt.timedelta(hours=next(hours))
+
+    stored = WatchedBlobs(files, on_begin=look_twice)
+    with contextlib.closing(Rooms(tmp_path, rows_url, stored=stored)) as rooms:
+        sweeper = Sweeper(rooms.database, files, now)
+        yield rooms
+
+
+def test_a_sweep_while_the_output_is_stored_takes_none_of_it(swept: Rooms) -> None:
+    swept.insert("m", VersionSpec("m"), ARTIFACT)
+    swept.put("in.jsonl", b"1\n2\n")
+
+    async def scenario() -> None:
+        async with opened(swept) as office:
+            name = await office.create()
+            replies = (Reply(0, b"[7]"), Reply(int(Code.INVALID_ARGUMENT), b"no row"))
+            for number, reply in enumerate(replies, 1):
+                await office.asked(number)
+                office.runtime.replicas[0].answer(reply=reply)
+            await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+    run(scenario)
+
+    assert objects(swept) == [b'{"instance":1,"prediction":7}\n']
 
 
 def test_a_job_that_waits_for_its_turn_is_cancelled_at_once(ready: Rooms) -> None:
