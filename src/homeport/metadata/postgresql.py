@@ -18,6 +18,9 @@ _WRITING: Final = int.from_bytes(b"homeport")
 _SERVING: Final = _WRITING + 1
 # How long a server waits for one that is alone: it upgrades, or sweeps unused bytes.
 _START_S: Final = 30
+# How long the place of one that has ended lasts, at most.
+_ENDING_S: Final = 1
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _GLANCE: Final = "homeport_glance"
 _KEPT_READERS: Final = 16
 _MOST_READERS: Final = 40
@@ -91,10 +94,16 @@ def hold(url: sa.URL) -> sa.Connection | None:
     None if a server has the database.
     """
     connection = _apart(url)
-    if connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SERVING))):
-        return connection
-    connection.close()
-    return None
+    # PostgreSQL lets go of what a process has held a moment after its end.
+    connection.exec_driver_sql(f"SET lock_timeout = '{_ENDING_S}s'")
+    try:
+        connection.execute(sa.select(sa.func.pg_advisory_lock(_SERVING)))
+    except sa.exc.DBAPIError as error:
+        connection.close()
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return None
+    return connection
 
 
 def join(url: sa.URL) -> sa.Connection:
