@@ -91,7 +91,9 @@ def _parts(content_type: str, body: bytes) -> list[bytes]:
     delimiter = b"--" + (match[1] or match[2] or match[3]).encode()
     _, *parts = body.split(delimiter)
     if not parts or not parts[-1].startswith(b"--"):
-        raise InvalidArgumentError("the batch ended before its closing delimiter")
+        raise InvalidArgumentError(
+            "the batch ended before its closing delimiter: send it again"
+        )
     if len(parts) - 1 > MAX_CALLS:
         raise InvalidArgumentError(
             f"the batch has {len(parts) - 1} requests, the limit is {MAX_CALLS}: send "

@@ -147,7 +147,10 @@ def page_start(token: str, parameter: str = "pageToken") -> str:
     """
     with contextlib.suppress(ValueError):
         return base64.b64decode(token, b"-_", validate=True).decode()
-    raise InvalidArgumentError(f"{parameter} {token!r} is not one that a list returned")
+    raise InvalidArgumentError(
+        f"{parameter} {token!r:.100} is not one that a list returned: list again from "
+        "the first page"
+    )
 
 
 def page_token(start: str) -> str:

@@ -157,7 +157,9 @@ def _removed(connection: Connection, address: str, *, recursive: bool) -> list[E
     prefix = f"{name.rstrip('/')}/" if name else ""
     found = list(buckets.entries(connection, bucket, prefix, deep=True))
     if not found:
-        raise InvalidArgumentError(f"there is nothing below {address}")
+        raise InvalidArgumentError(
+            f"there is nothing below {address}: see `homeport storage ls gs://{bucket}`"
+        )
     return found
 
 

@@ -148,7 +148,8 @@ class Buckets:
             _bucket(transaction, name, conditions)
             if bucket_rows.list_objects(transaction, name, prefix="", limit=1):
                 raise FailedPreconditionError(
-                    f"the bucket {name!r} is not empty: delete its objects first"
+                    f"the bucket {name!r} is not empty: delete its objects first, for "
+                    f"example with `homeport storage rm --recursive gs://{name}`"
                 )
             bucket_rows.delete_bucket(transaction, name)
 
@@ -370,7 +371,10 @@ def _object(transaction: Transaction, ref: ObjectRef) -> StoredObject:
     _bucket(transaction, ref.bucket)
     stored = bucket_rows.get_object(transaction, ref.bucket, ref.name)
     if stored is None:
-        raise NotFoundError(f"no such object: {ref}")
+        raise NotFoundError(
+            f"no such object: {ref}: see what there is with `homeport storage ls "
+            f"gs://{ref.bucket}/`"
+        )
     if ref.generation not in (None, stored.generation):
         raise NotFoundError(
             f"no such object: {ref} has generation {stored.generation}, not "

@@ -146,6 +146,18 @@ def test_a_bucket_with_objects_is_not_deleted(store: Store) -> None:
         store.buckets.get_bucket("models")
 
 
+def test_what_is_refused_says_which_command_helps(store: Store) -> None:
+    store.put("a")
+
+    with pytest.raises(NotFoundError, match="`homeport storage ls gs://models/`"):
+        store.buckets.get_object(ObjectRef("models", "b"))
+    with pytest.raises(
+        FailedPreconditionError,
+        match="`homeport storage rm --recursive gs://models`",
+    ):
+        store.buckets.delete_bucket("models")
+
+
 def test_writing_to_no_bucket_says_how_to_create_it(store: Store) -> None:
     with pytest.raises(NotFoundError, match="homeport storage mb gs://nowhere"):
         store.uploads.put(NewObject("nowhere", "a"), [])

@@ -1,5 +1,7 @@
 """What arrived of uploads that are over is freed, also while the server runs."""
 
+import datetime as dt
+
 import pytest
 
 from homeport.errors import NotFoundError
@@ -57,6 +59,8 @@ class Server:
 
 @pytest.fixture
 def server(rooms: Rooms) -> Server:
+    # Blobs are dated by the file system.
+    rooms.clock.time = dt.datetime.now(dt.UTC)
     rooms.buckets.create_bucket(BUCKET)
     return Server(rooms)
 
@@ -85,6 +89,34 @@ def test_what_arrived_of_expired_uploads_goes_and_the_others_go_on(
     assert again.finish().size_bytes == 1003
     made = server.compositions.complete(AT, younger_in_parts, [part])
     assert made.size_bytes == 1000
+
+
+def test_uploads_that_take_days_are_whole_whatever_is_swept_meanwhile(
+    server: Server, clock: Clock, rooms: Rooms
+) -> None:
+    # The same bytes were there before, and nothing needs them any more.
+    rooms.objects.put(NEW, [CONTENT * 3])
+    rooms.buckets.delete_object(AT)
+    session, (in_parts, part) = server.uploads.open_session(NEW), server.part_sent()
+
+    for _ in range(3):
+        upload = server.uploads.resume(session.id, BUCKET)
+        upload.write(CONTENT)
+        upload.leave()
+        for _ in range(3):
+            clock.advance(days=0.5)
+            server.upkeep.sweep()
+    server.uploads.resume(session.id, BUCKET).finish()
+    server.upkeep.sweep()
+    with rooms.buckets.open_object(BUCKET, "o") as file:
+        whole = file.read()
+    made = server.compositions.complete(AT, in_parts, [part])
+    server.upkeep.sweep()
+
+    assert whole == CONTENT * 3
+    assert made.size_bytes == 1000
+    with rooms.buckets.open_object(BUCKET, "o") as file:
+        assert file.read() == CONTENT
 
 
 def test_what_arrived_for_a_bucket_that_is_gone_goes(
