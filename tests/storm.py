@@ -347,7 +347,10 @@ class Storm:
         """See that a stopped server has all it needs, and nothing else."""
         faults = [one for one in maintenance.verify(self.settings) if one.fault]
         assert not faults
-        assert maintenance.collect_garbage(self.settings, dry_run=True) == ()
+        assert (
+            maintenance.collect_garbage(self.settings, dry_run=True)
+            == maintenance.Garbage()
+        )
 
     def check_leftovers(self) -> None:
         """See that nothing half-written outlived the start."""

@@ -20,6 +20,7 @@ from homeport.registry import (
     blob_sweep,
     holding,
     possession,
+    session_sweep,
     tenancy,
     verification,
 )
@@ -72,9 +73,20 @@ def upgrade_database(settings: Settings) -> Shape:
     return before
 
 
-def collect_garbage(
-    settings: Settings, *, dry_run: bool
-) -> tuple[blob_sweep.Unused, ...]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Garbage:
+    """What nothing needs.
+
+    Attributes:
+        blobs: By digest.
+        uploads: Of how many uploads that are over something was left.
+    """
+
+    blobs: tuple[blob_sweep.Unused, ...] = ()
+    uploads: int = 0
+
+
+def collect_garbage(settings: Settings, *, dry_run: bool) -> Garbage:
     """Return the bytes that nothing needs, and remove them unless it is a dry run.
 
     What another clock has dated within a day is not removed, nor returned as if.
@@ -84,10 +96,11 @@ def collect_garbage(
     """
     with opening.apart(settings) as (database, stored):
         unused = blob_sweep.unused(database, stored.blobs)
-        if dry_run:
-            return unused
-        gone = opening.sweep(database, stored)
-    return tuple(blob for blob in unused if blob.sha256 in gone)
+        over = session_sweep.find(database, stored, dt.datetime.now(dt.UTC))
+        if not dry_run:
+            gone = opening.sweep(database, stored)
+            unused = tuple(blob for blob in unused if blob.sha256 in gone)
+    return Garbage(unused, len(over))
 
 
 def verify(settings: Settings) -> Iterator[verification.Verified]:

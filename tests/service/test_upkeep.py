@@ -35,14 +35,19 @@ def test_the_bytes_of_a_deleted_object_go_and_those_of_a_version_stay(
     server.upload("greeting", b"hello")
     server.call("DELETE", "/storage/v1/b/models/o/greeting")
     server.stop()
+    half_sent = server.data_dir / "blobs" / "resumable" / "of-no-session"
+    half_sent.write_bytes(b"hel")
 
     shown = homeport(server, "gc", "--dry-run")
     assert shown.stdout == f"{HELLO}  5\n"
+    assert "1 uploads that are over would go" in shown.stderr
     assert blob(server, HELLO).exists()
+    assert half_sent.exists()
     gone = homeport(server, "gc")
 
     assert gone.stdout == f"{HELLO}  5\n"
     assert not blob(server, HELLO).exists()
+    assert not half_sent.exists()
     assert homeport(server, "gc", "--dry-run").stdout == ""
     assert homeport(server, "verify").returncode == 0
 

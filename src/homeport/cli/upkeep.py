@@ -18,12 +18,15 @@ def gc(*, dry_run: bool, **values: object) -> None:
     The server does so itself when it starts; here it must be stopped.
     """
     settings = Settings(**values)  # type: ignore[arg-type]  # the options are its fields
-    unused = maintenance.collect_garbage(settings, dry_run=dry_run)
-    for blob in unused:
+    found = maintenance.collect_garbage(settings, dry_run=dry_run)
+    for blob in found.blobs:
         click.echo(f"{blob.sha256}  {blob.size_bytes}")
     said = "would go" if dry_run else "are gone"
-    total_bytes = sum(blob.size_bytes for blob in unused)
-    click.echo(f"{len(unused)} blobs of {total_bytes} bytes {said}.", err=True)
+    total_bytes = sum(blob.size_bytes for blob in found.blobs)
+    click.echo(f"{len(found.blobs)} blobs of {total_bytes} bytes {said}.", err=True)
+    if found.uploads:
+        what = f"What arrived of {found.uploads} uploads that are over"
+        click.echo(f"{what} {'would go' if dry_run else 'is gone'}.", err=True)
 
 
 @click.command()

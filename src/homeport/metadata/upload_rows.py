@@ -92,11 +92,19 @@ def delete_before(transaction: Transaction, oldest: dt.datetime) -> None:
     )
 
 
-def unfinished(transaction: Transaction) -> set[str]:
-    """Return the ids of the sessions whose bytes are still needed."""
+def unfinished(transaction: Transaction, oldest: dt.datetime) -> set[str]:
+    """Return the ids of the sessions whose bytes are still needed.
+
+    Args:
+        transaction: Any.
+        oldest: Those that began before are over.
+    """
     return set(
         transaction.scalars(
-            sa.select(upload_sessions.c.id).where(upload_sessions.c.generation == 0)
+            sa.select(upload_sessions.c.id).where(
+                upload_sessions.c.generation == 0,
+                upload_sessions.c.create_time >= oldest,
+            )
         )
     )
 

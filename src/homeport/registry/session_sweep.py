@@ -1,6 +1,7 @@
 """Removing what is left of uploads that are over: their rows, what arrived of them."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 
 from homeport.errors import UnavailableError
@@ -10,8 +11,37 @@ from homeport.registry.byte_stores import ByteStores
 from homeport.registry.object_uploads import SESSION_LIFETIME
 
 
-def sweep(database: Database, stored: ByteStores, now: dt.datetime) -> int:
-    """Remove what no upload session needs any more; return of how many uploads.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Uploads of which something arrived that no session needs any more.
+
+    Attributes:
+        received: Those over several requests.
+        in_parts: Those in parts.
+    """
+
+    received: tuple[str, ...] = ()
+    in_parts: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return how many uploads they are."""
+        return len(self.received) + len(self.in_parts)
+
+
+def find(database: Database, stored: ByteStores, now: dt.datetime) -> Leftovers:
+    """Return what `sweep` would remove; nothing changes."""
+    # Before the rows are read: a session has its row before it has bytes.
+    received, in_parts = list(stored.blobs.uploads()), list(stored.parts.uploads())
+    with database.snapshot() as transaction:
+        needed = upload_rows.unfinished(transaction, now - SESSION_LIFETIME)
+    return Leftovers(
+        tuple(upload for upload in received if upload not in needed),
+        tuple(upload for upload in in_parts if upload not in needed),
+    )
+
+
+def sweep(database: Database, stored: ByteStores, now: dt.datetime) -> Leftovers:
+    """Remove what no upload session needs any more; return of which uploads.
 
     While the server runs too: an upload that a request is writing to is let be, and
     goes the next time.
@@ -23,15 +53,10 @@ def sweep(database: Database, stored: ByteStores, now: dt.datetime) -> int:
     """
     with database.transaction() as transaction:
         upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
-    # Before the rows are read: a session has its row before it has bytes.
-    received, in_parts = list(stored.blobs.uploads()), list(stored.parts.uploads())
-    with database.snapshot() as transaction:
-        unfinished = upload_rows.unfinished(transaction)
-    over = [upload for upload in received if upload not in unfinished]
-    parted = [upload for upload in in_parts if upload not in unfinished]
-    for upload in over:
+    found = find(database, stored, now)
+    for upload in found.received:
         with contextlib.suppress(UnavailableError), stored.claims.hold(upload):
             stored.blobs.resume(upload).abort()
-    for upload in parted:
+    for upload in found.in_parts:
         stored.parts.discard(upload)
-    return len(over) + len(parted)
+    return found
