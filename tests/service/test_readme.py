@@ -1,18 +1,26 @@
 """What the README promises is run: the demo, and the script for the SDK."""
 
+import json
 import pathlib
 import re
+import shlex
 import socket
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+import torch
+
+import command_line
 
 pytestmark = pytest.mark.service
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVER = "http://127.0.0.1:8080"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# The handler, and the script for the SDK.
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.timeout(180)
@@ -51,6 +59,32 @@ def test_the_demo_says_before_the_training_that_its_folder_is_in_use(
     assert "another server uses" in finished.stderr
 
 
+@pytest.mark.timeout(180)
+def test_the_handler_of_the_readme_is_packed_deployed_and_answers(
+    shared_server: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, _ = PYTHON
+    (tmp_path / "handler.py").write_text(handler)
+    layer = torch.nn.Linear(4, 2, bias=False)
+    torch.nn.init.eye_(layer.weight)
+    torch.jit.save(torch.jit.script(layer), tmp_path / "model.pt")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^homeport (pack.*handler\.py)$", README, re.MULTILINE)
+
+    packed = command_line.run(*shlex.split(commands[0]))
+    deployed = command_line.run(
+        "deploy", "digits.mar", "--display-name", "own", url=shared_server.url
+    )
+    asked = ("predict", "own", "--json", "[[1, 3, 0, 0], [2, 1, 0, 0]]")
+    answered = command_line.run(*asked, url=shared_server.url)
+
+    assert (packed.code, deployed.code) == (0, 0), packed.err + deployed.err
+    assert json.loads(answered.out)["predictions"] == [
+        {"digit": 1, "score": 3.0},
+        {"digit": 0, "score": 2.0},
+    ]
+
+
 def _demo(folder: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "examples/demo.py"), "--exit", *options,
@@ -67,8 +101,7 @@ def _demo(folder: pathlib.Path, *options: str) -> subprocess.CompletedProcess[st
 def test_the_sdk_script_of_the_readme_runs_as_it_stands(
     shared_server: Any, mlp_archive: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    _, script = PYTHON
     assert SERVER in script
     assert '"digits.mar"' in script
     (tmp_path / "digits.mar").write_bytes(mlp_archive.read_bytes())
