@@ -39,6 +39,9 @@ FORMATS = pathlib.Path(__file__).parents[2] / "formats"
 OLD_ROWS = FORMATS / "database_0001.sql"
 
 
+PLACE = {"project": "p", "location": "us-central1"}
+
+
 @pytest.fixture(params=KINDS)
 def url(
     request: pytest.FixtureRequest, databases: Databases, tmp_path: pathlib.Path
@@ -160,6 +163,72 @@ def test_models_of_an_older_homeport_are_listed_as_their_default_versions(
     assert listed.labels == {"team": "a"}
     assert listed == found
     database.close()
+
+
+def test_what_lists_show_is_filled_in_for_every_model_of_an_older_homeport(
+    database: Database,
+) -> None:
+    models = [{**PLACE, "model_id": model} for model in ("both", "bare", "none")]
+    both, bare, none = models
+    with database.transaction() as transaction:
+        database.shape(transaction, "0009")
+        _add_models(transaction, models)
+        transaction.execute(
+            tables.version_aliases.insert(),
+            [
+                {**both, "version_id": 2, "alias": "zeta", "place": 0},
+                {**both, "version_id": 2, "alias": "default", "place": 2},
+                {**both, "version_id": 2, "alias": "beta", "place": 10},
+                {**both, "version_id": 1, "alias": "old", "place": 0},
+                {**bare, "version_id": 1, "alias": "default", "place": 0},
+                {**none, "version_id": 1, "alias": "old", "place": 0},
+            ],
+        )
+        transaction.execute(
+            tables.shown_labels.insert(),
+            [
+                {**both, "key": "team", "value": "größe"},
+                {**both, "key": "env", "value": ""},
+            ],
+        )
+
+    database.upgrade()
+
+    shown = sa.select(
+        tables.models.c.model_id,
+        tables.models.c.default_version,
+        tables.models.c.shown_aliases,
+        tables.models.c.shown_labels,
+    )
+    with database.snapshot() as transaction:
+        found = {row[0]: tuple(row[1:]) for row in transaction.execute(shown)}
+    assert found == {
+        "both": (
+            2,
+            '[[0,"zeta"],[2,"default"],[10,"beta"]]',
+            '[["env",""],["team","größe"]]',
+        ),
+        "bare": (1, '[[0,"default"]]', "[]"),
+        "none": (0, "[]", "[]"),
+    }
+
+
+def _add_models(transaction: sa.Connection, keys: list[dict[str, str]]) -> None:
+    """Write models of two versions in the columns of the first shape."""
+    times = {"create_time": T0, "update_time": T0}
+    texts = {"display_name": "m", "description": "", "etag": "e", "next_version": 3}
+    transaction.execute(
+        tables.models.insert(), [{**key, **times, **texts} for key in keys]
+    )
+    said = {"description": "", "artifact_uri": "", "kept": {}}
+    transaction.execute(
+        tables.model_versions.insert(),
+        [
+            {**key, **times, **said, "version_id": version}
+            for key in keys
+            for version in (1, 2)
+        ],
+    )
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:

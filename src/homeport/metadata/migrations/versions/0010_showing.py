@@ -1,29 +1,51 @@
 """What a list shows of each model, beside it; the framework of each version."""
 
-import collections
-
-import orjson
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
 down_revision = "0009"
 
+# Pairs as a JSON text without spaces, the same of both databases.
+_PAIRS = {
+    "sqlite": "json_group_array(json_array(one, other))",
+    "postgresql": (
+        "'[' || string_agg('[' || CAST(to_json(one) AS TEXT) || ',' || "
+        "CAST(to_json(other) AS TEXT) || ']', ',') || ']'"
+    ),
+}
 _FILL = """
-UPDATE models
-SET default_version = :version, shown_aliases = :aliases, shown_labels = :labels
-WHERE project = :p AND location = :l AND model_id = :m
+UPDATE models SET
+default_version = shown.version_id,
+shown_aliases = shown.aliases,
+shown_labels = coalesce(shown.labels, '[]')
+FROM (
+    SELECT a.project, a.location, a.model_id, a.version_id, a.aliases, l.labels
+    FROM (
+        SELECT project, location, model_id, version_id, {pairs} AS aliases
+        FROM (
+            SELECT project, location, model_id, version_id,
+            place AS one, alias AS other
+            FROM version_aliases
+            ORDER BY project, location, model_id, version_id, place, alias
+        ) AS carried
+        GROUP BY project, location, model_id, version_id
+        HAVING max(CASE WHEN other = 'default' THEN 1 ELSE 0 END) = 1
+    ) AS a
+    LEFT JOIN (
+        SELECT project, location, model_id, {pairs} AS labels
+        FROM (
+            SELECT project, location, model_id, key AS one, value AS other
+            FROM shown_labels
+            ORDER BY project, location, model_id, key
+        ) AS labelled
+        GROUP BY project, location, model_id
+    ) AS l
+    ON l.project = a.project AND l.location = a.location AND l.model_id = a.model_id
+) AS shown
+WHERE shown.project = models.project AND shown.location = models.location
+AND shown.model_id = models.model_id
 """
-_DEFAULTS = """
-SELECT a.project, a.location, a.model_id, a.version_id, a.place, a.alias
-FROM version_aliases AS a JOIN version_aliases AS d
-ON d.project = a.project AND d.location = a.location AND d.model_id = a.model_id
-AND d.version_id = a.version_id AND d.alias = 'default'
-ORDER BY a.place, a.alias
-"""
-_LABELS = (
-    "SELECT project, location, model_id, key, value FROM shown_labels ORDER BY key"
-)
 
 
 def upgrade() -> None:
@@ -40,27 +62,5 @@ def upgrade() -> None:
         "model_versions",
         sa.Column("framework", sa.String(), nullable=False, server_default=""),
     )
-    _fill()
-
-
-def _fill() -> None:
-    bind = op.get_bind()
-    defaults: dict[tuple[str, ...], int] = {}
-    aliases = collections.defaultdict(list)
-    for *key, version_id, place, alias in bind.execute(sa.text(_DEFAULTS)):
-        defaults[tuple(key)] = version_id
-        aliases[tuple(key)].append([place, alias])
-    labels = collections.defaultdict(list)
-    for *key, name, value in bind.execute(sa.text(_LABELS)):
-        labels[tuple(key)].append([name, value])
-    filled = [
-        {
-            **dict(zip(("p", "l", "m"), key, strict=True)),
-            "version": version_id,
-            "aliases": orjson.dumps(aliases[key]).decode(),
-            "labels": orjson.dumps(labels[key]).decode(),
-        }
-        for key, version_id in defaults.items()
-    ]
-    if filled:
-        bind.execute(sa.text(_FILL), filled)
+    # All at once: row by row it takes twice as long.
+    op.execute(_FILL.format(pairs=_PAIRS[op.get_bind().dialect.name]))
