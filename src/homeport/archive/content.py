@@ -1,12 +1,11 @@
 """One member's bytes out of a zip: in pieces, counted, their sum compared."""
 
-import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from homeport.archive.placed import Placed
 from homeport.errors import InvalidArgumentError
 
 _CHUNK_BYTES: Final = 1 << 18  # measured: 1 MiB takes half as long again
@@ -62,7 +61,7 @@ def read(
     return bytes(taken[:max_bytes])
 
 
-class Region(io.RawIOBase):
+class Region(Placed):
     """A stored member as a file of its own, read where it lies.
 
     Args:
@@ -72,37 +71,14 @@ class Region(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, begin: int, size_bytes: int) -> None:
+        super().__init__(size_bytes)
         self._file = file
         self._begin = begin
-        self._size_bytes = size_bytes
-        self._at = 0
 
-    def readable(self) -> bool:
-        """Return True: it is for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True: the bytes lie there as they are."""
-        return True
-
-    def tell(self) -> int:
-        """Return where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, from the start, the present place or the end; return the new place."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}
-        self._at = max(0, base[whence] + offset)
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's WriteableBuffer has no length
-        """Fill the buffer as far as there are bytes."""
-        wanted = max(0, min(len(buffer), self._size_bytes - self._at))
-        self._file.seek(self._begin + self._at)
-        chunk = self._file.read(wanted)
-        buffer[: len(chunk)] = chunk
-        self._at += len(chunk)
-        return len(chunk)
+    def read_at(self, place: int, size_bytes: int) -> bytes:
+        """Return the member's bytes from a place on."""
+        self._file.seek(self._begin + place)
+        return self._file.read(size_bytes)
 
 
 def _stored(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:

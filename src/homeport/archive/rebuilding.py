@@ -3,11 +3,11 @@
 import bisect
 import io
 import itertools
-import os
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from homeport.archive import skeleton
+from homeport.archive.placed import Placed
 from homeport.archive.skeleton import Here, Piece
 from homeport.errors import DataLossError
 
@@ -34,49 +34,31 @@ def rebuilt(text: BinaryIO, open_piece: Callable[[str], BinaryIO]) -> BinaryIO:
         raise
 
 
-class _Rebuilt(io.RawIOBase):
+class _Rebuilt(Placed):
     def __init__(self, text: BinaryIO, open_piece: Callable[[str], BinaryIO]) -> None:
+        found = skeleton.read(text)
+        super().__init__(found.whole.size_bytes)
         self._text = text
         self._open_piece = open_piece
-        found = skeleton.read(text)
-        self._size_bytes = found.whole.size_bytes
         self._segments = [one for one in found.segments if one.size_bytes]
         sizes = (one.size_bytes for one in self._segments)
         self._begins = list(itertools.accumulate(sizes, initial=0))
-        self._at = 0
         self._piece: BinaryIO | None = None
         self._piece_sha256 = ""
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}
-        self._at = max(0, base[whence] + offset)
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's WriteableBuffer has no length
-        if self._at >= self._size_bytes:
-            return 0
-        index = bisect.bisect_right(self._begins, self._at) - 1
+    def read_at(self, place: int, size_bytes: int) -> bytes:
+        index = bisect.bisect_right(self._begins, place) - 1
         segment = self._segments[index]
-        offset = self._at - self._begins[index]
-        wanted = min(len(buffer), segment.size_bytes - offset)
-        block = self._read(segment, offset, wanted)
+        offset = place - self._begins[index]
+        block = self._read(
+            segment, offset, min(size_bytes, segment.size_bytes - offset)
+        )
         if not block:
             raise DataLossError(
                 f"the bytes of {_named(segment)} are fewer than were kept: restore "
                 "them from a backup, or upload the file again"
             )
-        buffer[: len(block)] = block
-        self._at += len(block)
-        return len(block)
+        return block
 
     def close(self) -> None:
         if not self.closed:

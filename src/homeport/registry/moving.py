@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO, Final, cast
 
+from homeport.archive.placed import Placed
 from homeport.errors import AbortedError, DataLossError, NotFoundError
 
 _BUFFER_BYTES: Final = 1 << 16
@@ -27,42 +28,27 @@ def followed(file: BinaryIO, reopen: Callable[[], BinaryIO]) -> BinaryIO:
     return io.BufferedReader(_Followed(file, reopen), _BUFFER_BYTES)
 
 
-class _Followed(io.RawIOBase):
+class _Followed(Placed):
     def __init__(self, file: BinaryIO, reopen: Callable[[], BinaryIO]) -> None:
+        super().__init__(file.seek(0, os.SEEK_END))
         self._file = file
         self._reopen = reopen
-        self._at = 0
         self._moves = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = self._file.seek(offset, whence)
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's WriteableBuffer has no length
-        while (block := self._block(len(buffer))) is None:
+    def read_at(self, place: int, size_bytes: int) -> bytes:
+        while (block := self._block(place, size_bytes)) is None:
             pass
-        buffer[: len(block)] = block
-        self._at += len(block)
-        return len(block)
+        return block
 
     def close(self) -> None:
         if not self.closed:
             self._file.close()
         super().close()
 
-    def _block(self, size_bytes: int) -> bytes | None:
-        """Return the next bytes, None if they are to be looked for once more."""
+    def _block(self, place: int, size_bytes: int) -> bytes | None:
+        """Return bytes from a place on, None if they are to be looked for once more."""
         try:
-            self._file.seek(self._at)
+            self._file.seek(place)
             return self._file.read(size_bytes)
         except (NotFoundError, AbortedError) as error:
             self._move(error)
