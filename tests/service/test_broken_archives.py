@@ -3,14 +3,16 @@
 import io
 import json
 import pathlib
+import re
 import urllib.parse
 import zipfile
 from collections.abc import Callable
 
 import pytest
 
+from liveness import is_running
 from refusals import check_failure
-from servers import PARENT, Server
+from servers import PARENT, Server, wait_until
 
 pytestmark = pytest.mark.service
 MANIFEST = json.dumps(
@@ -176,6 +178,60 @@ def test_a_handler_that_does_not_load_is_explained(
     left = shared_server.call("GET", f"/v1/{endpoint}")[1]
     assert left.get("deployedModels", []) == []
     assert shared_server.call("GET", "/readyz")[0] == 200
+
+
+STARTS_A_PROCESS_AND_FAILS = """
+import os
+import pathlib
+import subprocess
+
+
+class Handler:
+    def initialize(self, context):
+        child = subprocess.Popen(["sleep", "3600"])
+        pathlib.Path(os.environ["TOLD"]).write_text(f"{os.getpid()} {child.pid}")
+        for number in range(1, 121):
+            print(f"line {number:03}", flush=True)
+        raise FileNotFoundError(2, "No such file", "vocabulary.txt")
+
+    def handle(self, data, context):
+        return data
+"""
+
+
+def test_a_failed_deployment_tells_all_leaves_nothing_and_the_traffic_as_it_was(
+    shared_server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    server, told = shared_server, shared_server.shared / "pids"
+    good = "def handle(data, context):\n    return data and ['old'] * len(data)\n"
+    endpoint, first = server.deploy(archived(good, "good"))
+    old = first["response"]["deployedModel"]["id"]
+    variables = [{"name": "TOLD", "value": str(told)}]
+    registered = server.register(
+        archived(STARTS_A_PROCESS_AND_FAILS, "bad"), containerSpec={"env": variables}
+    )
+    before = server.call("GET", f"/v1/{endpoint}")[1]
+    model = registered["response"]["model"]
+
+    operation = server.begin_deploy(endpoint, model, {"0": 90, old: 10})
+    answers = []
+    while not operation.get("done"):
+        answers += server.ask(endpoint, 1)
+        operation = server.call("GET", f"/v1/{operation['name']}")[1]
+
+    stage = "failed at STARTING_MODEL_SERVER: the model did not load"
+    words = (stage, "handler.py line 13", "Pack the file with --extra-files")
+    message = check_failure(server, operation, 9, *words)
+    lines = re.findall(r"line \d{3}$", message, re.MULTILINE)
+    assert (len(message.splitlines()) > 100, lines[-1]) == (True, "line 120")
+    assert "line 010" not in lines
+    assert operation["metadata"]["deploymentStage"] == "FAILED_TO_DEPLOY"
+    assert set(answers) == {"old"}
+    after = server.call("GET", f"/v1/{endpoint}")[1]
+    assert after["trafficSplit"] == before["trafficSplit"] == {old: 100}
+    assert after["deployedModels"] == before["deployedModels"]
+    for pid in map(int, told.read_text().split()):
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
 
 
 def test_no_error_repeats_an_environment_secret(
