@@ -51,6 +51,7 @@ from homeport.registry.evaluations import Evaluations
 from homeport.registry.exports import Exports
 from homeport.registry.history import History
 from homeport.registry.intake import Intake
+from homeport.registry.latelocks import LateLocks
 from homeport.registry.locations import Locations
 from homeport.registry.object_uploads import ObjectUploads
 from homeport.registry.operations import Operations
@@ -199,8 +200,7 @@ async def _application(
 ) -> AsyncIterator[tuple[ASGIApp, Reconciler]]:
     """Yield the application with everything below it running."""
     data_dir, database, stored = settings.data_dir, opened.database, opened.stored
-    pager = Pager(PageTokens(opened.secret))
-    operations = Operations(database, pager, _now, _new_id, opened.server)
+    operations, pager = _operations(opened)
     outside = _outside(settings)
     artifacts = await asyncio.to_thread(_artifacts, settings, opened, outside)
     metrics = telemetry.Metrics()
@@ -208,7 +208,16 @@ async def _application(
     scratch_dir = _emptied(data_dir / "scratch")
     runtime = _engines(settings, opened, scratch_dir)
     checker = _checker(settings, scratch_dir)
-    stores = Stores(database, operations, artifacts, data_dir / "logs", _now)
+    intake = Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now)
+    stores = Stores(
+        database,
+        operations,
+        artifacts,
+        data_dir / "logs",
+        _now,
+        # A server that runs nothing before it serves looks at no requirements either.
+        LateLocks(database, intake) if settings.check_policy != "none" else None,
+    )
     reconciler = Reconciler(
         stores,
         runtime,
@@ -229,13 +238,7 @@ async def _application(
     at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
         catalog=Catalog(database, operations, pager, _now, _new_id),
-        uploads=Uploads(
-            database,
-            Intake(artifacts, checker, CheckPolicy(settings.check_policy), _now),
-            operations,
-            _now,
-            _new_id,
-        ),
+        uploads=Uploads(database, intake, operations, _now, _new_id),
         transfers=Transfers(database, operations, _now, _new_id),
         exports=Exports(
             database,
@@ -284,6 +287,13 @@ async def _application(
         operations.close()
         await following.stop()
         access_log.flush()
+
+
+def _operations(opened: Opened) -> tuple[Operations, Pager]:
+    """Return what carries long work out, and what divides lists into pages."""
+    pager = Pager(PageTokens(opened.secret))
+    database, server = opened.database, opened.server
+    return Operations(database, pager, _now, _new_id, server), pager
 
 
 def _environments(settings: Settings) -> Environments:

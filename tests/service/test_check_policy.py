@@ -301,16 +301,26 @@ def test_a_lock_for_another_python_is_refused_when_it_is_registered(
     assert left == 0
 
 
-def test_where_the_index_does_not_answer_nothing_is_said_of_the_archive(
+def test_what_was_not_locked_as_the_index_did_not_answer_is_locked_when_it_is_deployed(
     tmp_path: pathlib.Path, packages: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheels.make(packages, "greeter", "1.0")
     monkeypatch.setenv("UV_OFFLINE", "1")
     with running(_server(tmp_path, "warn")) as server:
         operation = server.register(_needing(tmp_path, "greeter==1.0\n"))
-
         found = _check(server, operation)
+        model = operation["response"]["model"]
+        endpoint = server.create_endpoint()
+        refused = server.wait(server.begin_deploy(endpoint, model, {"0": 100}))
+        server.stop()
+        monkeypatch.delenv("UV_OFFLINE")
+        server.start()
 
+        deployed = server.wait(server.begin_deploy(endpoint, model, {"0": 100}))
+
+        assert "response" in deployed, deployed
+        assert server.ask(endpoint, 1) == ["1.0"]
+        again = _check(server, operation)
     (failure,) = _partial(operation)
     assert failure["code"] == 14
     assert failure["message"] == found["detail"]
@@ -318,6 +328,13 @@ def test_where_the_index_does_not_answer_nothing_is_said_of_the_archive(
     assert found["detail"].startswith(
         "the check could not be carried out: the package index does not answer"
     )
+    assert refused["error"]["code"] == 14
+    assert (
+        "has requirements that were not locked when it was registered, and cannot be "
+        "now: the package index does not answer"
+    ) in refused["error"]["message"]
+    assert again["state"] == "passed"
+    assert "greeter==1.0" in again["report"]["lock"]
 
 
 def test_an_image_alone_is_exempt(requiring: Server) -> None:

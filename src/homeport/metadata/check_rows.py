@@ -22,6 +22,14 @@ def insert(transaction: Transaction, version: ModelName, check: Check) -> None:
     )
 
 
+def replace(transaction: Transaction, version: ModelName, check: Check) -> None:
+    """Write the check of a version in place of the one it has."""
+    transaction.execute(
+        version_checks.delete().where(model_keys.matches(version_checks, version))
+    )
+    insert(transaction, version, check)
+
+
 def get(transaction: Transaction, version: ModelName) -> Check | None:
     """Return the check of a version, None for those of a server that made none."""
     row = transaction.execute(

@@ -79,6 +79,18 @@ def insert_version(
     return versioned
 
 
+def set_lock(transaction: Transaction, name: ModelName, lock: str) -> None:
+    """Write the lock of a version that has none."""
+    transaction.execute(
+        model_versions.update()
+        .where(
+            of_model(model_versions, name),
+            model_versions.c.version_id == int(name.version),
+        )
+        .values(lock=lock)
+    )
+
+
 def set_findings(
     transaction: Transaction,
     name: ModelName,

@@ -1,5 +1,6 @@
 """What an archive, and the file beside it, say of how a version is to be served."""
 
+import pathlib
 from collections.abc import Mapping
 
 from homeport.archive import lockfile, manifest
@@ -72,6 +73,12 @@ def lock(artifacts: Artifacts, artifact: Artifact) -> str:
         ) from error
     locks.check_target(found)
     return found.text
+
+
+def has_requirements(model_dir: pathlib.Path) -> bool:
+    """Tell whether an archive that is laid out asks for packages."""
+    declared = manifest.parse((model_dir / manifest.PATH).read_bytes())
+    return bool(declared.requirements_file)
 
 
 def environment(container: ContainerSpec | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from homeport.registry.artifacts import Artifacts
 from homeport.registry.papers import Papers
 from homeport.resources import images
 from homeport.resources.check import Check, CheckPolicy, CheckState
-from homeport.resources.model import Artifact, VersionSpec
+from homeport.resources.model import Artifact, ContainerSpec, VersionSpec
 from homeport.resources.operation import Failure
 from homeport.resources.torchserve import TorchServeWords
 
@@ -153,15 +153,8 @@ class Intake:
         variables: Mapping[str, str],
         ending: Ending,
     ) -> Found:
-        subject = Subject(
-            variables,
-            configuration.beside(self._artifacts, artifact),
-            self._artifacts.archive_of(artifact).size_bytes,
-        )
         try:
-            report = self._checker.check(
-                lambda: self._artifacts.lay_out(artifact), subject, ending
-            )
+            report = self._report(artifact, variables, ending)
         except CheckError as error:
             if self._policy is CheckPolicy.REQUIRE:
                 raise
@@ -169,6 +162,37 @@ class Intake:
         failed = report.failure
         if failed is not None and self._policy is CheckPolicy.REQUIRE:
             raise FailedPreconditionError(_storable(_refusal(failed)))
+        return self._judged(found, report)
+
+    def prove_again(self, artifact: Artifact, container: ContainerSpec | None) -> Found:
+        """Return what the archive of a version is found to be now, by whatever policy.
+
+        Args:
+            artifact: It holds one archive.
+            container: The version's.
+
+        Raises:
+            CheckError: It could not be found out.
+        """
+        variables = configuration.environment(container)
+        unproven = Found(self._unproven(CheckState.UNCHECKED, _NOT_RUN), artifact)
+        report = self._report(artifact, variables, Ending())
+        return self._judged(unproven, report)
+
+    def _report(
+        self, artifact: Artifact, variables: Mapping[str, str], ending: Ending
+    ) -> Report:
+        subject = Subject(
+            variables,
+            configuration.beside(self._artifacts, artifact),
+            self._artifacts.archive_of(artifact).size_bytes,
+        )
+        return self._checker.check(
+            lambda: self._artifacts.lay_out(artifact), subject, ending
+        )
+
+    def _judged(self, found: Found, report: Report) -> Found:
+        failed = report.failure
         state = CheckState.PASSED if failed is None else CheckState.FAILED
         detail = _passed(report) if failed is None else _storable(_failed(failed))
         return dataclasses.replace(

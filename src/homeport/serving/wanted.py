@@ -22,6 +22,7 @@ from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration, damage
 from homeport.registry.artifacts import Artifacts
 from homeport.registry.journal import Journal
+from homeport.registry.latelocks import LateLocks
 from homeport.registry.operations import Operations
 from homeport.resources.change import SERVER
 from homeport.resources.check import Check
@@ -34,7 +35,7 @@ from homeport.resources.endpoint import (
     check_split,
     with_traffic,
 )
-from homeport.resources.model import ContainerSpec
+from homeport.resources.model import Artifact, ContainerSpec, ModelVersion
 from homeport.resources.names import EndpointName, ModelName, OperationName
 from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import chronicle, contract, desk, engines
@@ -43,13 +44,19 @@ from homeport.serving.runtime import Launch
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stores:
-    """Where the reconciler reads what is wanted and writes what came of it."""
+    """Where the reconciler reads what is wanted and writes what came of it.
+
+    Attributes:
+        late_locks: Locks versions with requirements that came without a lock, None
+            where these run in the server's environment.
+    """
 
     database: Database
     operations: Operations
     artifacts: Artifacts
     log_dir: pathlib.Path
     now: Callable[[], dt.datetime]
+    late_locks: LateLocks | None = None
 
 
 class Wanted:
@@ -134,14 +141,24 @@ class Wanted:
         if not lock:
             _refuse_unmet(version.name, check)
         with damage.named(str(version.name)):
+            model_dir = artifacts.lay_out(artifact).absolute()
             return Launch(
-                artifacts.lay_out(artifact).absolute(),
+                model_dir,
                 configuration.environment(version.container),
                 load_timeout_s,
-                lock=lock,
+                lock=lock or self._late_lock(version, artifact, model_dir),
                 server_config=configuration.beside(artifacts, artifact),
                 platform=platform,
             )
+
+    def _late_lock(
+        self, version: ModelVersion, artifact: Artifact, model_dir: pathlib.Path
+    ) -> str:
+        """Return the lock of a version without one, "" for the server's environment."""
+        late_locks = self._stores.late_locks
+        if late_locks is None or not configuration.has_requirements(model_dir):
+            return ""
+        return late_locks.make(version, artifact)
 
     def words(self, deployed: DeployedModel) -> TorchServeWords:
         """Return what TorchServe's configuration says of a deployed model's version.
