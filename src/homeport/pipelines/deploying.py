@@ -15,6 +15,7 @@ from homeport.pipelines.cancelling import Cancellation
 from homeport.pipelines.googleerrors import translated
 from homeport.pipelines.place import Place
 from homeport.pipelines.registry import EndedError
+from homeport.pipelines.waiting import Canceller
 
 # Machines are found and images fetched first.
 _DEPLOYING_S: Final = 3600.0
@@ -116,6 +117,7 @@ class Deployer:
         self, place: Place, credentials: Credentials, cancellation: Cancellation
     ) -> None:
         self._cancellation = cancellation
+        self._canceller = Canceller(place, credentials)
         self._client: Any = aiplatform_v1.EndpointServiceClient(
             credentials=credentials,
             transport="rest",
@@ -210,7 +212,8 @@ class Deployer:
     ) -> None:
         """End a deployment, and undo what came of it nevertheless."""
         try:
-            waiting.cancel(operation, _DEPLOYING)
+            with contextlib.suppress(HomeportError):  # it may have ended by now
+                self._canceller.cancel(operation, _DEPLOYING)
             answer = waiting.result(operation, _DEPLOYING, _WITHDRAWING_S)
             self._undeploy(endpoint, answer.deployed_model.id, before)
         except EndedError:

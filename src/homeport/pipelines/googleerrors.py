@@ -47,7 +47,7 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except exceptions.GoogleAPICallError as error:
-        raise _error(f"{what}: {error.message}", error.code) from error
+        raise _error(f"{what}: {_said_by(error)}", error.code) from error
     except GoogleAuthError as error:
         raise UnauthenticatedError(
             f"{what}: the credentials of this environment do not do ({error}): say "
@@ -59,6 +59,14 @@ def translated(what: str) -> Iterator[None]:
             f"{what}: nobody answers ({type(error).__name__}): look whether the "
             "address is right and the service is there"
         ) from error
+
+
+def _said_by(error: exceptions.GoogleAPICallError) -> str:
+    """Return what the service said, without what Google's clients write around it."""
+    if isinstance(error.response, requests.Response):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return str(error.response.json()["error"]["message"])
+    return str(error.message)
 
 
 def _error(message: str, status: int | None) -> HomeportError:

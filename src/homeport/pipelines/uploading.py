@@ -114,7 +114,8 @@ def _withdraw(registry: Registry, begun: Upload, parent: Parent | None) -> None:
     """End what was begun, and undo what came of it nevertheless."""
 
     def end() -> None:
-        begun.cancel()
+        with contextlib.suppress(HomeportError):  # it may have ended by now
+            begun.cancel()
         try:
             version = begun.version(_WITHDRAWING_S)
         except EndedError:

@@ -13,6 +13,7 @@ from homeport.pipelines.googleerrors import translated
 from homeport.pipelines.place import Place
 from homeport.pipelines.registry import Parent, Version
 from homeport.pipelines.uploadspec import Serving, UploadSpec
+from homeport.pipelines.waiting import Canceller
 
 _TIMEOUT_S: Final = 120.0
 _DELETION_S: Final = 60.0
@@ -25,6 +26,7 @@ class VertexUpload:
     """A version that Vertex AI is registering."""
 
     operation: Operation
+    canceller: Canceller
 
     def version(self, timeout_s: float) -> Version:
         """Wait for the version.
@@ -43,7 +45,7 @@ class VertexUpload:
         Raises:
             HomeportError: Vertex AI cannot be asked.
         """
-        waiting.cancel(self.operation, _UPLOADING)
+        self.canceller.cancel(self.operation, _UPLOADING)
 
 
 class VertexRegistry:
@@ -51,6 +53,7 @@ class VertexRegistry:
 
     def __init__(self, place: Place, credentials: Credentials) -> None:
         self._place = place
+        self._canceller = Canceller(place, credentials)
         self._client: Any = aiplatform_v1.ModelServiceClient(
             credentials=credentials,
             transport="rest",
@@ -90,7 +93,8 @@ class VertexRegistry:
             model=_model(spec, folder),
         )
         with translated(_UPLOADING):
-            return VertexUpload(self._client.upload_model(request, timeout=_TIMEOUT_S))
+            operation = self._client.upload_model(request, timeout=_TIMEOUT_S)
+        return VertexUpload(operation, self._canceller)
 
     def delete(self, version: Version, parent: Parent | None) -> None:
         """Undo an upload: the version goes, and the model with its only one.

@@ -1,14 +1,20 @@
 """Waiting for what a service does for long."""
 
 import concurrent.futures
-from typing import Any
+import dataclasses
+from typing import Any, Final
 
 from google.api_core import exceptions
 from google.api_core.operation import Operation
+from google.auth.credentials import Credentials
+from google.auth.transport.requests import AuthorizedSession
 
 from homeport.errors import Code, DeadlineExceededError
 from homeport.pipelines.googleerrors import translated
+from homeport.pipelines.place import Place
 from homeport.pipelines.registry import EndedError
+
+_CANCELLING_S: Final = 10.0
 
 
 def result(operation: Operation, what: str, timeout_s: float) -> Any:  # noqa: ANN401  # a message of Google's
@@ -34,14 +40,31 @@ def result(operation: Operation, what: str, timeout_s: float) -> Any:  # noqa: A
         ) from error
 
 
-def cancel(operation: Operation, what: str) -> None:
-    """Ask the service to end an operation, which may be too late.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Canceller:
+    """Asks a service to end operations.
 
-    Raises:
-        HomeportError: The service cannot be asked.
+    Google's own method to cancel raises KeyError over REST, before it asks anybody.
+
+    Attributes:
+        place: Which service.
+        credentials: As whom.
     """
-    with translated(what):
-        operation.cancel()
+
+    place: Place
+    credentials: Credentials
+
+    def cancel(self, operation: Operation, what: str) -> None:
+        """Ask for the end of an operation, which may be too late.
+
+        Raises:
+            HomeportError: The service cannot be asked, or does not want to.
+        """
+        address = f"{self.place.url}/v1/{operation.operation.name}:cancel"
+        with translated(what), AuthorizedSession(self.credentials) as session:
+            answer = session.post(address, json={}, timeout=_CANCELLING_S)
+            if not answer.ok:
+                raise exceptions.from_http_response(answer)
 
 
 def _result(operation: Operation, what: str, timeout_s: float) -> Any:  # noqa: ANN401  # the same
