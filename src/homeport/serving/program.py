@@ -55,7 +55,7 @@ class Program:
                 stdin, lifeline = os.pipe()
                 undo.callback(os.close, lifeline)
                 with os.fdopen(stdin, "rb") as reading:
-                    log, output = await _open_log(on_log)
+                    log, output = WorkerLog.open(on_log)
                     undo.callback(log.close)
                     with os.fdopen(output, "wb") as writing:
                         process = await asyncio.create_subprocess_exec(
@@ -98,19 +98,3 @@ class Program:
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-
-
-async def _open_log(on_log: Callable[[Sequence[str]], None]) -> tuple[WorkerLog, int]:
-    """Return the reading side of a new pipe, and the file descriptor to write to."""
-    reading, writing = os.pipe()
-    try:
-        with contextlib.ExitStack() as undo:
-            file = undo.enter_context(os.fdopen(reading, "rb", buffering=0))
-            _, log = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: WorkerLog(on_log), file
-            )
-            undo.pop_all()
-    except BaseException:
-        os.close(writing)
-        raise
-    return log, writing

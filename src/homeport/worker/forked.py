@@ -1,6 +1,7 @@
 """A process that another forked for this one: known by its pidfd, tied by a pipe."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from typing import Final, final
@@ -51,7 +52,8 @@ class ForkedProcess:
     def discard(self) -> None:
         """End it at once, where nobody is to have it after all."""
         if not self._has_ended:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def orphan(self) -> None:
         """Say that nobody will tell how it ended: who forked it is gone."""

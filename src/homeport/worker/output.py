@@ -6,52 +6,70 @@ from its requests.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Self
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_LINE_BYTES: Final = 8 * 1024
 MAX_LINES_PER_WINDOW: Final = 1000
 _MAX_BYTES_PER_WINDOW: Final = 1 << 20
 _WINDOW_S: Final = 1.0
+_READ_BYTES: Final = 64 * 1024
 # While lines are dropped, each pause lets one pipe's worth of them (64 KiB) in.
 _PAUSE_S: Final = 0.01
 
 
-class WorkerLog(asyncio.Protocol):
+class WorkerLog:
     """Hands over, line by line, what is written into a pipe.
 
     At most 1000 lines or 1 MiB of them, whichever comes first, are taken in a window;
     what comes beyond is dropped, its lines are counted, and one line says how many.
 
+    The loop's own transports of pipes are not used: one that is cancelled at its start,
+    and uvloop's at any end, closes a descriptor that may be another file's by then.
+
     Args:
         on_lines: Called with the lines that came together, at least one.
+        reading: The pipe's end, which is owned from here on; it is made non-blocking.
         window_s: Seconds after which the limit counts anew.
 
     Attributes:
-        closed: Resolves when the last writer has closed the pipe.
+        closed: Resolves when the last writer has closed the pipe, or it was closed.
     """
 
     def __init__(
-        self, on_lines: Callable[[Sequence[str]], None], window_s: float = _WINDOW_S
+        self,
+        on_lines: Callable[[Sequence[str]], None],
+        reading: int,
+        window_s: float = _WINDOW_S,
     ) -> None:
         self._on_lines = on_lines
+        self._reading: int | None = reading
         self._window_s = window_s
         self._loop = asyncio.get_running_loop()
         self._lines = LineCutter()
-        self._transport: asyncio.ReadTransport | None = None
         self._window: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._lines_left = MAX_LINES_PER_WINDOW
         self._characters_left = _MAX_BYTES_PER_WINDOW
         self._bytes_left = _MAX_BYTES_PER_WINDOW
         self._dropped = 0
         self.closed: asyncio.Future[None] = self._loop.create_future()
+        os.set_blocking(reading, False)  # the standard library's signature
+        self._loop.add_reader(reading, self._on_readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = transport  # type: ignore[assignment]  # a pipe's is one
+    @classmethod
+    def open(cls, on_lines: Callable[[Sequence[str]], None]) -> tuple[Self, int]:
+        """Return the log of a new pipe, and the file descriptor to write to.
 
-    def data_received(self, data: bytes) -> None:
+        Raises:
+            OSError: There is none to be had.
+        """
+        reading, writing = os.pipe()
+        return cls(on_lines, reading), writing
+
+    def take(self, data: bytes) -> None:
         """Hand over the lines that `data` completed."""
         if self._window is None:
             self._window = self._loop.call_later(self._window_s, self._end_window)
@@ -63,32 +81,44 @@ class WorkerLog(asyncio.Protocol):
         self._hand_over(lines)
         if dropped or self._bytes_left <= 0:
             self._dropped += dropped
-            self._pause()
+            self._rest()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Hand over the line begun."""
-        del exc
+    def close(self) -> None:
+        """Stop reading, whoever still writes, and hand over the line begun."""
+        if self._reading is None:
+            return
+        self._loop.remove_reader(self._reading)
+        os.close(self._reading)
+        self._reading = None
+        if self._pause is not None:
+            self._pause.cancel()
         self._hand_over(self._lines.end())
         if self._window is not None:
             self._window.cancel()
             self._end_window()
-        self._transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set_result(None)
 
-    def close(self) -> None:
-        """Stop reading, whoever still writes."""
-        if self._transport is not None:
-            self._transport.close()
+    def _on_readable(self) -> None:
+        if self._reading is None:
+            return
+        try:
+            data = os.read(self._reading, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self.take(data)
+        else:
+            self.close()
 
-    def _pause(self) -> None:
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
-            self._loop.call_later(_PAUSE_S, self._resume)
+    def _rest(self) -> None:
+        """Read nothing for a moment."""
+        if self._reading is not None:
+            self._loop.remove_reader(self._reading)
+            self._pause = self._loop.call_later(_PAUSE_S, self._go_on)
 
-    def _resume(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    def _go_on(self) -> None:
+        if self._reading is not None:
+            self._loop.add_reader(self._reading, self._on_readable)
 
     def _end_window(self) -> None:
         self._window = None

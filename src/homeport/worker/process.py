@@ -179,7 +179,8 @@ async def start(
     with link_fd, _refusals_told(), contextlib.ExitStack() as undo:
         private_dir = _make_private_dir(origin.scratch_dir)
         undo.callback(shutil.rmtree, private_dir, ignore_errors=True)
-        log, output = await _open_log(on_log)
+        # A PIPE of asyncio would let `wait` wait for every process that holds it.
+        log, output = WorkerLog.open(on_log)
         undo.callback(log.close)
         undo.callback(os.close, output)
         variables = make_environment(
@@ -241,28 +242,6 @@ def _command(private_dir: pathlib.Path, python: pathlib.Path | None) -> list[str
         return [sys.executable, "-P", "-m", "homeport.worker"]
     # -s: nor what the server's user has installed for himself.
     return [str(python), "-P", "-s", str(exposure.lay_out(private_dir))]
-
-
-async def _open_log(on_log: Callable[[Sequence[str]], None]) -> tuple[WorkerLog, int]:
-    """Return the reading side of a new pipe, and the file descriptor to write to.
-
-    asyncio's own PIPE would let `wait` wait for every process that holds the pipe, not
-    for the worker alone.
-    """
-    reading, writing = os.pipe()
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.close, writing)
-        try:
-            file = os.fdopen(reading, "rb", buffering=0)
-        except OSError:
-            os.close(reading)
-            raise
-        undo.callback(file.close)
-        _, log = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: WorkerLog(on_log), file
-        )
-        undo.pop_all()
-    return log, writing
 
 
 def make_environment(

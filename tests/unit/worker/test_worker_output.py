@@ -44,10 +44,11 @@ def test_lines_over_the_limit_are_counted_whole() -> None:
 def test_lines_that_come_together_are_handed_over_together() -> None:
     async def scenario() -> list[list[str]]:
         batches: list[list[str]] = []
-        log = WorkerLog(lambda lines: batches.append(list(lines)))
-        log.data_received(b"one\ntwo\nthr")
-        log.data_received(b"ee")
-        log.connection_lost(None)
+        log, writing = WorkerLog.open(lambda lines: batches.append(list(lines)))
+        os.write(writing, b"one\ntwo\nthr")
+        os.write(writing, b"ee")
+        os.close(writing)
+        await asyncio.wait_for(log.closed, DEADLINE_S)
         return batches
 
     assert asyncio.run(scenario()) == [["one", "two"], ["three"]]
@@ -66,10 +67,11 @@ def test_lines_over_the_limit_are_dropped_and_told_once(
 ) -> None:
     async def scenario() -> list[str]:
         lines: list[str] = []
-        log = WorkerLog(lines.extend)
-        log.data_received(chunk)
-        log.data_received(b"late\n")
-        log.connection_lost(None)
+        log, writing = WorkerLog.open(lines.extend)
+        log.take(chunk)
+        log.take(b"late\n")
+        log.close()
+        os.close(writing)
         return lines
 
     *taken, told = asyncio.run(scenario())
@@ -88,11 +90,13 @@ def test_the_limit_counts_anew_in_each_window() -> None:
             if lines[-1].endswith(NOTE):
                 told.set()
 
-        log = WorkerLog(take, window_s=0.01)
-        log.data_received(b"x\n" * 1001)
+        reading, writing = os.pipe()
+        log = WorkerLog(take, reading, window_s=0.01)
+        os.write(writing, b"x\n" * 1001)
         await asyncio.wait_for(told.wait(), DEADLINE_S)
-        log.data_received(b"after\n")
-        log.connection_lost(None)
+        os.write(writing, b"after\n")
+        os.close(writing)
+        await asyncio.wait_for(log.closed, DEADLINE_S)
         return lines
 
     assert asyncio.run(scenario())[1000:] == [f"[homeport] 1 line is {NOTE}", "after"]
@@ -105,10 +109,10 @@ def test_a_line_that_cannot_be_handed_over_does_not_end_the_log(
         raise ValueError(f"no {lines}")
 
     async def scenario() -> None:
-        log = WorkerLog(refuse)
-        log.data_received(b"one\n")
-        log.connection_lost(None)
-        await log.closed
+        log, writing = WorkerLog.open(refuse)
+        os.write(writing, b"one\n")
+        os.close(writing)
+        await asyncio.wait_for(log.closed, DEADLINE_S)
 
     asyncio.run(scenario())
 
@@ -123,7 +127,7 @@ def test_a_writer_without_pause_leaves_the_loop_to_others(
 
     async def scenario() -> float:
         """Return the loop's share of a second of work, in seconds of its thread."""
-        reading, writing = os.pipe()
+        log, writing = WorkerLog.open(lines.extend)
         stop = threading.Event()
 
         def write() -> None:
@@ -131,9 +135,6 @@ def test_a_writer_without_pause_leaves_the_loop_to_others(
                 os.write(writing, b"x\n" * 30_000)
             os.close(writing)
 
-        transport, log = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: WorkerLog(lines.extend), os.fdopen(reading, "rb", buffering=0)
-        )
         thread = threading.Thread(target=write)
         begin = time.thread_time()
         thread.start()
@@ -142,7 +143,6 @@ def test_a_writer_without_pause_leaves_the_loop_to_others(
         stop.set()
         await asyncio.wait_for(log.closed, DEADLINE_S)
         await asyncio.to_thread(thread.join)
-        transport.close()
         return used_s
 
     used_s = run(scenario())

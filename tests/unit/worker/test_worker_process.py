@@ -6,13 +6,15 @@ import os
 import pathlib
 import site
 import socket
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import pytest
+import uvloop
 
 from homeport.errors import UnavailableError
 from homeport.worker import process
-from homeport.worker.process import Origin
+from homeport.worker.process import Order, Origin
 
 
 def test_nothing_of_the_servers_environment_but_path_is_passed_on(
@@ -89,7 +91,6 @@ def open_descriptors() -> int:
     [
         pytest.param("tempfile.mkdtemp", id="no private directory"),
         pytest.param("os.pipe", id="no pipe"),
-        pytest.param("os.fdopen", id="no file of the pipe"),
     ],
 )
 def test_a_refusal_of_the_system_is_a_sentence_and_leaves_no_descriptor(
@@ -112,4 +113,43 @@ def test_a_refusal_of_the_system_is_a_sentence_and_leaves_no_descriptor(
         assert str(tmp_path) not in caught.value.message
 
     asyncio.run(scenario())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_start_that_is_cancelled_anywhere_is_cancelled_and_leaves_nothing(
+    run: Callable[[Awaitable[None]], None], tmp_path: pathlib.Path
+) -> None:
+    async def never(order: Order) -> None:
+        del order
+        await asyncio.Event().wait()
+
+    async def cancelled_after(steps: int) -> None:
+        ours, childs = socket.socketpair()
+        with ours, childs:
+            starting = asyncio.create_task(
+                process.start(
+                    childs,
+                    {},
+                    Origin(tmp_path, fork=never),
+                    on_log=print,
+                    on_exit=print,
+                )
+            )
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.wait({starting})
+            assert starting.cancelled()
+
+    async def scenario() -> None:
+        await cancelled_after(20)
+        before = open_descriptors()
+
+        for steps in range(1, 20):
+            await cancelled_after(steps)
+
+        assert open_descriptors() == before
+
+    run(scenario())
     assert list(tmp_path.iterdir()) == []
