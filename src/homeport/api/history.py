@@ -73,8 +73,7 @@ async def _page(
     changes, token = await asyncio.to_thread(
         history.list_changes, parent, resource, page
     )
-    document: dict[str, Any] = {"changes": [_document(one) for one in changes]}
-    return requests.answer({**document, **({"nextPageToken": token} if token else {})})
+    return requests.page("changes", [_document(one) for one in changes], token)
 
 
 def _document(change: Change) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -140,6 +140,17 @@ def answer(document: codec.Message | Mapping[str, Any]) -> Response:
     """Return the response that carries a message or ready-made JSON."""
     fields = codec.encode(document) if isinstance(document, codec.Message) else document
     return Response(orjson.dumps(fields), media_type="application/json; charset=UTF-8")
+
+
+def page(field: str, rows: Sequence[Mapping[str, Any]], token: str) -> Response:
+    """Return the response with one page of a list of our own.
+
+    Args:
+        field: What the list is called.
+        rows: The page, which may be empty.
+        token: Of the next page, "" after the last.
+    """
+    return answer({field: rows, **({"nextPageToken": token} if token else {})})
 
 
 def operation(

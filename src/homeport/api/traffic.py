@@ -55,10 +55,8 @@ def _add_traffic(
         name = endpoint_name(project, location, endpoint)
         page = requests.page_request(request, "ListTrafficStates", str(name))
         found, token = await asyncio.to_thread(endpoints.traffic_states, name, page)
-        document = {"trafficStates": [_document(one) for one in found]}
-        return requests.answer(
-            {**document, **({"nextPageToken": token} if token else {})}
-        )
+        states = [_document(one) for one in found]
+        return requests.page("trafficStates", states, token)
 
     @routes.post(_ENDPOINT + ":rollback")
     async def roll_back(
