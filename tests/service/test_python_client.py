@@ -131,7 +131,11 @@ def test_an_alias_moves_and_goes(registry: ModelRegistry) -> None:
 def refusals(registry: ModelRegistry, folder: pathlib.Path) -> Iterator[Any]:
     endpoints, jobs = registry.endpoints, registry.batch_predictions
     not_found, wrong = errors.NotFoundError, errors.InvalidArgumentError
-    yield not_found, "nothing was not found", lambda: registry.get_model("nothing")
+    yield (
+        not_found,
+        "no model is called 'nothing'",
+        lambda: registry.get_model("nothing"),
+    )
     yield not_found, "nothing", lambda: registry.lineage("nothing@2")
     yield not_found, "nothing", lambda: endpoints.get("nothing")
     yield not_found, "nothing", lambda: endpoints.predict("nothing", [1])
@@ -147,6 +151,26 @@ def refusals(registry: ModelRegistry, folder: pathlib.Path) -> Iterator[Any]:
     yield wrong, "is no file", lambda: jobs.create("given", str(folder / "none"))
     yield wrong, "nan at", lambda: jobs.create("given", instances=[float("nan")])
     yield wrong, "1 to 100", lambda: registry.deploy("given", traffic_percent=0)
+
+
+def test_words_and_labels_are_changed_where_they_are_given(
+    registry: ModelRegistry,
+) -> None:
+    first = registered(registry, "before", labels={"team": "a"}, description="old")
+    registered(registry, "before")
+
+    registry.update_model(first, display_name="after", description="new")
+    changed = registry.update_model("after@1", labels={"team": "b"})
+    endpoint = registry.endpoints.create("plain", labels={"team": "a"})
+    updated = registry.endpoints.update(endpoint, description="for tests")
+
+    assert (changed.display_name, changed.description) == ("after", "new")
+    assert (changed.version_id, changed.labels) == ("1", {"team": "b"})
+    assert registry.get_model("after@2").labels == {}
+    assert (updated.display_name, updated.labels) == ("plain", {"team": "a"})
+    assert updated.description == "for tests"
+    with pytest.raises(errors.InvalidArgumentError, match="give one of displayName"):
+        registry.update_model(first)
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(

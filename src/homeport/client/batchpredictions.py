@@ -14,10 +14,10 @@ import orjson
 
 from homeport.client import instances as requests
 from homeport.client import (
-    naming,
     objects,
     refusals,
     registry,
+    resources,
     results,
     staging,
     tables,
@@ -180,9 +180,8 @@ class BatchPredictions:
         filter: str = "",  # noqa: A002  # Vertex AI's name for it
     ) -> Listing[BatchJob]:
         """Return the jobs, newest first."""
-        found = naming.pages(
-            self._connection, self._path(), "batchPredictionJobs", filter=filter
-        )
+        path = self._path().removeprefix("/v1/")
+        found = resources.listed(self._connection, path, resources.Listing(filter))
         return Listing(tuple(map(_job, found)))
 
     def get(self, job: str | BatchJob) -> BatchJob:
@@ -283,7 +282,7 @@ class BatchPredictions:
     def _version(self, model: str | ModelVersion) -> ModelVersion:
         if isinstance(model, ModelVersion):
             return model
-        return results.model_version(naming.find_model(self._connection, model))
+        return results.model_version(resources.found_version(self._connection, model))
 
     def _uris(self, source: Source, instances: Iterable[object] | None) -> list[str]:
         if (instances is None) is (not source):
@@ -326,8 +325,8 @@ class BatchPredictions:
         if isinstance(job, BatchJob):
             return f"/v1/{job.resource_name}"
         if job.startswith("projects/"):
-            return f"/v1/{naming.quoted(job)}"
-        return f"{path}/{naming.quoted(job)}" if job else path
+            return f"/v1/{resources.quoted(job)}"
+        return f"{path}/{resources.quoted(job)}" if job else path
 
     def _patiently(self, job: str | BatchJob, deadline: float) -> BatchJob:
         """Return a job, also if the server is being started again."""

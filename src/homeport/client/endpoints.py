@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import orjson
 
 from homeport.client import instances as requests
-from homeport.client import naming, registry, results
+from homeport.client import registry, resources, results
 from homeport.client import traffic as splits
 from homeport.client.connection import Answer, Connection
 from homeport.client.results import Endpoint, ModelVersion, TrafficState
@@ -95,8 +95,8 @@ class Endpoints:
         filter: str = "",  # noqa: A002  # Vertex AI's name for it
     ) -> Listing[Endpoint]:
         """Return the endpoints; a filter is AIP-160, such as `labels.team=a`."""
-        path = f"/v1/{self._connection.address.parent}/endpoints"
-        found = naming.pages(self._connection, path, "endpoints", filter=filter)
+        path = f"{self._connection.address.parent}/endpoints"
+        found = resources.listed(self._connection, path, resources.Listing(filter))
         return Listing(tuple(map(results.endpoint, found)))
 
     def get(self, endpoint: Wanted) -> Endpoint:
@@ -107,7 +107,31 @@ class Endpoints:
             InvalidArgumentError: Several have this display name.
         """
         name = endpoint.resource_name if isinstance(endpoint, Endpoint) else endpoint
-        return results.endpoint(naming.find_endpoint(self._connection, name))
+        return results.endpoint(resources.found(self._connection, "endpoints", name))
+
+    def update(
+        self,
+        endpoint: Wanted,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Endpoint:
+        """Change what is given, and nothing else; return the endpoint as it is then.
+
+        Args:
+            endpoint: Which.
+            display_name: For people.
+            description: Of it.
+            labels: All of them, in place of those there are.
+        """
+        changed = {
+            "displayName": display_name,
+            "description": description,
+            "labels": labels,
+        }
+        name = self._name(endpoint)
+        return results.endpoint(resources.changed(self._connection, name, changed))
 
     def delete(self, endpoint: Wanted, *, force: bool = False) -> None:
         """Delete an endpoint; with `force` what is deployed there is undeployed first.
@@ -149,7 +173,7 @@ class Endpoints:
         """
         _check_percent(traffic_percent)
         found = self._found_or_made(endpoint)
-        resources = {
+        machine = {
             "machineSpec": dict(machine_spec or {}),
             "minReplicaCount": min_replica_count,
             "maxReplicaCount": max_replica_count or min_replica_count,
@@ -158,7 +182,7 @@ class Endpoints:
             "deployedModel": {
                 "model": version.versioned_name,
                 "displayName": version.display_name,
-                "dedicatedResources": resources,
+                "dedicatedResources": machine,
             },
             "trafficSplit": splits.with_new(_plain(found), traffic_percent),
         }
@@ -280,7 +304,7 @@ class Endpoints:
         if isinstance(endpoint, Endpoint):
             return endpoint.resource_name
         if endpoint.startswith("projects/"):
-            return naming.quoted(endpoint)
+            return resources.quoted(endpoint)
         return self.get(endpoint).resource_name
 
     def _found_or_made(self, endpoint: Wanted) -> Endpoint:

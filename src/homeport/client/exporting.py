@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from homeport.client import naming, objects, staging
+from homeport.client import objects, resources, staging
 from homeport.client.connection import Connection
 
 _FOLDER = "exports"
@@ -39,6 +39,6 @@ def _exported(connection: Connection, version: str, prefix: str) -> str:
         "exportFormatId": "custom-trained",
         "artifactDestination": {"outputUriPrefix": prefix},
     }
-    path = f"/v1/{naming.quoted(version)}:export"
+    path = f"/v1/{resources.quoted(version)}:export"
     ended = connection.ended(connection.post(path, {"outputConfig": config}))
     return str(ended["metadata"]["outputInfo"]["artifactOutputUri"])

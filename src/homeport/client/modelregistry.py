@@ -5,7 +5,14 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, final
 
-from homeport.client import exporting, history, naming, progress, results, staging
+from homeport.client import (
+    exporting,
+    history,
+    progress,
+    resources,
+    results,
+    staging,
+)
 from homeport.client.batchpredictions import BatchPredictions
 from homeport.client.connection import Connection
 from homeport.client.endpoints import Endpoints
@@ -144,9 +151,9 @@ class ModelRegistry:
             filter: AIP-160, such as `display_name="digits" AND labels.team=a`.
             order_by: Such as `display_name` or `update_time desc`.
         """
-        path = f"/v1/{self._connection.address.parent}/models"
-        query = {"filter": filter, "orderBy": order_by}
-        found = naming.pages(self._connection, path, "models", **query)
+        path = f"{self._connection.address.parent}/models"
+        asked = resources.Listing(filter, order_by)
+        found = resources.listed(self._connection, path, asked)
         return Listing(tuple(map(results.model_version, found)))
 
     def list_versions(
@@ -156,8 +163,8 @@ class ModelRegistry:
     ) -> Listing[ModelVersion]:
         """Return the versions of a model, oldest first."""
         name = self._model_name(model)
-        path = f"/v1/{naming.quoted(name)}:listVersions"
-        found = naming.pages(self._connection, path, "models", filter=filter)
+        path = f"{resources.quoted(name)}:listVersions"
+        found = resources.listed(self._connection, path, resources.Listing(filter))
         return Listing(tuple(map(results.model_version, found)))
 
     def get_model(self, model: Wanted) -> ModelVersion:
@@ -169,7 +176,7 @@ class ModelRegistry:
         """
         if isinstance(model, ModelVersion):
             model = model.versioned_name
-        return results.model_version(naming.find_model(self._connection, model))
+        return results.model_version(resources.found_version(self._connection, model))
 
     def get_latest(self, model: Wanted) -> ModelVersion:
         """Return the version of a model with the highest id."""
@@ -192,29 +199,61 @@ class ModelRegistry:
                 return self._merged(one.versioned_name, f"-{alias}")
         raise NotFoundError(f"no version of {name} has the alias {alias!r}")
 
+    def update_model(
+        self,
+        model: Wanted,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        version_description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> ModelVersion:
+        """Change what is given, and nothing else; return it as it is then.
+
+        Args:
+            model: The model; as text with `@2` or `@alias`, the labels and
+                `version_description` of that version.
+            display_name: Of the model.
+            description: Of the model.
+            version_description: Of the version.
+            labels: All of them, in place of those there are.
+        """
+        if isinstance(model, ModelVersion):
+            name = model.resource_name
+        else:
+            name = resources.find_version(self._connection, model)
+        changed = {
+            "displayName": display_name,
+            "description": description,
+            "versionDescription": version_description,
+            "labels": labels,
+        }
+        found = resources.changed(self._connection, name, changed)
+        return results.model_version(found)
+
     def delete_model(self, model: Wanted) -> None:
         """Delete a model with all its versions; none of them may be deployed."""
         name = self._model_name(model)
-        operation = self._connection.delete(f"/v1/{naming.quoted(name)}")
+        operation = self._connection.delete(f"/v1/{resources.quoted(name)}")
         self._connection.wait(operation)
 
     def delete_version(self, version: Wanted) -> None:
         """Delete one version, which is not the default one and not deployed."""
         name = self._version_name(version)
-        path = f"/v1/{naming.quoted(name)}:deleteVersion"
+        path = f"/v1/{resources.quoted(name)}:deleteVersion"
         self._connection.wait(self._connection.delete(path))
 
     def compare(self, first: Wanted, second: Wanted) -> Listing[Difference]:
         """Return in what two versions differ: words, files, packages, metrics ..."""
         name = self._version_name(first)
-        path = f"/homeport/v1/{naming.quoted(name)}/comparison"
+        path = f"/homeport/v1/{resources.quoted(name)}/comparison"
         found = self._connection.get(path, **{"with": self._version_name(second)})
         return Listing(results.differences(found))
 
     def lineage(self, version: Wanted) -> Lineage:
         """Return where a version comes from."""
         name = self._version_name(version)
-        found = self._connection.get(f"/homeport/v1/{naming.quoted(name)}/lineage")
+        found = self._connection.get(f"/homeport/v1/{resources.quoted(name)}/lineage")
         return results.lineage(found)
 
     def history(
@@ -227,7 +266,7 @@ class ModelRegistry:
             name = model.resource_name
         else:
             name = self._model_name(model)
-        found = history.changes(self._connection, naming.quoted(name), filter)
+        found = history.changes(self._connection, resources.quoted(name), filter)
         return Listing(tuple(found))
 
     def export(
@@ -310,11 +349,11 @@ class ModelRegistry:
         made = ended["response"]
         name = f"{made['model'].partition('@')[0]}@{made['modelVersionId']}"
         return results.model_version(
-            self._connection.get(f"/v1/{naming.quoted(name)}"),
+            resources.get(self._connection, name),
             tuple(one["message"] for one in generic.get("partialFailures", ())),
         )
 
     def _merged(self, version: str, alias: str) -> ModelVersion:
-        path = f"/v1/{naming.quoted(version)}:mergeVersionAliases"
+        path = f"/v1/{resources.quoted(version)}:mergeVersionAliases"
         found = self._connection.post(path, {"versionAliases": [alias]})
         return results.model_version(found)

@@ -1,7 +1,7 @@
 """Models, endpoints and predictions, as the command line uses them."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from homeport.client import resources
@@ -111,38 +111,15 @@ def check(connection: Connection, version: str) -> dict[str, Any]:
     return connection.get(f"/homeport/v1/{version}/check")
 
 
-def models(connection: Connection, filter_text: str = "") -> Iterator[Model]:
-    """Yield the models, each as its default version."""
-    path = f"/v1/{connection.address.parent}/models"
-    for found in _pages(connection, path, "models", filter_text):
-        yield _model(found)
-
-
-def versions(connection: Connection, model: str) -> Iterator[Model]:
-    """Yield the versions of the model with this full name."""
-    for found in _pages(connection, f"/v1/{model}:listVersions", "models", ""):
-        yield _model(found)
-
-
-def find_model(connection: Connection, wanted: str) -> str:
-    """Return the full name of the model with this full name, id or display name.
-
-    Raises:
-        NotFoundError: None has it.
-        InvalidArgumentError: Several have this display name.
-    """
-    return resources.find(connection, "models", wanted)
-
-
 def find_version(connection: Connection, wanted: str, version: str) -> Model:
-    """Return a version by its id or alias, of the model that `find_model` finds.
+    """Return a version by its id or alias, of the model that is meant.
 
     Raises:
         NotFoundError: No such model.
         NotFoundError: It has no such version.
         InvalidArgumentError: Several models have this display name.
     """
-    model = find_model(connection, wanted)
+    model = resources.find(connection, "models", wanted)
     found = _model(connection.get(f"/v1/{model}@{version}"))
     return dataclasses.replace(found, name=model)
 
@@ -151,19 +128,6 @@ def make_default(connection: Connection, version: str) -> None:
     """Make the version with this full name the one that its model's name means."""
     path = f"/v1/{version}:mergeVersionAliases"
     connection.post(path, {"versionAliases": ["default"]})
-
-
-def delete_model(connection: Connection, model: str) -> None:
-    """Delete a model with all its versions; `model@ID` deletes that version alone."""
-    verb = ":deleteVersion" if "@" in model else ""
-    connection.wait(connection.delete(f"/v1/{model}{verb}"))
-
-
-def endpoints(connection: Connection, filter_text: str = "") -> Iterator[Endpoint]:
-    """Yield the endpoints."""
-    path = f"/v1/{connection.address.parent}/endpoints"
-    for found in _pages(connection, path, "endpoints", filter_text):
-        yield _endpoint(found)
 
 
 def create_endpoint(connection: Connection, display_name: str) -> Endpoint:
@@ -277,7 +241,7 @@ def roll_back(connection: Connection, endpoint: Endpoint, state: int) -> str:
 def traffic_states(connection: Connection, endpoint: Endpoint) -> list[dict[str, Any]]:
     """Return the traffic states of an endpoint, the newest first."""
     path = f"/homeport/v1/{endpoint.name}/trafficStates"
-    return list(_pages(connection, path, "trafficStates", ""))
+    return [dict(one) for one in resources.paged(connection, path)]
 
 
 def delete_endpoint(connection: Connection, endpoint: Endpoint) -> None:
@@ -301,18 +265,6 @@ def logs(connection: Connection, endpoint: str, lines: int) -> dict[str, list[st
     found = connection.get(f"/homeport/v1/{endpoint}/logs", lines=lines)
     tails: dict[str, list[str]] = found["deployedModels"]
     return tails
-
-
-def _pages(
-    connection: Connection, path: str, field: str, filter_text: str
-) -> Iterator[dict[str, Any]]:
-    token = ""
-    while True:
-        page = connection.get(path, filter=filter_text, pageToken=token)
-        yield from page.get(field, [])
-        token = page.get("nextPageToken", "")
-        if not token:
-            return
 
 
 def _model(found: Mapping[str, Any]) -> Model:
