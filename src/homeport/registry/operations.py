@@ -26,7 +26,6 @@ from homeport.resources.operation import (
     Failure,
     Operation,
     OperationKind,
-    Reached,
 )
 
 _log: Final = logging.getLogger(__name__)
@@ -96,18 +95,8 @@ class Operations:
             resource: `models/{id}` or `endpoints/{id}`.
             warnings: What was accepted and has no effect here.
         """
-        now = self._now()
-        operation = Operation(
-            name=OperationName(parent, resource, self._new_id()),
-            kind=kind,
-            warnings=warnings,
-            done=False,
-            failure=None,
-            result={},
-            create_time=now,
-            update_time=now,
-            stages=_first_stage(kind, now),
-        )
+        name = OperationName(parent, resource, self._new_id())
+        operation = Operation.begun(name, kind, warnings, self._now())
         operation_rows.insert(transaction, operation, self.owner)
         return operation
 
@@ -124,12 +113,8 @@ class Operations:
         with self._database.transaction() as transaction:
             operation = operation_rows.get(transaction, name)
             if operation is not None and not operation.done:
-                now = self._now()
-                stages = (*operation.stages, Reached(stage, now))
-                operation_rows.update(
-                    transaction,
-                    dataclasses.replace(operation, stages=stages, update_time=now),
-                )
+                reached = operation.reached(stage, self._now())
+                operation_rows.update(transaction, reached)
 
     def warn(
         self,
@@ -149,25 +134,13 @@ class Operations:
         operation = operation_rows.get(transaction, name)
         if operation is None:
             raise RuntimeError(f"{name} is not there to be warned about")
-        told = dataclasses.replace(
-            operation,
-            warnings=operation.warnings + warnings,
-            failures=operation.failures + failures,
-        )
-        operation_rows.update(transaction, told)
+        operation_rows.update(transaction, operation.warned(warnings, failures))
 
     def fulfil(
         self, transaction: Transaction, operation: Operation, result: Result
     ) -> Operation:
         """Write that the operation ended well; return it as it now stands."""
-        now = self._now()
-        ended = dataclasses.replace(
-            operation,
-            done=True,
-            result=result,
-            update_time=now,
-            stages=_last_stage(operation, DeployStage.SUCCESSFULLY_DEPLOYED, now),
-        )
+        ended = operation.fulfilled(result, self._now())
         operation_rows.update(transaction, ended)
         return ended
 
@@ -186,14 +159,7 @@ class Operations:
             operation = operation_rows.get(transaction, name)
             if operation is None or operation.done:
                 return
-            now = self._now()
-            ended = dataclasses.replace(
-                operation,
-                done=True,
-                failure=_at_stage(operation, failure),
-                update_time=now,
-                stages=_last_stage(operation, DeployStage.FAILED_TO_DEPLOY, now),
-            )
+            ended = operation.failed(failure, self._now())
             operation_rows.update(transaction, ended)
 
     def carry_out(
@@ -391,29 +357,10 @@ class Operations:
             threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _first_stage(kind: OperationKind, now: dt.datetime) -> tuple[Reached, ...]:
-    if kind is not OperationKind.DEPLOY_MODEL:
-        return ()
-    return (Reached(DeployStage.STARTING_DEPLOYMENT, now),)
-
-
-def _last_stage(
-    operation: Operation, stage: DeployStage, now: dt.datetime
-) -> tuple[Reached, ...]:
-    if operation.kind is not OperationKind.DEPLOY_MODEL:
-        return ()
-    return (*operation.stages, Reached(stage, now))
-
-
-def _at_stage(operation: Operation, failure: Failure) -> Failure:
-    """Return a failure that says which stage of a deployment it ended."""
-    if not operation.stages:
-        return failure
-    stage = operation.stages[-1].stage
-    return dataclasses.replace(
-        failure, message=f"the deployment failed at {stage}: {failure.message}"
-    )
-
-
 def _not_found(name: OperationName) -> NotFoundError:
-    return NotFoundError(f"operation {name} was not found", resource=str(name))
+    return NotFoundError(
+        f"operation {name} was not found: see those there are with `homeport "
+        f"operations list --project {name.parent.project} --region "
+        f"{name.parent.location}`",
+        resource=str(name),
+    )

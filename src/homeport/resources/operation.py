@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Mapping
+from typing import Self
 
 from homeport.errors import Code
 from homeport.resources.names import OperationName
@@ -94,3 +95,56 @@ class Operation:
     failures: tuple[Failure, ...] = ()
     api_version: str = "v1"
     stages: tuple[Reached, ...] = ()
+
+    @classmethod
+    def begun(
+        cls,
+        name: OperationName,
+        kind: OperationKind,
+        warnings: tuple[str, ...],
+        now: dt.datetime,
+    ) -> Self:
+        """Return an operation that was just promised."""
+        begun = cls(
+            name=name,
+            kind=kind,
+            warnings=warnings,
+            done=False,
+            failure=None,
+            result={},
+            create_time=now,
+            update_time=now,
+        )
+        return begun._at_stage(DeployStage.STARTING_DEPLOYMENT, now)
+
+    def reached(self, stage: DeployStage, now: dt.datetime) -> Self:
+        """Return a deployment that has come to a stage; others have none."""
+        return dataclasses.replace(self._at_stage(stage, now), update_time=now)
+
+    def warned(
+        self, warnings: tuple[str, ...] = (), failures: tuple[Failure, ...] = ()
+    ) -> Self:
+        """Return the operation with what came to light meanwhile."""
+        return dataclasses.replace(
+            self,
+            warnings=self.warnings + warnings,
+            failures=self.failures + failures,
+        )
+
+    def fulfilled(self, result: Mapping[str, str], now: dt.datetime) -> Self:
+        """Return the operation as it ended well."""
+        last = self.reached(DeployStage.SUCCESSFULLY_DEPLOYED, now)
+        return dataclasses.replace(last, done=True, result=result)
+
+    def failed(self, failure: Failure, now: dt.datetime) -> Self:
+        """Return the operation as it ended badly; a deployment says at which stage."""
+        if self.stages:
+            at = f"the deployment failed at {self.stages[-1].stage}: "
+            failure = dataclasses.replace(failure, message=at + failure.message)
+        last = self.reached(DeployStage.FAILED_TO_DEPLOY, now)
+        return dataclasses.replace(last, done=True, failure=failure)
+
+    def _at_stage(self, stage: DeployStage, now: dt.datetime) -> Self:
+        if self.kind is not OperationKind.DEPLOY_MODEL:
+            return self
+        return dataclasses.replace(self, stages=(*self.stages, Reached(stage, now)))

@@ -373,5 +373,5 @@ def test_an_operation_is_forgotten_once_it_has_ended(rooms: Rooms) -> None:
         rooms.operations.cancel,
         rooms.operations.forget,
     ):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="homeport operations list --project p"):
             verb(promised.name)
