@@ -261,7 +261,8 @@ def resolve(transaction: Transaction, name: ModelName) -> ModelVersion:
         _require_model(transaction, name)
         kind = "version" if is_version_id(name.version) else "version alias"
         raise NotFoundError(
-            f"model {name.unversioned} has no {kind} {name.version!r}",
+            f"model {name.unversioned} has no {kind} {name.version!r:.130}: see those "
+            f"it has with `homeport models list-version {name.unversioned}`",
             resource=str(name),
         )
     return version
@@ -284,7 +285,10 @@ def _may_be_stored(version_id: str) -> bool:
 def _require_model(transaction: Transaction, name: ModelName) -> None:
     if not model_rows.model_exists(transaction, name):
         raise NotFoundError(
-            f"model {name.unversioned} was not found", resource=str(name)
+            f"model {name.unversioned} was not found: see those there are with "
+            f"`homeport models list --project {name.parent.project} --region "
+            f"{name.parent.location}`",
+            resource=str(name),
         )
 
 

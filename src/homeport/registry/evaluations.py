@@ -164,5 +164,9 @@ def _oldest_first(request: PageRequest) -> PageRequest:
 def _require(transaction: Transaction, name: EvaluationName) -> Evaluation:
     evaluation = evaluation_rows.get(transaction, name)
     if evaluation is None:
-        raise NotFoundError(f"evaluation {name} was not found", resource=str(name))
+        raise NotFoundError(
+            f"evaluation {name} was not found: see those of a version with `homeport "
+            f"models evaluations list {name.model}@VERSION`",
+            resource=str(name),
+        )
     return evaluation

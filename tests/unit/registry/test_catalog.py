@@ -85,6 +85,16 @@ def test_a_version_is_found(
     [
         pytest.param("m@4", "no version '4'", id="no such version"),
         pytest.param("m@gamma", "no version alias 'gamma'", id="no such alias"),
+        pytest.param(
+            "m@4",
+            "homeport models list-version projects/p/locations/us-central1/models/m`",
+            id="where the versions are",
+        ),
+        pytest.param(
+            "other",
+            "homeport models list --project p --region us-central1`",
+            id="where the models are",
+        ),
         pytest.param("m@0", "no version '0'", id="versions begin at 1"),
         pytest.param("m@01", "no version '01'", id="no leading zeros"),
         pytest.param(f"m@{'9' * 19}", "no version", id="over 64 bits"),
