@@ -57,6 +57,8 @@ class Settings:
             temporary folders and TCP too, "none" nothing.
         worker_read: Further folders that workers may read.
         worker_write: Further folders that workers may change.
+        worker_memory_bytes: What a worker may take, with all that come of it, before
+            it is replaced; None for as much as there is.
         access_log: Write a line for each request to standard error.
     """
 
@@ -91,4 +93,5 @@ class Settings:
     worker_sandbox: Literal["auto", "strict", "none"] = "auto"
     worker_read: tuple[pathlib.Path, ...] = ()
     worker_write: tuple[pathlib.Path, ...] = ()
+    worker_memory_bytes: int | None = None
     access_log: bool = True

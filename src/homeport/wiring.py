@@ -77,6 +77,7 @@ from homeport.serving.engines import Engines, Offer
 from homeport.serving.following import Following
 from homeport.serving.hostcommand import HostCommands
 from homeport.serving.local import LocalRuntime
+from homeport.serving.memorylimit import MemoryLimit
 from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
 from homeport.serving.runtime import Runtime
@@ -379,7 +380,12 @@ def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> E
         pull=settings.pull_images,
     )
     engines = Engines(
-        LocalRuntime(scratch_dir, _environments(settings), sandbox(settings)),
+        LocalRuntime(
+            scratch_dir,
+            _environments(settings),
+            sandbox(settings),
+            MemoryLimit(limit) if (limit := settings.worker_memory_bytes) else None,
+        ),
         ContainerRuntime(terms),
         HostCommands(scratch_dir),
         _offer(settings),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from homeport.packing import pack
-from refusals import check_refusal, connect, request_head
+from liveness import is_running
+from refusals import check_failure, check_refusal, connect, request_head
 from servers import Server, wait_until
 
 pytestmark = pytest.mark.service
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.service
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Server]) -> Server:
-    return start_server("--no-access-log", "--request-deadline=2")
+    return start_server(
+        "--no-access-log", "--request-deadline=2", f"--worker-memory-bytes={400 << 20}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +234,56 @@ def test_what_is_no_http_is_refused_without_a_trace(server: Server) -> None:
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert server.call("GET", "/healthz") == (200, {"status": "ok"})
+
+
+def test_a_handler_that_leaks_is_replaced_and_its_log_says_why(
+    server: Server, own_endpoint: str
+) -> None:
+    leak = {"do": "leak", "value": 150 << 20}
+    leaked = [server.ask(own_endpoint, leak)[0] for _ in range(2)]
+
+    # A third is more than it may take: its answer may come before the next look.
+    server.predict(own_endpoint, {"instances": [leak]})
+
+    wait_until(lambda: "--worker-memory-bytes allows 400 MiB" in server.log())
+    server.wait_ready()
+    assert leaked == [150 << 20, 300 << 20]
+    assert server.ask(own_endpoint, {"do": "leak", "value": 0}) == [0]
+
+
+TAKES_MUCH = """
+class Handler:
+    def initialize(self, context):
+        self.weights = b"x" * (450 << 20)
+
+    def handle(self, data, context):
+        return data
+"""
+
+
+def test_a_model_that_takes_too_much_when_it_is_loaded_is_not_deployed(
+    server: Server, archived: Callable[..., pathlib.Path]
+) -> None:
+    _, operation = server.deploy(archived(TAKES_MUCH))
+
+    words = ("MiB of memory, and --worker-memory-bytes allows 400 MiB", "larger")
+    check_failure(server, operation, 8, *words)
+
+
+def test_what_a_handler_started_ends_when_it_is_undeployed(
+    server: Server, own_endpoint: str
+) -> None:
+    (child,) = server.ask(own_endpoint, {"do": "grandchild"})
+    assert is_running(child)
+    (deployed,) = server.call("GET", f"/v1/{own_endpoint}")[1]["deployedModels"]
+    path, body = (
+        f"/v1/{own_endpoint}:undeployModel",
+        {"deployedModelId": deployed["id"]},
+    )
+
+    server.wait(server.call("POST", path, body)[1])
+
+    wait_until(lambda: not is_running(child))
 
 
 FORKS = """

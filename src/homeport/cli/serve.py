@@ -211,6 +211,11 @@ the next start.
 )
 @sandbox_options
 @click.option(
+    "--worker-memory-bytes",
+    type=click.IntRange(min=1),
+    help="What a worker may take, with all that it starts, before it is replaced.",
+)
+@click.option(
     "--access-log/--no-access-log",
     default=_DEFAULTS.access_log,
     show_default=True,

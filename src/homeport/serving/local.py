@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from homeport.environments import lock
 from homeport.environments.build import Environments
 from homeport.serving import contract, machines
+from homeport.serving.memorylimit import MemoryLimit
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker import frameworks, nursery, replica
 from homeport.worker.nursery import Breed, Nursery
@@ -38,6 +39,7 @@ class LocalRuntime:
         scratch_dir: Where replicas have their private directories.
         environments: Where versions with a lock have theirs.
         sandbox: What replicas are kept in, None for nothing.
+        memory: What each replica may take, None for as much as there is.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class LocalRuntime:
         scratch_dir: pathlib.Path,
         environments: Environments,
         sandbox: Sandbox | None = None,
+        memory: MemoryLimit | None = None,
     ) -> None:
         self._scratch_dir = scratch_dir
+        self._memory = memory
         self._sandbox = sandbox
         self._environments = environments
         self._nursery = Nursery(scratch_dir)
@@ -92,7 +96,8 @@ class LocalRuntime:
         """Return a replica whose model is loaded.
 
         Raises:
-            HomeportError: Its environment could not be built.
+            HomeportError: Its environment could not be built, or it takes more memory
+                than it may.
             ReplicaLoadError: The archive's code or files did not load.
             UnavailableError: The process could not be started, ended while it loaded,
                 or did not load in time.
@@ -132,10 +137,15 @@ class LocalRuntime:
             sandbox=self._sandbox,
         )
         async with self._loading:
-            return await replica.Replica.start(spec, on_log=on_log, on_room=on_room)
+            started = await replica.Replica.start(spec, on_log=on_log, on_room=on_room)
+        if self._memory is not None:
+            await self._memory.admit(started)
+        return started
 
     async def close(self) -> None:
         """End the builds that are under way and the zygotes; further builds fail."""
+        if self._memory is not None:
+            self._memory.close()
         await self._nursery.close()
         self._environments.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -7,6 +7,8 @@ import time
 
 from ts.utils.util import PredictionException
 
+LEAKED = []
+
 
 class Handler:
     def initialize(self, context):
@@ -48,6 +50,9 @@ class Handler:
             return dict(os.environ)
         if do == "cwd":
             return [os.getcwd() == self.model_dir, os.path.realpath(sys.path[0])]
+        if do == "leak":
+            LEAKED.append(b"x" * value)
+            return sum(map(len, LEAKED))
         if do == "grandchild":
             return subprocess.Popen(["sleep", "3600"]).pid
         return value

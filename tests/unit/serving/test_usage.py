@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from homeport.serving.usage import CpuMeter, cpu_s
+from homeport.serving.usage import CpuMeter, cpu_s, memory_bytes
 
 COMPUTES = "import time\nwhile time.process_time() < 0.3: pass\n"
 # Waits for one child that computes, then has another one that has computed and stays.
@@ -45,3 +45,33 @@ def test_a_meter_counts_from_look_to_look() -> None:
 
 def test_of_a_process_that_is_no_more_nothing_is_known() -> None:
     assert cpu_s(0) == 0.0
+
+
+TAKES = """
+import subprocess, sys
+taken = b"x" * (40 << 20)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+HAS_A_CHILD_THAT_TAKES = f"""
+import subprocess, sys
+taken = b"x" * (40 << 20)
+subprocess.run([sys.executable, "-c", {TAKES!r}])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_memory_is_that_of_a_process_and_of_its_children() -> None:
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", HAS_A_CHILD_THAT_TAKES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+
+        taken_bytes = memory_bytes(parent.pid)
+
+        parent.kill()
+    assert 80 << 20 <= taken_bytes < 160 << 20
+    assert memory_bytes(parent.pid) == 0
