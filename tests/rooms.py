@@ -166,7 +166,7 @@ class Rooms:
         self.evaluations = Evaluations(self.database, self.pager, now, new_id)
         self.provenances = Provenances(self.database, now, new_id)
         self.comparisons = Comparisons(self.database, self.artifacts)
-        self.history = History(self.database, self.pager, now)
+        self.history = History(self.database, self.pager)
         self.transfers = Transfers(self.database, self.operations, now, new_id)
         self.exports = self.exports_to(Outside({}))
         self.checker = FakeChecker()

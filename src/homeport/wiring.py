@@ -250,7 +250,7 @@ async def _application(
             settings.bucket_quota_bytes,
         ),
         evaluations=Evaluations(database, pager, _now, _new_id),
-        history=History(database, pager, _now),
+        history=History(database, pager),
         provenances=Provenances(database, _now, _new_id),
         comparisons=Comparisons(database, artifacts),
         operations=operations,

@@ -71,17 +71,19 @@ def position(change: Change, order_by: Sequence[OrderBy]) -> tuple[str | int, ..
 
 
 def last(
-    transaction: Transaction, subject: Subject, until: dt.datetime
+    transaction: Transaction, subject: Subject, until: dt.datetime | None = None
 ) -> Change | None:
-    """Return the last change of a subject up to a time, None if there was none."""
+    """Return the last change of a subject up to a time, None if there was none.
+
+    Servers' clocks differ: the last is the one that was written last.
+    """
+    query = sa.select(changes).where(
+        *(changes.c[key] == value for key, value in _key(subject).items())
+    )
+    if until is not None:
+        query = query.where(changes.c.time <= until)
     row = transaction.execute(
-        sa.select(changes)
-        .where(
-            *(changes.c[key] == value for key, value in _key(subject).items()),
-            changes.c.time <= until,
-        )
-        .order_by(changes.c.sequence.desc())
-        .limit(1)
+        query.order_by(changes.c.sequence.desc()).limit(1)
     ).one_or_none()
     return None if row is None else _to_change(row)
 

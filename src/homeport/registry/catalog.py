@@ -169,8 +169,9 @@ class Catalog:
             InvalidArgumentError: A name or label breaks its rules.
         """
         model_updates.check(name, patch)
-        now = self._now()
         with self._database.transaction() as transaction:
+            # In its turn: no later writer has an earlier time.
+            now = self._now()
             found = resolve(transaction, name)
             target = found.name if name.version else name
             before = model_word_rows.words(transaction, target)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
 
 from homeport.errors import NotFoundError
 from homeport.metadata import change_rows
@@ -19,15 +18,11 @@ class History:
     Args:
         database: Where it is written.
         pager: Cuts lists into pages.
-        now: The time, aware.
     """
 
-    def __init__(
-        self, database: Database, pager: Pager, now: Callable[[], dt.datetime]
-    ) -> None:
+    def __init__(self, database: Database, pager: Pager) -> None:
         self._database = database
         self._pager = pager
-        self._now = now
 
     def list_changes(
         self, parent: Parent, resource: str, request: PageRequest
@@ -61,21 +56,23 @@ class History:
         Args:
             model: Without version; it may be gone.
             alias: Which.
-            time: When, aware; None for now.
+            time: When, aware; None for now, whatever the clock of the server says
+                that wrote it.
 
         Raises:
             InvalidArgumentError: Not an alias.
             NotFoundError: It had not been given yet, or the history begins later.
         """
         check_alias(alias)
-        when = time or self._now()
         subject = journal.of_model(model, ChangeKind.ALIAS, alias)
         with self._database.snapshot() as transaction:
-            change = change_rows.last(transaction, subject, when)
+            change = change_rows.last(transaction, subject, time)
         if change is None:
+            at = f" at {time.isoformat()}" if time else ""
             raise NotFoundError(
-                f"no version of {model} is known to have had the alias {alias!r} at "
-                f"{when.isoformat()}: its history begins later, or nowhere",
+                f"no version of {model} is known to have had the alias {alias!r}{at}: "
+                "its history begins later, or nowhere: see it with `homeport models "
+                f"history {model}`",
                 resource=str(model),
             )
         return AliasPoint((change.after or {}).get("versionId", ""), change)

@@ -12,7 +12,7 @@ from homeport.resources.evaluation import Measured
 from homeport.resources.listing import ListQuery
 from homeport.resources.model import ModelPatch, VersionSpec
 from homeport.resources.names import ModelName
-from rooms import PARENT, T0, URI, Rooms, archive
+from rooms import PARENT, T0, URI, Clock, Rooms, archive
 
 
 def _changes(rooms: Rooms, resource: str = "", filter_: str = "") -> list[Change]:
@@ -226,3 +226,18 @@ def test_before_it_was_given_nobody_is_known_to_have_had_an_alias(
         rooms.history.alias_at(ModelName(PARENT, "none"), "production")
     with pytest.raises(InvalidArgumentError):
         rooms.history.alias_at(model, "7")
+
+
+def test_what_another_server_changed_is_known_now_though_its_clock_goes_ahead(
+    rooms: Rooms,
+) -> None:
+    ahead = Rooms(rooms.directory, rooms.rows_url, Clock(T0 + dt.timedelta(minutes=1)))
+    first = rooms.register(aliases=("production",))
+    second = rooms.register(parent_model=first.unversioned)
+
+    ahead.catalog.merge_aliases(second, ("production",))
+    ahead.close()
+
+    model = first.unversioned
+    assert rooms.history.alias_at(model, "production").version == "2"
+    assert rooms.history.alias_at(model, "production", T0).version == "1"
