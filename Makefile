@@ -46,6 +46,7 @@ check: lint test ## What CI runs: lint and test
 check-all: check $(VENV)/.dev ## check, and all that takes longer or needs the peers (three quarters of an hour)
 	@$(BIN)/python -m pytest -m clients tests/conformance
 	@$(BIN)/python -m pytest -m storms tests/service
+	@$(BIN)/python -m pytest -m long tests
 	@$(BIN)/python -m pytest -m containers tests
 	@$(BIN)/python -m pytest -m peers tests/conformance \
 		--conformance-result benchmarks/results/torchserve-conformance.md

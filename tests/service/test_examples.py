@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.service
+@pytest.mark.long
 # It builds an environment with torch.
 @pytest.mark.timeout(300)
 def test_missing_and_mispinned_packages_are_stopped_and_corrected_ones_pass(

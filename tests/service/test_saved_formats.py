@@ -129,7 +129,14 @@ async def predicted(model_dir: pathlib.Path) -> object:
         pytest.param(save_checkpoint, "m.ckpt", True, False, id="checkpoint"),
         pytest.param(save_safetensors, "m.safetensors", True, False, id="safetensors"),
         pytest.param(save_program, "m.pt2", False, False, id="torch.export"),
-        pytest.param(save_compiled, "m.pt2", False, False, id="AOTInductor"),
+        pytest.param(
+            save_compiled,
+            "m.pt2",
+            False,
+            False,
+            id="AOTInductor",
+            marks=pytest.mark.long,
+        ),
         pytest.param(whole, "m.pt", True, True, id="whole module with its file"),
     ],
 )

@@ -287,6 +287,7 @@ def test_a_server_with_bytes_of_its_own_is_told_what_it_lacks(
     assert "give both a --blob-store" in refused.stderr
 
 
+@pytest.mark.long
 def test_a_laptops_registry_becomes_that_of_servers_and_is_backed_up_there(
     s3: str,
     databases: Databases,
