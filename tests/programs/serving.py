@@ -31,6 +31,11 @@ def compute(seconds: float) -> str:
     return "computed"
 
 
+def fill(mebibytes: int) -> int:
+    # Each page is written: what is only asked for takes no memory.
+    return len(b"x" * (mebibytes << 20))
+
+
 def read(name: str) -> str:
     with open(os.environ["AIP_STORAGE_URI"] + "/" + name) as file:  # noqa: PTH123
         return file.read()
@@ -49,6 +54,7 @@ ACTS: dict[str, Callable[[Any], Any]] = {
     "variable": os.environ.get,
     "sleep": sleep,
     "compute": compute,
+    "fill": fill,
     "read": read,
     "write": write,
     "print": lambda words: print(words, flush=True),

@@ -513,6 +513,36 @@ def test_a_container_is_limited_and_its_artifact_read_only(
     assert bound[0]["HostIp"] == "127.0.0.1"
 
 
+def test_a_container_has_the_memory_of_its_machine_type(
+    tmp_path: pathlib.Path, real: engines.Engine
+) -> None:
+    with container(real.name, tmp_path) as custom:
+        endpoint, model = custom.server.create_endpoint(), custom.register()
+        machine = {"machineSpec": {"machineType": "n1-highcpu-1"}}
+        status, operation = custom.server.call(
+            "POST",
+            f"/v1/{endpoint}:deployModel",
+            {
+                "deployedModel": {"model": model, "dedicatedResources": machine},
+                "trafficSplit": {"0": 100},
+            },
+        )
+        assert status == 200, operation
+        custom.server.wait(operation)
+
+        some = custom.server.ask(endpoint, {"fill": 64})
+        too_much = {"instances": [{"fill": 1100}]}
+        status, told = custom.server.predict(endpoint, too_much)
+
+        assert some == [64 << 20]
+        assert status == 503
+        said = told["error"]["message"]
+        assert "it took more memory than its machine type has" in said
+        wait_until(
+            lambda: custom.server.predict(endpoint, {"instances": [1]})[0] == 200
+        )
+
+
 def test_an_image_that_is_not_there_is_not_fetched(
     tmp_path: pathlib.Path, real: engines.Engine
 ) -> None:

@@ -18,6 +18,8 @@ _GOODBYE_S: Final = 10
 PULL_TIMEOUT_S: Final = 3600.0
 _CREATE_TIMEOUT_S: Final = 60.0
 _PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
+_KILLED: Final = 128 + signal.SIGKILL
+_TOO_MUCH_MEMORY: Final = "it took more memory than its machine type has"
 _NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
 
 
@@ -166,7 +168,10 @@ class Container:
         if state.get("Running"):
             return "was lost by its engine's command"
         if state.get("OOMKilled"):
-            return "was killed: it took more memory than its machine type has"
+            return f"was killed: {_TOO_MUCH_MEMORY}"
+        if state.get("ExitCode") == _KILLED:
+            # podman does not tell which on every host.
+            return f"was killed: {_TOO_MUCH_MEMORY}, or somebody ended it"
         return f"exited with code {state.get('ExitCode')}"
 
     async def _look(self, wanted: Sequence[int]) -> None:
