@@ -306,7 +306,8 @@ def test_a_replica_that_ends_while_it_starts_is_refused(bench: Bench) -> None:
                     on_room=print,
                 )
 
-        assert lines[0] == "starting"
+        # Its other stream may be handed over before this one.
+        assert "starting" in lines
 
     run(scenario)
 
