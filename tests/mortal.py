@@ -1,29 +1,36 @@
 """A server, or the collection of garbage, that dies at a point a test chooses.
 
-Every step that changes what is on the disk is a point: the calls of `os` below, and
-each commit of a transaction, before it and after it. The process kills itself with
-SIGKILL where it would begin the step of the number in the file `at`. The functions
-run in processes that are forked from one that has imported everything.
+Every step that changes what is kept is a point: the calls of `os` below, those of a
+bucket that write, and each commit of a transaction, before it and after it. The
+process kills itself with SIGKILL where it would begin the step of the number in the
+file `at`. The functions run in processes that are forked from one that has imported
+everything.
 """
 
 import contextlib
+import datetime as dt
 import os
 import pathlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
 import sqlalchemy.engine.default
 
-from homeport import maintenance, wiring
+from homeport import opening, wiring
+from homeport.metadata import artifact_rows
+from homeport.objects.stores import Store
+from homeport.registry import blob_sweep, session_sweep
 from homeport.settings import Settings
 
 STEPS = (
     *("fchmod", "fsync", "link", "mkdir", "remove", "rename", "replace"),
     *("rmdir", "truncate", "unlink", "utime"),
 )
+BUCKET_STEPS = ("create", "delete", "put", "put_blocks", "put_file")
+DAY = dt.timedelta(days=1)
 
 
 class Fate:
@@ -51,17 +58,39 @@ class Fate:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def serve(settings: Settings, folder: pathlib.Path, told: Connection) -> None:
+def serve(
+    settings: Settings,
+    folder: pathlib.Path,
+    told: Connection,
+    variables: Mapping[str, str],
+) -> None:
     """Run a server; its URL is sent when it answers."""
     _follow(folder)
+    os.environ.update(variables)
     wiring.serve(settings, lambda urls: told.send(urls[0]))
 
 
-def collect_garbage(settings: Settings, folder: pathlib.Path, told: Connection) -> None:
-    """Run `homeport gc`."""
+def collect_garbage(
+    settings: Settings,
+    folder: pathlib.Path,
+    told: Connection,
+    variables: Mapping[str, str],
+) -> None:
+    """Do what `homeport gc` does a day later."""
     _follow(folder)
+    os.environ.update(variables)
     with contextlib.closing(told):
-        maintenance.collect_garbage(settings, dry_run=False)
+        sweep(settings)
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what nothing needs, also what was written just now."""
+    with opening.apart(settings) as (database, stored):
+        with database.transaction() as transaction:
+            artifact_rows.delete_unreferenced(transaction)
+        now = dt.datetime.now(dt.UTC)
+        session_sweep.sweep(database, stored, now)
+        blob_sweep.sweep(database, stored.blobs, now, grace=-DAY)
 
 
 def _follow(folder: pathlib.Path) -> None:
@@ -72,6 +101,8 @@ def _follow(folder: pathlib.Path) -> None:
     fate = Fate(folder)
     for step in STEPS:
         setattr(os, step, _pointed(fate, step, getattr(os, step)))
+    for step in BUCKET_STEPS:
+        setattr(Store, step, _sent(fate, step, getattr(Store, step)))
     dialect = sqlalchemy.engine.default.DefaultDialect
     commit: Callable[[Any, Any], None] = dialect.do_commit
 
@@ -89,6 +120,14 @@ def _pointed(fate: Fate, step: str, function: Callable[..., Any]) -> Callable[..
         return function(*arguments, **options)
 
     return pointed
+
+
+def _sent(fate: Fate, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def sent(store: Store, key: str, *arguments: Any) -> Any:
+        fate.meet(f"{step} {key.partition('/')[0]} in the bucket")
+        return function(store, key, *arguments)
+
+    return sent
 
 
 def _folder(target: Any) -> str:

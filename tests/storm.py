@@ -6,18 +6,19 @@ import multiprocessing
 import pathlib
 import random
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 import httpx
 
 import mortal
-from homeport import maintenance
+from homeport import maintenance, opening
 from homeport.archive import extents
 from homeport.metadata import blob_rows, skeleton_rows
 from homeport.metadata.database import Database
-from homeport.objects.blobs import FileBlobs
+from homeport.objects.addresses import StoreAddress
+from homeport.objects.stores import Store
 from homeport.settings import Settings
 from servers import PARENT, wait_until
 
@@ -29,7 +30,8 @@ OUTPUT = "out/"
 BUCKET = "/storage/v1/b/models"
 UPLOAD = "/upload/storage/v1/b/models/o"
 
-_Target = Callable[[Settings, pathlib.Path, Any], None]
+MIB = 1 << 20
+_Target = Callable[[Settings, pathlib.Path, Any, Mapping[str, str]], None]
 
 
 class DiedError(Exception):
@@ -42,6 +44,8 @@ class Storm:
     Args:
         folder: For the data directory and what the server prints.
         seed: Of the bytes that are sent.
+        variables: Of the server's environment.
+        where: Settings that say where rows and bytes are, if not in the directory.
 
     Attributes:
         kept: What the bucket holds: the bytes by the object's name.
@@ -52,10 +56,19 @@ class Storm:
         unfinished: What is to be done once the server is back.
     """
 
-    def __init__(self, folder: pathlib.Path, seed: int) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        seed: int,
+        variables: Mapping[str, str],
+        **where: Any,
+    ) -> None:
         self.settings = Settings(
-            folder / "data", port=0, check_policy="none", access_log=False
+            folder / "data", port=0, check_policy="none", access_log=False, **where
         )
+        self._variables = dict(variables)
+        # What is shorter stays in the archive that it is in.
+        self.part_bytes = MIB if self.settings.blob_store else extents.MIN_PART_BYTES
         self.kept: dict[str, bytes] = {}
         self.doubtful: dict[str, set[bytes | None]] = {}
         self.operations: dict[str, str] = {}
@@ -92,6 +105,13 @@ class Storm:
             told.recv()
         self._ended()
 
+    def end(self) -> None:
+        """Kill the server, or stop it where its place would last for a while."""
+        if self._process is not None and self.settings.database_url:
+            self._process.terminate()
+            self._ended()
+        self.kill()
+
     def kill(self) -> None:
         """Kill the server, if it is not dead by now."""
         if self._process is not None:
@@ -114,16 +134,18 @@ class Storm:
         A server divides what it finds when it starts, and every few seconds.
         """
         url = f"sqlite:///{self.settings.data_dir / 'homeport.db'}"
-        with contextlib.closing(Database(url)) as database:
-            blobs = FileBlobs(self.settings.data_dir / "blobs")
+        with contextlib.closing(Database(self.settings.database_url or url)) as rows:
+            blobs = opening.blobs_beside_a_server(self.settings)
 
             def divided() -> bool:
-                with database.snapshot() as transaction:
+                with rows.snapshot() as transaction:
                     left = skeleton_rows.next_to_divide(
-                        transaction, after="", min_bytes=extents.MIN_PART_BYTES
+                        transaction, after="", min_bytes=self.part_bytes
                     )
                     wholes = set(blob_rows.all_divided(transaction))
-                return left is None and wholes.isdisjoint(blobs.iterate())
+                # In a bucket what a killed server has left is let be for a day.
+                gone = self.settings.blob_store or wholes.isdisjoint(blobs.iterate())
+                return left is None and bool(gone)
 
             wait_until(lambda: self.is_dead() or divided(), START_S)
 
@@ -144,7 +166,8 @@ class Storm:
     def _begin(self, target: _Target) -> Any:
         told, tells = self._context.Pipe(duplex=False)
         self._process = self._context.Process(
-            target=target, args=(self.settings, self._folder, tells)
+            target=target,
+            args=(self.settings, self._folder, tells, self._variables),
         )
         self._process.start()
         tells.close()
@@ -345,6 +368,8 @@ class Storm:
 
     def check_disk(self) -> None:
         """See that a stopped server has all it needs, and nothing else."""
+        if self.settings.blob_store:
+            self._let_a_day_pass(self.settings.blob_store)
         faults = [one for one in maintenance.verify(self.settings) if one.fault]
         assert not faults
         assert (
@@ -355,9 +380,19 @@ class Storm:
     def check_leftovers(self) -> None:
         """See that nothing half-written outlived the start."""
         blobs = self.settings.data_dir / "blobs"
-        receiving = [*blobs.glob("partial/*"), *blobs.glob("parts/.receiving/*")]
+        in_parts = "parts/*" if self.settings.blob_store else "parts/.receiving/*"
+        receiving = [*blobs.glob("partial/*"), *blobs.glob(in_parts)]
         # What a job goes on to write is no leftover: it is done soon.
         assert not receiving or self._jobs()
+
+    def _let_a_day_pass(self, blob_store: str) -> None:
+        """Remove from the bucket what is let be there until others are surely done."""
+        address = StoreAddress.parse(blob_store)
+        store = opening.reach(self.settings).store(address)
+        for doom in list(store.iterate("doomed/")):
+            store.delete(doom.key)
+        mortal.sweep(self.settings)
+        assert _digests(store, "written/") == _digests(store, "sha256/")
 
     def _content(self, name: str) -> bytes | None:
         answer = self.ask("GET", f"{BUCKET}/o/{_quoted(name)}?alt=media")
@@ -386,6 +421,10 @@ class Storm:
             self.kept.pop(name, None)
         else:
             self.kept[name] = content
+
+
+def _digests(store: Store, folder: str) -> set[str]:
+    return {stat.key.rpartition("/")[2] for stat in store.iterate(folder)}
 
 
 def _quoted(name: str) -> str:

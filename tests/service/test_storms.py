@@ -9,12 +9,16 @@ import io
 import itertools
 import pathlib
 import random
+import types
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 import hostile
+import s3_servers
+from databases import Databases
 from storm import BUCKET, NEVER, UPLOAD, DiedError, Storm
 
 pytestmark = pytest.mark.service
@@ -24,6 +28,7 @@ XML_ENDING = (
     "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
     "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>",
 )
+NO_VARIABLES: Mapping[str, str] = types.MappingProxyType({})
 Armed = Callable[[], None]
 Action = Callable[[Storm, Armed], None]
 
@@ -174,7 +179,7 @@ def predict_batch(of: Storm, armed: Armed) -> None:
 
 def collect_garbage(of: Storm, armed: Armed) -> None:
     leave_garbage(of)
-    of.kill()
+    of.end()
     armed()
     of.collect_garbage()
 
@@ -211,8 +216,8 @@ def stored_archive(of: Storm) -> str:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("MAR-INF/MANIFEST.json", hostile.MANIFEST)
         file.writestr("h.py", b"def handle(data, context): return data\n")
-        file.writestr("shared.bin", b"shared" * 20_000)
-        file.writestr("weights.bin", of.random_bytes(120_000))
+        file.writestr("shared.bin", b"sh" * of.part_bytes)
+        file.writestr("weights.bin", of.random_bytes(2 * of.part_bytes))
     with of.writing(name, archive.getvalue()):
         of.upload(name, archive.getvalue())
     return name
@@ -250,7 +255,7 @@ def weather(of: Storm, action: Action, at: int) -> list[str]:
         assert not of.is_dead(), of.log()
         of.check_leftovers()
         of.check_promises()
-        of.kill()
+        of.end()
         of.check_disk()
     except BaseException as error:
         error.add_note(f"{action.__name__}, killed at {at} of {steps}")
@@ -259,8 +264,10 @@ def weather(of: Storm, action: Action, at: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def storm_in(folder: pathlib.Path) -> Iterator[Storm]:
-    of = Storm(folder, seed=5)
+def storm_in(
+    folder: pathlib.Path, variables: Mapping[str, str] = NO_VARIABLES, **where: Any
+) -> Iterator[Storm]:
+    of = Storm(folder, 5, variables, **where)
     try:
         assert of.start(), of.log()
         of.call(
@@ -309,3 +316,38 @@ def test_killed_at_every_step_it_keeps_its_promises(tmp_path: pathlib.Path) -> N
         runs = max(200, len(points))
         for action, at in itertools.islice(itertools.cycle(points), runs):
             weather(of, action, at)
+
+
+def a_hundred_runs(of: Storm) -> None:
+    """Kill the server at steps of all actions, each run at another."""
+    points = points_of(of)
+    random.Random(5).shuffle(points)  # noqa: S311  # an order, no secret
+    for action, at in itertools.islice(itertools.cycle(points), 100):
+        weather(of, action, at)
+
+
+@pytest.mark.storms
+@pytest.mark.timeout(3600)
+def test_with_its_rows_in_postgresql_it_keeps_its_promises(
+    tmp_path: pathlib.Path, databases: Databases
+) -> None:
+    with storm_in(tmp_path, database_url=databases.create()) as of:
+        a_hundred_runs(of)
+
+
+@pytest.mark.storms
+@pytest.mark.timeout(3600)
+def test_with_its_bytes_in_a_bucket_it_keeps_its_promises(
+    tmp_path: pathlib.Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_servers.running() as url:
+        s3_servers.create_bucket(url, "blobs")
+        where = {
+            "database_url": databases.create(),
+            "blob_store": f"s3://blobs/registry?endpoint={url}",
+            "private_endpoints": (url.removeprefix("http://"),),
+        }
+        with storm_in(tmp_path, s3_servers.CREDENTIALS, **where) as of:
+            a_hundred_runs(of)
