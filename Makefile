@@ -43,7 +43,7 @@ lint: $(VENV)/.dev ## Check form, types and the layers
 
 check: lint test ## What CI runs: lint and test
 
-check-all: check $(VENV)/.dev ## check, and all that takes longer or needs the peers (three quarters of an hour)
+check-all: check $(VENV)/.dev ## check, and all that takes longer or needs the peers (an hour)
 	@$(BIN)/python -m pytest -m clients tests/conformance
 	@$(BIN)/python -m pytest -m storms tests/service
 	@$(BIN)/python -m pytest -m long tests

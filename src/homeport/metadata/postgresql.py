@@ -54,6 +54,9 @@ def connect(
     def prepare_writer(connection: Any, record: object) -> None:  # noqa: ANN401  # psycopg's, not imported
         del record
         connection.execute(f"SET lock_timeout = {int(busy_timeout_s * 1000)}")
+        # Whatever the database's own is: one view for the whole transaction would be
+        # that of before the lock was waited for.
+        connection.execute("SET default_transaction_isolation = 'read committed'")
         connection.commit()
 
     def prepare_reader(connection: Any, record: object) -> None:  # noqa: ANN401  # the same

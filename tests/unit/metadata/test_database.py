@@ -403,6 +403,32 @@ def test_every_text_column_is_in_the_order_of_its_bytes(postgresql: str) -> None
     database.close()
 
 
+def test_writers_see_each_other_whatever_isolation_the_database_prefers(
+    databases: Databases,
+) -> None:
+    url = databases.create()
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {sa.make_url(url).database} "
+            "SET default_transaction_isolation = 'repeatable read'"
+        )
+    engine.dispose()
+
+    with _another_process(url) as first, _another_process(url) as second:
+        first.upgrade()
+
+        def add_next(database: Database) -> None:
+            for _ in range(10):
+                with database.transaction() as transaction:
+                    _add_artifact(transaction, str(len(_digests(transaction))))
+
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            list(threads.map(add_next, (first, second)))
+        with first.snapshot() as transaction:
+            assert sorted(map(int, _digests(transaction))) == list(range(20))
+
+
 def test_a_database_that_a_server_holds_is_refused_to_others(postgresql: str) -> None:
     first = Database(postgresql)
     first.hold()
