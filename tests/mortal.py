@@ -29,7 +29,7 @@ STEPS = (
     *("fchmod", "fsync", "link", "mkdir", "remove", "rename", "replace"),
     *("rmdir", "truncate", "unlink", "utime"),
 )
-BUCKET_STEPS = ("create", "delete", "put", "put_blocks", "put_file")
+BUCKET_STEPS = ("create", "delete", "delete_folder", "put", "put_blocks", "put_file")
 DAY = dt.timedelta(days=1)
 
 

@@ -50,6 +50,17 @@ def test_parts_are_known_by_their_uploads_until_discarded(parts: Parts) -> None:
     assert list(parts.uploads()) == ["two"]
 
 
+def test_many_parts_are_discarded_and_no_others(parts: Parts) -> None:
+    for number in range(1, 31):
+        put(parts, "u", number, b"%d" % number)
+    put(parts, "un", 1, b"1")
+
+    parts.discard("u")
+
+    assert list(parts.iterate("u")) == []
+    assert list(parts.uploads()) == ["un"]
+
+
 def test_the_parts_of_an_upload_are_listed(parts: Parts) -> None:
     put(parts, "u", 2, b"hello")
     put(parts, "u", 10, b"")

@@ -83,8 +83,7 @@ class BucketParts:
 
     def discard(self, upload: str) -> None:
         """Remove all parts of an upload; nothing happens if it has none."""
-        for stat in self._store.iterate(f"{_PARTS}{upload}/"):
-            self._store.delete(stat.key)
+        self._store.delete_folder(f"{_PARTS}{upload}/")
 
     def uploads(self) -> Iterator[str]:
         """Yield every upload that has parts, in no order."""

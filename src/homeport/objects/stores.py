@@ -225,6 +225,26 @@ class Store:
         with self._told(key), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._raw, self._prefix + key)
 
+    def delete_folder(self, folder: str) -> None:
+        """Remove what is in a folder and in those below it, if there is anything.
+
+        Args:
+            folder: Ended by "/".
+
+        Raises:
+            UnavailableError: The store does not answer.
+            PermissionDeniedError: It lets this server not in.
+        """
+        keys = [stat.key for stat in self.iterate(folder)]
+        for start in range(0, len(keys), _PAGE):
+            some = keys[start : start + _PAGE]
+            try:
+                obstore.delete(self._raw, [self._prefix + key for key in some])
+            except (FileNotFoundError, exceptions.BaseError):
+                # Somebody else is at it too, or the store takes one key at a time.
+                for key in some:
+                    self.delete(key)
+
     def iterate(self, folder: str) -> Iterator[Stat]:
         """Yield every object in a folder and in those below it, in no order.
 

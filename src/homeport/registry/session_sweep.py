@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 
 from homeport.errors import UnavailableError
 from homeport.metadata import upload_rows
@@ -40,7 +41,12 @@ def find(database: Database, stored: ByteStores, now: dt.datetime) -> Leftovers:
     )
 
 
-def sweep(database: Database, stored: ByteStores, now: dt.datetime) -> Leftovers:
+def sweep(
+    database: Database,
+    stored: ByteStores,
+    now: dt.datetime,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Leftovers:
     """Remove what no upload session needs any more; return of which uploads.
 
     While the server runs too: an upload that a request is writing to is let be, and
@@ -50,13 +56,18 @@ def sweep(database: Database, stored: ByteStores, now: dt.datetime) -> Leftovers
         database: The rows; sessions older than a week are deleted.
         stored: The bytes.
         now: The time, aware.
+        is_stopped: Asked before each upload; what is left then goes the next time.
     """
     with database.transaction() as transaction:
         upload_rows.delete_before(transaction, now - SESSION_LIFETIME)
     found = find(database, stored, now)
     for upload in found.received:
+        if is_stopped():
+            return found
         with contextlib.suppress(UnavailableError), stored.claims.hold(upload):
             stored.blobs.resume(upload).abort()
     for upload in found.in_parts:
+        if is_stopped():
+            return found
         stored.parts.discard(upload)
     return found

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import threading
 from collections.abc import Callable
 from typing import Final, final
 
@@ -40,6 +41,7 @@ class Upkeep:
     ) -> None:
         self._server = server
         self._now = now
+        self._stopped = threading.Event()
         self._database = database
         self._stored = stored
         blobs, least_bytes = stored.blobs, byte_stores.min_part_bytes(stored)
@@ -69,7 +71,9 @@ class Upkeep:
 
     def sweep(self) -> None:
         """Remove what is left of uploads that are over, then the unused bytes."""
-        session_sweep.sweep(self._database, self._stored, self._now())
+        session_sweep.sweep(
+            self._database, self._stored, self._now(), self._stopped.is_set
+        )
         self._sweeper.look()
 
     def start(self) -> None:
@@ -79,6 +83,7 @@ class Upkeep:
 
     def stop(self) -> None:
         """End within a moment; what is half done is left as it was."""
+        self._stopped.set()
         self._splitting.stop()
         self._sweeper.stop()
         for thread in self._threads:

@@ -119,6 +119,22 @@ def test_uploads_that_take_days_are_whole_whatever_is_swept_meanwhile(
         assert file.read() == CONTENT
 
 
+def test_a_server_that_stops_leaves_what_is_over_to_the_next_one(
+    server: Server, clock: Clock, rooms: Rooms
+) -> None:
+    server.half_sent()
+    server.part_sent()
+    clock.advance(days=8)
+    server.upkeep.stop()
+
+    server.upkeep.sweep()
+    left_bytes = server.kept_bytes()
+    Server(rooms).upkeep.sweep()
+
+    assert left_bytes == 2000
+    assert server.kept_bytes() == 0
+
+
 def test_what_arrived_for_a_bucket_that_is_gone_goes(
     server: Server, rooms: Rooms
 ) -> None:
