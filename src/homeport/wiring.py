@@ -33,6 +33,7 @@ from homeport.identity import certificates
 from homeport.identity.accounts import AccountKeys
 from homeport.identity.tokens import Tokens
 from homeport.jobs.batch_jobs import BatchJobs
+from homeport.jobs.files import Files
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.runner import Engine, Runner
@@ -234,7 +235,12 @@ async def _application(
         await asyncio.to_thread(machines.this_host),
     )
     runner, batch_jobs = await _jobs(
-        settings, stores, opened, runtime, metrics, reconciler.accelerators
+        settings,
+        stores,
+        opened,
+        outside,
+        metrics,
+        _job_engine(settings, stores, runtime, reconciler.accelerators),
     )
     at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
@@ -323,26 +329,32 @@ def sandbox(settings: Settings) -> Sandbox:
     )
 
 
-async def _jobs(
-    settings: Settings,
-    stores: Stores,
-    opened: Opened,
-    runtime: Runtime,
-    metrics: telemetry.Metrics,
-    accelerators: Accelerators,
-) -> tuple[Runner, BatchJobs]:
-    """Return what carries batch predictions out, begun, and the verbs on them."""
-    blobs, pager = opened.stored.blobs, Pager(PageTokens(opened.secret))
+def _job_engine(
+    settings: Settings, stores: Stores, runtime: Runtime, accelerators: Accelerators
+) -> Engine:
+    """Return what batch predictions predict with."""
     wanted = Wanted(stores)
-    buckets = Buckets(stores.database, blobs, _now)
-    inputs = Inputs(buckets, settings.max_request_bytes)
-    engine = Engine(
+    return Engine(
         lambda spec: wanted.lay_out(spec.model, settings.load_timeout_s, spec.machine),
         runtime,
         settings.request_deadline_s,
         _offer(settings),
         accelerators,
     )
+
+
+async def _jobs(
+    settings: Settings,
+    stores: Stores,
+    opened: Opened,
+    outside: Outside,
+    metrics: telemetry.Metrics,
+    engine: Engine,
+) -> tuple[Runner, BatchJobs]:
+    """Return what carries batch predictions out, begun, and the verbs on them."""
+    blobs, pager = opened.stored.blobs, Pager(PageTokens(opened.secret))
+    files = Files(Buckets(stores.database, blobs, _now), outside)
+    inputs = Inputs(files, settings.max_request_bytes)
     runner = Runner(
         Ledger(
             stores.database,

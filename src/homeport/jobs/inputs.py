@@ -1,75 +1,54 @@
 """The files a job reads: found once when it begins, the same ones when it goes on."""
 
 import bisect
-import dataclasses
 import itertools
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO, Final, NamedTuple
 
 from homeport.errors import (
-    FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
 )
 from homeport.jobs import records, rows
+from homeport.jobs.files import Files, InputFile
 from homeport.jobs.records import Block
 from homeport.jobs.rows import Failed, Rows
-from homeport.registry.buckets import Buckets
 from homeport.resources.batch_job import BatchJobSpec, InstancesFormat
-from homeport.resources.bucket import ObjectRef, StoredObject
 
-_URI: Final = re.compile(r"gs://([^/*?\[]+)/(.+)", re.DOTALL)
 _MAX_FILES: Final = 100_000
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class InputFile:
-    """One object that is read, as it was when the job began.
-
-    Attributes:
-        bucket: Its bucket.
-        name: Its name there.
-        generation: Which of the contents the name ever had.
-    """
-
-    bucket: str
-    name: str
-    generation: int
-
-    def __str__(self) -> str:
-        return f"gs://{self.bucket}/{self.name}"
 
 
 class Inputs:
     """Finds and reads what jobs ask for.
 
     Args:
-        buckets: Where it is.
+        files: Where it is.
         longest_bytes: Of one record; also of one file of a file-list.
     """
 
-    def __init__(self, buckets: Buckets, longest_bytes: int) -> None:
-        self._buckets = buckets
+    def __init__(self, files: Files, longest_bytes: int) -> None:
+        self._files = files
         self._longest_bytes = longest_bytes
 
     def check(self, uris: Sequence[str]) -> None:
         """Refuse addresses that can lead nowhere, before anything is promised.
 
         Raises:
-            InvalidArgumentError: One is no `gs://bucket/name`.
+            InvalidArgumentError: One is none.
             NotFoundError: A bucket is not there.
+            PermissionDeniedError: One is in no folder that this server may read.
         """
         for uri in uris:
-            self.check_bucket(_split(uri)[0])
+            self._files.check(uri)
 
     def check_bucket(self, bucket: str) -> None:
-        """Refuse a bucket that is not there.
+        """Refuse a bucket that no output can be written to.
 
         Raises:
+            InvalidArgumentError: It is another's.
             NotFoundError: There is none of this name.
         """
-        self._buckets.get_bucket(bucket)
+        self._files.check_bucket(bucket)
 
     def find(self, uris: Sequence[str]) -> list[InputFile]:
         """Return the objects that addresses name, each once, by name where a `*` is.
@@ -81,8 +60,7 @@ class Inputs:
         found: dict[InputFile, None] = {}
         for uri in uris:
             before = len(found)
-            for stored in self._matching(uri):
-                file = InputFile(stored.bucket, stored.name, stored.generation)
+            for file in self._files.matching(uri):
                 found[file] = None
                 if len(found) > _MAX_FILES:
                     raise InvalidArgumentError(
@@ -99,7 +77,7 @@ class Inputs:
             FailedPreconditionError: The object is not what it was.
             InvalidArgumentError: A csv file has no header, or not the one needed.
         """
-        return InputReader(self, spec, self._open(file), start)
+        return InputReader(self, spec, self._files.open(file)[0], start)
 
     def columns(self, spec: BatchJobSpec, file: InputFile) -> tuple[str, ...]:
         """Return the names of a file's columns, none if its format has none.
@@ -115,47 +93,26 @@ class Inputs:
         return reader.header
 
     def fetch(self, uri: str) -> bytes:
-        """Return the bytes of an object that a file-list names.
+        """Return the bytes of the object that a line of a file-list names.
 
         Raises:
             NotFoundError: There is none.
             InvalidArgumentError: It is too large, or the address is none.
         """
-        stored, file = self._buckets.read_object(ObjectRef(*_split(uri)))
-        with file:
-            if stored.size_bytes > self._longest_bytes:
+        file = next(self._files.matching(uri))
+        opened, size_bytes = self._files.open(file)
+        with opened:
+            if size_bytes > self._longest_bytes:
                 raise InvalidArgumentError(
-                    f"{stored} has {stored.size_bytes} bytes: at most "
+                    f"{file} has {size_bytes} bytes: at most "
                     f"{self._longest_bytes} are sent"
                 )
-            return file.read()
+            return opened.read()
 
     @property
     def longest_bytes(self) -> int:
         """How many bytes a record may have."""
         return self._longest_bytes
-
-    def _matching(self, uri: str) -> Iterator[StoredObject]:
-        bucket, name = _split(uri)
-        if "*" not in name:
-            yield self._buckets.get_object(ObjectRef(bucket, name))
-            return
-        pattern = re.compile(
-            ".*".join(re.escape(part) for part in re.split(r"\*+", name)), re.DOTALL
-        )
-        for stored in self._buckets.iter_prefix(bucket, name.partition("*")[0]):
-            if pattern.fullmatch(stored.name):
-                yield stored
-
-    def _open(self, file: InputFile) -> BinaryIO:
-        ref = ObjectRef(file.bucket, file.name, file.generation)
-        try:
-            return self._buckets.read_object(ref)[1]
-        except NotFoundError as error:
-            raise FailedPreconditionError(
-                f"{file} was deleted or written again while the job read it: create "
-                "the job again, and leave its input alone"
-            ) from error
 
 
 class Batch(NamedTuple):
@@ -271,13 +228,3 @@ def _first_line(file: BinaryIO, longest_bytes: int) -> Block:
             "the csv file has no header: name the columns in its first line"
         )
     return found.part(0, 1, found.start)
-
-
-def _split(uri: str) -> tuple[str, str]:
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise InvalidArgumentError(
-            f"{uri!r:.200} is no object of a bucket of this server: expected "
-            "gs://bucket/name; copy there first what is elsewhere"
-        )
-    return match[1], match[2]

@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 
 from homeport.errors import FailedPreconditionError
 from homeport.jobs import outputs
-from homeport.jobs.inputs import Batch, InputFile, InputReader, Inputs
+from homeport.jobs.files import InputFile
+from homeport.jobs.inputs import Batch, InputReader, Inputs
 from homeport.jobs.outputs import Answered
 from homeport.jobs.predicting import Predicting
 from homeport.jobs.rows import Failed

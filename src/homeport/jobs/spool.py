@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO, Final, cast
 
 from homeport.errors import Code
-from homeport.jobs.inputs import InputFile
+from homeport.jobs.files import InputFile
 from homeport.resources.batch_job import Tally
 from homeport.resources.operation import Failure
 

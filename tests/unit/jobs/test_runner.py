@@ -10,17 +10,28 @@ import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
+import obstore
 import pytest
+from obstore.store import MemoryStore
 
 from fake_replicas import FakeRuntime
-from homeport.errors import Code, FailedPreconditionError
+from homeport.errors import (
+    Code,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
 from homeport.jobs.batch_jobs import BatchJobs
+from homeport.jobs.files import Files
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.runner import Engine, Runner
 from homeport.jobs.spool import Spool
 from homeport.metadata import batch_job_rows, server_rows
+from homeport.objects.addresses import StoreAddress
 from homeport.objects.blobs import FileBlobs
+from homeport.objects.outside import Outside
+from homeport.objects.stores import Store
 from homeport.registry.blob_sweep import Sweeper
 from homeport.resources.batch_job import (
     BatchJob,
@@ -121,10 +132,11 @@ async def opened(
     quota_bytes: int | None = None,
     *,
     strict: bool = False,
+    outside: Outside | None = None,
 ) -> AsyncIterator[Office]:
     """Yield a running server; the one without a name is that of the rooms."""
     runtime = FakeRuntime()
-    inputs = Inputs(rooms.buckets, 1 << 20)
+    inputs = Inputs(Files(rooms.buckets, outside or Outside({})), 1 << 20)
     runner = Runner(
         Ledger(
             rooms.database,
@@ -332,7 +344,8 @@ def test_output_that_is_whole_is_published_without_asking_again(ready: Rooms) ->
             await office.asked(1)
         spool = Spool(ready.directory / "jobs" / name.job)
         found = spool.found()
-        files = found[0] if found else Inputs(ready.buckets, 1).find(SPEC.uris)
+        inputs = Inputs(Files(ready.buckets, Outside({})), 1)
+        files = found[0] if found else inputs.find(SPEC.uris)
         spool.begin(files)
         spool.write(b'{"instance":1,"prediction":7}\n', b"")
         spool.keep(len(files), 0, Tally(1))
@@ -510,5 +523,85 @@ def test_a_host_that_is_strict_refuses_a_job_what_it_lacks(ready: Rooms) -> None
         async with opened(ready, strict=True) as office:
             with pytest.raises(FailedPreconditionError, match="has 96000 cores"):
                 await office.create(asked)
+
+    run(scenario)
+
+
+def outside(raw: MemoryStore) -> Outside:
+    address = StoreAddress.parse("s3://lab/rows")
+    return Outside({address: Store(raw, str(address), address.prefix)})
+
+
+def test_a_job_reads_folders_of_outside_stores(ready: Rooms) -> None:
+    raw = MemoryStore()
+    for key in ("rows/in/b.jsonl", "rows/in/a.jsonl", "rows/in/c.txt", "rows/d.jsonl"):
+        obstore.put(raw, key, f'"{key}"\n'.encode())
+    uris = ("s3://lab/rows/in/*.jsonl", "s3://lab/rows/d.jsonl")
+    asked = dataclasses.replace(SPEC, uris=uris)
+
+    async def scenario() -> None:
+        async with opened(ready, outside=outside(raw)) as office:
+            name = await office.create(asked)
+            await office.answers_all()
+            await office.reaches(name, JobState.SUCCEEDED)
+
+    run(scenario)
+    (content,) = objects(ready)
+    assert [json.loads(line)["instance"] for line in content.splitlines()] == [
+        "rows/in/a.jsonl",
+        "rows/in/b.jsonl",
+        "rows/d.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("uri", ["s3://lab/rows/none.jsonl", "s3://lab/rows/x*"])
+def test_an_object_that_is_not_in_an_outside_store_fails_the_job(
+    ready: Rooms, uri: str
+) -> None:
+    async def scenario() -> None:
+        async with opened(ready, outside=outside(MemoryStore())) as office:
+            name = await office.create(dataclasses.replace(SPEC, uris=(uri,)))
+            job = await office.reaches(name, JobState.FAILED)
+
+            assert job.failure is not None
+            assert job.failure.code is Code.NOT_FOUND
+
+    run(scenario)
+
+
+def test_an_outside_object_that_is_written_again_is_not_read(ready: Rooms) -> None:
+    raw = MemoryStore()
+    obstore.put(raw, "rows/a.jsonl", b"1\n")
+    files = Files(ready.buckets, outside(raw))
+    (found,) = files.matching("s3://lab/rows/a.jsonl")
+    before = files.open(found)[0].read()
+
+    obstore.put(raw, "rows/a.jsonl", b"2\n")
+
+    assert (before, str(found)) == (b"1\n", "s3://lab/rows/a.jsonl")
+    with pytest.raises(FailedPreconditionError, match="leave its input alone"):
+        files.open(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        ({"uris": ("s3://other/a",)}, PermissionDeniedError, "--outside-prefix"),
+        ({"uris": ("gs://lab/else",)}, PermissionDeniedError, "--outside-prefix"),
+        ({"uris": ("file:///etc/passwd",)}, InvalidArgumentError, "copy there first"),
+        ({"output_prefix": "gs://lab/out"}, InvalidArgumentError, "copy the output"),
+        ({"output_prefix": "s3://lab/rows/out"}, InvalidArgumentError, "gs://bucket"),
+    ],
+)
+def test_places_that_no_job_may_use_are_refused_in_a_sentence(
+    ready: Rooms, change: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    address = StoreAddress.parse("gs://lab/rows")
+    known = Outside({address: Store(MemoryStore(), str(address), address.prefix)})
+
+    async def scenario() -> None:
+        async with opened(ready, outside=known) as office:
+            with pytest.raises(kind, match=said):
+                await office.create(dataclasses.replace(SPEC, **change))
 
     run(scenario)

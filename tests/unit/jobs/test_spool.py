@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from homeport.errors import Code
-from homeport.jobs.inputs import InputFile
+from homeport.jobs.files import InputFile
 from homeport.jobs.spool import Position, Spool
 from homeport.resources.batch_job import Tally
 from homeport.resources.operation import Failure
