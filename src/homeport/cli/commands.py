@@ -121,7 +121,11 @@ class _Commands(click.Group):
             raise click.exceptions.Exit(exitcodes.INTERRUPTED) from interrupt
 
 
-@click.group(cls=_Commands, epilog=_EPILOG)
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(homeport.__version__, package_name="homeport")
 def main() -> None:
     """Homeport, the port of registry for your models.

@@ -1,5 +1,6 @@
 """The options by which commands name a server's data."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 DEFAULT: Final = Path("homeport-data")
+_ENDPOINT_RE: Final = re.compile(r"[^/\s]+:[0-9]{1,5}")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -45,6 +47,19 @@ def with_rows(*, exists: bool) -> Callable[[_F], _F]:
     return add
 
 
+def endpoints(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return endpoints that are HOST:PORT; a click callback."""
+    del ctx
+    for value in values:
+        if not _ENDPOINT_RE.fullmatch(value):
+            raise click.BadParameter(
+                f"{value!r} is not HOST:PORT, such as 127.0.0.1:9000", param=parameter
+            )
+    return values
+
+
 def with_bytes(command: _F) -> _F:
     """Add the options that name the bucket a server's bytes may be in."""
     for option_of_it in (
@@ -52,6 +67,7 @@ def with_bytes(command: _F) -> _F:
             "--private-endpoint",
             "private_endpoints",
             multiple=True,
+            callback=endpoints,
             envvar="HOMEPORT_SERVE_PRIVATE_ENDPOINTS",
             help="HOST:PORT of its endpoint, if on this machine or its network.",
         ),

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from homeport.archive import mar
-from homeport.cli import deploysources, options, pairs, values, waiting, words
+from homeport.cli import deploysources, options, values, waiting, words
 from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
 from homeport.client import progress, registry, staging
@@ -42,7 +42,8 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
     path = Path(value)
     if path.exists():
         return path
-    if "@" not in value:
+    model, _, version = value.rpartition("@")
+    if not model or not version:
         raise click.BadParameter(
             f"{value!r} is not there, and no MODEL@VERSION such as digits@3",
             param=parameter,
@@ -85,7 +86,7 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
 @click.option(
     "--lineage",
     multiple=True,
-    callback=pairs.parse,
+    callback=options.lineage,
     help="KEY=VALUE, where the version comes from, beside what its archive says; may "
     "be repeated.",
 )
@@ -156,6 +157,7 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
             archive = stack.enter_context(deploysources.archive(source))
             connection = stack.enter_context(options.connection(given))
             stack.enter_context(waiting.beginning(connection))
+            _check_endpoint(connection, endpoint_name)
             name, version = _registered(connection, archive, said)
         else:
             connection = stack.enter_context(options.connection(given))
@@ -170,6 +172,17 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
         seconds = time.monotonic() - began
         click.echo(f"ready after {seconds:.1f} s\n")
         click.echo(_next_steps(connection, endpoint, wanted))
+
+
+def _check_endpoint(connection: Connection, wanted: str | None) -> None:
+    """Refuse an endpoint that is neither there nor can be made, before anything is."""
+    if wanted is None:
+        return
+    try:
+        registry.find_endpoint(connection, wanted)
+    except NotFoundError:
+        if "/" in wanted:
+            raise
 
 
 def _source(path: Path, name: str | None, given: dict[str, Any]) -> Source:

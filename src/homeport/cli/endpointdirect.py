@@ -85,7 +85,7 @@ def invoke(
     PATH is one of the handler's or container's own, such as v1/chat/completions.
     """
     body = values.content(request, "--request")
-    quoted = urllib.parse.quote(path.lstrip("/"))
+    quoted = _quoted(path)
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
         whom = ""
@@ -94,6 +94,21 @@ def invoke(
             whom = f"/deployedModels/{deployed.id}"
         asked = f"/v1/{found.name}{whom}/invoke/{quoted}"
         rawbodies.send(connection, asked, body, http_headers)
+
+
+def _quoted(path: str) -> str:
+    """Return a path as it is sent.
+
+    Raises:
+        InvalidArgumentError: It is none, or leads out of the model's own.
+    """
+    stripped = path.lstrip("/")
+    if not stripped or {".", ".."} & set(stripped.split("/")):
+        raise InvalidArgumentError(
+            f"PATH is {path!r}: give one of the model's own, such as "
+            "v1/chat/completions"
+        )
+    return urllib.parse.quote(stripped)
 
 
 def _ask(

@@ -8,9 +8,6 @@ import click
 from homeport.cli import historyview, options, output
 from homeport.cli.output import Output
 from homeport.client import history as histories
-from homeport.client import resources
-from homeport.client.connection import Connection
-from homeport.errors import NotFoundError
 
 
 @click.command("history")
@@ -31,20 +28,10 @@ def history(
     An endpoint that is gone is named by its id.
     """
     with options.connect(**server) as connection:
-        changes = histories.changes(
-            connection, _name(connection, endpoint), filter_text
-        )
+        name = historyview.name_of(connection, "endpoints", endpoint)
+        changes = histories.changes(connection, name, filter_text)
         found = list(itertools.islice(changes, limit))
     if form is Output.TABLE:
         historyview.show(found)
     else:
         output.show_document([dataclasses.asdict(one) for one in found], form)
-
-
-def _name(connection: Connection, wanted: str) -> str:
-    """Return an endpoint's full name; one that is gone is taken at its word."""
-    try:
-        return resources.find(connection, "endpoints", wanted)
-    except NotFoundError:
-        full = "/" in wanted
-        return wanted if full else f"{connection.address.parent}/endpoints/{wanted}"

@@ -1,12 +1,34 @@
 """Changes as a table: what, by whom, and how it stood before and after."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from homeport.cli import output
 from homeport.cli.texts import printable
+from homeport.client import history as histories
+from homeport.client import resources
+from homeport.client.connection import Connection
 from homeport.client.history import Change
+from homeport.errors import InvalidArgumentError, NotFoundError
+
+
+def name_of(connection: Connection, kind: str, wanted: str) -> str:
+    """Return a full name; what is gone and has a history is taken at its word.
+
+    Raises:
+        NotFoundError: It never was.
+    """
+    try:
+        return resources.find(connection, kind, wanted)
+    except NotFoundError:
+        parent = connection.address.parent
+        name = wanted if "/" in wanted else f"{parent}/{kind}/{wanted}"
+        with contextlib.suppress(InvalidArgumentError):
+            if next(histories.changes(connection, name), None) is not None:
+                return name
+        raise
 
 
 def show(found: list[Change]) -> None:

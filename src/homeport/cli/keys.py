@@ -7,9 +7,9 @@ from typing import Final
 
 import click
 
-from homeport.cli import datadir
+from homeport.cli import datadir, writing
 from homeport.client.session import DEFAULT_PROJECT, DEFAULT_URL
-from homeport.errors import AlreadyExistsError
+from homeport.errors import AlreadyExistsError, PermissionDeniedError
 from homeport.identity.accounts import AccountKeys, PrivateFile
 
 _EPILOG: Final = """\b
@@ -53,7 +53,9 @@ def create(data_dir: Path, name: str, url: str, project: str, output: Path) -> N
     """
     if output.exists():
         raise AlreadyExistsError(f"{output} is there: choose another --output")
-    key, private_key = AccountKeys(data_dir / "keys").create(name, _now())
+    keys_there = AccountKeys(data_dir / "keys")
+    with writing.naming(data_dir, "--data-dir"):
+        key, private_key = keys_there.create(name, _now())
     base_url = url.rstrip("/")
     document = {
         "type": "service_account",
@@ -67,12 +69,11 @@ def create(data_dir: Path, name: str, url: str, project: str, output: Path) -> N
         "gcs_base_url": base_url,
     }
     try:
-        with PrivateFile(output) as file:
+        with writing.naming(output, "--output"), PrivateFile(output) as file:
             file.write(json.dumps(document, indent=2).encode())
-    except FileExistsError as error:
-        raise AlreadyExistsError(
-            f"{output} is there: choose another --output"
-        ) from error
+    except PermissionDeniedError:
+        keys_there.delete(key.id)
+        raise
     click.echo(f"Key {key.id} of {key.email} is in {output}.", err=True)
     click.echo(f"GOOGLE_APPLICATION_CREDENTIALS={output.absolute()}")
 

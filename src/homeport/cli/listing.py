@@ -58,7 +58,7 @@ def asked(values: dict[str, Any]) -> Listing:
     """Take the options of a list out of a command's values.
 
     Raises:
-        click.UsageError: Two orders.
+        click.UsageError: Two orders, or one of nothing.
     """
     order_by, sort_by = values.pop("order_by"), values.pop("sort_by")
     if order_by and sort_by:
@@ -72,7 +72,9 @@ def asked(values: dict[str, Any]) -> Listing:
 
 
 def _order(sort_by: str) -> str:
-    fields = (field.strip() for field in sort_by.split(",") if field.strip())
+    fields = [field.strip() for field in sort_by.split(",") if field.strip()]
+    if "~" in fields:
+        raise click.UsageError("--sort-by ~ names no field: give one behind it")
     return ",".join(
         f"{field[1:]} desc" if field.startswith("~") else field for field in fields
     )

@@ -10,7 +10,6 @@ import click
 from homeport.cli import historyview, options, output
 from homeport.cli.output import Output
 from homeport.client import history as histories
-from homeport.client import resources
 from homeport.client.connection import Connection
 from homeport.client.history import Change
 from homeport.errors import NotFoundError
@@ -57,7 +56,7 @@ def history(  # one parameter for each option
     if moment is not None and not alias:
         raise click.UsageError("--at asks for an alias: give --alias too")
     with options.connect(**server) as connection:
-        name = _name(connection, model)
+        name = historyview.name_of(connection, "models", model)
         if alias:
             found = _told_alias(connection, name, alias, moment, form)
         else:
@@ -100,12 +99,3 @@ def _told_alias(
     until = (moment + _DAY).isoformat()
     within = f'kind=alias AND key={alias} AND time>"{time}" AND time<"{until}Z"'
     return list(histories.changes(connection, model, within))
-
-
-def _name(connection: Connection, wanted: str) -> str:
-    """Return a model's full name; one that is gone is taken at its word."""
-    try:
-        return resources.find(connection, "models", wanted)
-    except NotFoundError:
-        full = "/" in wanted
-        return wanted if full else f"{connection.address.parent}/models/{wanted}"

@@ -8,12 +8,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from homeport.cli import pairs
+from homeport.cli import pairs, words
 from homeport.client import session
 from homeport.client.connection import Address, Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import InvalidArgumentError
 from homeport.resources.labels import check_labels
+from homeport.resources.lineage import check_lineage
 
 # EnvVar.name (aiplatform v1): a C identifier; AIP_ is reserved.
 _VARIABLE_RE: Final = re.compile(r"(?!AIP_)[A-Za-z_][A-Za-z0-9_]*")
@@ -26,6 +27,7 @@ def server_options(command: _F) -> _F:
     for option in (
         click.option(
             "--region",
+            callback=words.not_empty,
             envvar="HOMEPORT_REGION",
             default=session.DEFAULT_REGION,
             show_default=True,
@@ -33,6 +35,7 @@ def server_options(command: _F) -> _F:
         ),
         click.option(
             "--project",
+            callback=words.not_empty,
             envvar="HOMEPORT_PROJECT",
             default=session.DEFAULT_PROJECT,
             show_default=True,
@@ -40,6 +43,7 @@ def server_options(command: _F) -> _F:
         ),
         click.option(
             "--url",
+            callback=words.not_empty,
             envvar="HOMEPORT_URL",
             default=session.DEFAULT_URL,
             show_default=True,
@@ -93,6 +97,18 @@ def labels(
     given = pairs.parse(ctx, parameter, values)
     try:
         check_labels(given)
+    except InvalidArgumentError as error:
+        raise click.BadParameter(error.message, param=parameter) from error
+    return given
+
+
+def lineage(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return KEY=VALUE arguments that may be lineage; a click callback."""
+    given = pairs.parse(ctx, parameter, values)
+    try:
+        check_lineage(given, "lineage")
     except InvalidArgumentError as error:
         raise click.BadParameter(error.message, param=parameter) from error
     return given

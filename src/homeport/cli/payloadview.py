@@ -48,7 +48,7 @@ def _outcome(shape: Shape) -> str:
 
 def _document(shape: Shape) -> dict[str, str | None]:
     return {
-        "surface": shape.surface,
+        "surface": shape.surface.value,
         "path": shape.path,
         "service_envelope": shape.envelope,
         "content_type": shape.content_type,

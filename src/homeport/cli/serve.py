@@ -64,6 +64,7 @@ the next start.
     "--private-endpoint",
     "private_endpoints",
     multiple=True,
+    callback=datadir.endpoints,
     help="HOST:PORT of a store's endpoint that may be on this machine or its network, "
     "or without HTTPS; may be repeated.",
 )

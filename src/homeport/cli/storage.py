@@ -32,21 +32,21 @@ def storage() -> None:
 
 
 @storage.command("cp", epilog=_EPILOG)
-@click.argument("sources", nargs=-1, required=True)
-@click.argument("target")
+@click.argument("places", nargs=-1, metavar="SOURCE... TARGET")
 @_RECURSIVE
 @options.server_options
-def cp(
-    sources: tuple[str, ...], target: str, *, recursive: bool, **server: str
-) -> None:
+def cp(places: tuple[str, ...], *, recursive: bool, **server: str) -> None:
     """Copy files to a bucket, objects to files, or objects to objects.
 
     A target that ends with / is a folder, any other is the new name. What breaks off,
     also by Ctrl-C, goes on where it was when it is said again; checksums are compared.
     """
+    *sources, target = places or ("",)
+    if not sources:
+        raise click.UsageError("give what to copy, and where to")
     note = "what has arrived is kept: the same command goes on"
     with options.connect(**server) as connection, waiting.telling(note):
-        planned = copies.planned(connection, sources, target, deep=recursive)
+        planned = copies.planned(connection, tuple(sources), target, deep=recursive)
         with progress.bar("copying") as on_progress:
             for one in planned:
                 _copy(connection, one, on_progress)

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from homeport.cli import datadir
+from homeport.cli import datadir, writing
 from homeport.identity import certificates
 from homeport.identity.certificates import Certificates
 
@@ -42,7 +42,8 @@ def init(data_dir: Path, hosts: tuple[str, ...], *, new_ca: bool) -> None:
     Run it again to renew the certificate; the CA stays, and clients need nothing new.
     The variables that clients need are printed as NAME=value lines.
     """
-    made = certificates.initialize(data_dir / "tls", hosts, _now(), new_ca=new_ca)
+    with writing.naming(data_dir, "--data-dir"):
+        made = certificates.initialize(data_dir / "tls", hosts, _now(), new_ca=new_ca)
     click.echo(
         f"The server's certificate is for {', '.join(made.hosts)} until "
         f"{made.expires:%Y-%m-%d}.",

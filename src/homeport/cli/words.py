@@ -10,6 +10,6 @@ def not_empty(
     del ctx
     if value is not None and not value.strip():
         raise click.BadParameter(
-            "it is empty: give a name, or leave the option out", param=parameter
+            "it is empty: give one, or leave the option out", param=parameter
         )
     return value

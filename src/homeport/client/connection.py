@@ -16,6 +16,7 @@ from homeport.errors import (
     Code,
     DeadlineExceededError,
     HomeportError,
+    InvalidArgumentError,
     ResourceExhaustedError,
     UnavailableError,
     UnimplementedError,
@@ -279,6 +280,8 @@ class Connection:
                 yield response
         except httpx.TimeoutException as error:
             raise self._late(error) from error
+        except (httpx.LocalProtocolError, UnicodeEncodeError) as error:
+            raise InvalidArgumentError(f"that cannot be sent: {error}") from error
         except httpx.RequestError as error:
             raise UnavailableError(reaching.silence(self.address.url, error)) from error
 

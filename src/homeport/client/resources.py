@@ -198,8 +198,8 @@ def _full(kind: str, wanted: str) -> str:
     match = _FULL_RE.fullmatch(wanted)
     if match is None or match[1] != kind:
         raise InvalidArgumentError(
-            f"{wanted!r} is no name of a {_SINGULAR[kind]}: give its id, its display "
-            f"name, or projects/PROJECT/locations/REGION/{kind}/ID"
+            f"{wanted!r} is not the name of any {_SINGULAR[kind]}: give its id, its "
+            f"display name, or projects/PROJECT/locations/REGION/{kind}/ID"
         )
     return wanted
 

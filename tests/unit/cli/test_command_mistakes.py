@@ -75,6 +75,22 @@ BATCH = (
             "'a1' is to be added and removed",
             id="added and removed",
         ),
+        pytest.param("models list --sort-by ~", "names no field", id="no field"),
+        pytest.param("models list --url=", "it is empty", id="an empty address"),
+        pytest.param("models list --project=", "it is empty", id="an empty project"),
+        pytest.param("deploy @1", "no MODEL@VERSION", id="a version of nothing"),
+        pytest.param(
+            f"deploy {__file__} --lineage Run=1", "the key 'Run'", id="no lineage"
+        ),
+        pytest.param("storage cp a", "where to", id="no target"),
+        pytest.param(
+            "endpoints raw-predict e --request x --http-headers Ä=1",
+            "'Ä'='1' is no header",
+            id="no header",
+        ),
+        pytest.param(
+            "serve --private-endpoint x", "'x' is not HOST:PORT", id="no endpoint"
+        ),
         pytest.param("endpoints create", "--display-name", id="no name"),
         pytest.param("pack --model-name= -s a.pt", "it is empty", id="an empty name"),
         pytest.param(
@@ -168,6 +184,35 @@ def test_a_file_of_this_machine_is_no_artifact_and_the_right_command_is_named() 
     assert ended.code == 1
     assert "'digits.mar' is no address of a bucket" in ended.err
     assert "homeport storage cp" in ended.err
+
+
+@pytest.mark.parametrize("path", ["", "/", "../x", "v1/./x"])
+def test_a_path_that_leads_out_of_the_model_is_refused(path: str) -> None:
+    ended = command_line.run("endpoints", "invoke", "e", path, "--request", "x")
+
+    assert ended.code == 1
+    assert f"PATH is {path!r}" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        pytest.param("keys create --output file/key.json", "--output", id="key"),
+        pytest.param("keys create --data-dir file/there", "--data-dir", id="keys"),
+        pytest.param("tls init --data-dir file/there", "--data-dir", id="certificates"),
+    ],
+)
+def test_what_cannot_be_written_names_the_option_and_leaves_nothing(
+    words: str, option: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+
+    ended = command_line.run(*words.split())
+
+    assert (ended.code, ended.out) == (1, "")
+    assert f"choose another {option}" in ended.err
+    assert not list(tmp_path.glob("homeport-data/keys/*"))
 
 
 def test_ctrl_c_is_told_by_who_knows_most_of_it(

@@ -80,6 +80,13 @@ def test_machines_get_all_of_it() -> None:
     }
 
 
+def test_programs_may_have_it_as_yaml() -> None:
+    result = _explain("rows.json", "--output", "yaml")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("- surface: ")
+
+
 @pytest.mark.parametrize(
     ("file", "said"),
     [

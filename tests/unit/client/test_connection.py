@@ -163,3 +163,13 @@ def test_a_server_that_hangs_is_told_apart_from_one_that_is_away() -> None:
             pytest.raises(errors.DeadlineExceededError, match=r"for 0\.5 s"),
         ):
             connection.get(PATH)
+
+
+def test_a_header_that_cannot_be_sent_is_no_silence_of_the_server(
+    answering: Answering,
+) -> None:
+    connection = answering({PATH: (200, {})})
+
+    for name in ("a b", "ä"):
+        with pytest.raises(errors.InvalidArgumentError, match="cannot be sent"):
+            connection.exchange("GET", PATH, headers={name: "1"})
