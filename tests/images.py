@@ -9,17 +9,27 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 PROGRAM = pathlib.Path(__file__).parent / "programs" / "serving.py"
+_LARGE = ("torch", "functorch", "sympy", "__pycache__")
 _LEFT_OUT = {"site-packages", "test", "tests", "idlelib", "ensurepip", "__pycache__"}
 
 
-def tar(packages: tuple[str, ...] = ()) -> bytes:
+def tar(
+    packages: tuple[str, ...] = (),
+    *,
+    beside: Mapping[pathlib.Path, str] = MappingProxyType({}),
+    site: pathlib.Path | None = None,
+) -> bytes:
     """Return a tar of this Python, what it is linked with, and the serving program.
 
     Args:
         packages: Distributions that it has installed, with all that they need.
+        beside: Where other files go, programs with what they are linked with.
+        site: The site-packages of an environment of this Python, which it has, too;
+            without torch.
     """
     stream = io.BytesIO()
     library = pathlib.Path(sysconfig.get_path("stdlib"))
@@ -30,6 +40,11 @@ def tar(packages: tuple[str, ...] = ()) -> bytes:
             files |= {path: str(path) for path in _linked(extension)}
         for name in _closure(packages):
             files |= dict(_installed(name, library / "site-packages"))
+        for path, place in beside.items():
+            files |= {path: place, **{one: str(one) for one in _linked(path)}}
+        if site is not None:
+            files |= {path: str(path) for path in _linked_with(site)}
+            _add_packages(image, site, library / "site-packages")
         for path, place in files.items():
             image.add(os.path.realpath(path), place, filter=_kept)
         _link(image, "usr/bin/python3", str(binary))
@@ -41,6 +56,30 @@ def tar(packages: tuple[str, ...] = ()) -> bytes:
 def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     name = pathlib.PurePosixPath(member.name).name
     return None if name in _LEFT_OUT or name.endswith(".a") else member
+
+
+def _add_packages(
+    image: tarfile.TarFile, site: pathlib.Path, place: pathlib.Path
+) -> None:
+    for path in sorted(site.iterdir()):
+        if not path.name.startswith(_LARGE):
+            image.add(path, str(place / path.name), filter=_not_compiled)
+
+
+def _linked_with(site: pathlib.Path) -> set[pathlib.Path]:
+    """Return what of the system an environment's packages are linked with."""
+    return {
+        linked
+        for path in site.iterdir()
+        if not path.name.startswith(_LARGE)
+        for shared in ([path] if path.suffix == ".so" else path.rglob("*.so*"))
+        for linked in _linked(shared)
+        if "site-packages" not in linked.parts
+    }
+
+
+def _not_compiled(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if member.name.endswith("__pycache__") else member
 
 
 def _closure(packages: tuple[str, ...]) -> list[str]:

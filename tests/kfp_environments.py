@@ -16,6 +16,10 @@ PACKAGES = (
     "google-cloud-pipeline-components==2.22.0",
     "google-cloud-storage>=3,<4",
     "numpy",
+    # What builds images, and runs steps in them.
+    "docker>=7",
+    "hatchling",
+    "pip",
     # The one that is installed here; a newer one may be of gigabytes.
     f"torch=={importlib.metadata.version('torch').partition('+')[0]}",
 )
@@ -37,6 +41,12 @@ def interpreter() -> str:
             _uv("pip", "install", "--python", str(python), *packages)
             (directory / "whole").touch()
     return str(python)
+
+
+def site_packages() -> pathlib.Path:
+    """Return where the environment's packages are."""
+    (site,) = pathlib.Path(interpreter()).parents[1].glob("lib/python*/site-packages")
+    return site
 
 
 def run(
