@@ -28,7 +28,7 @@ _OPERATION_RE: Final = re.compile(
 _MODEL_ID_RE: Final = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 # CreateEndpointRequest.endpoint_id (aiplatform v1 endpoint_service.proto).
 _ENDPOINT_ID_RE: Final = re.compile(
-    r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|0|[1-9][0-9]{0,9}"
+    r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|0|[1-9][0-9]{0,8}"
 )
 # Model.version_aliases (aiplatform v1 model.proto): cannot collide with a version id.
 _ALIAS_RE: Final = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
@@ -189,12 +189,12 @@ def check_endpoint_id(endpoint_id: str) -> None:
     """Refuse an endpoint id the service would refuse.
 
     Raises:
-        InvalidArgumentError: Neither 1-10 digits without a leading zero nor
+        InvalidArgumentError: Neither 1-9 digits without a leading zero nor
             `[a-z][a-z0-9-]*[a-z0-9]` of up to 63 characters.
     """
     if not _ENDPOINT_ID_RE.fullmatch(endpoint_id):
         raise InvalidArgumentError(
-            f"endpoint id {endpoint_id!r}: up to 10 digits with no leading zero, "
+            f"endpoint id {endpoint_id!r}: up to 9 digits with no leading zero, "
             "or up to 63 characters of a-z, 0-9 and '-' that begin with a letter and "
             "end with a letter or digit"
         )

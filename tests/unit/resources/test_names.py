@@ -90,8 +90,8 @@ CHECKS = {
         ["", "M", "5m", "-m", "m.m", "m" * 64, "m\n", "é"],
     ),
     names.check_endpoint_id: (
-        ["0", "1", "1234567890", "e", "my-endpoint", "e" * 63],
-        ["", "01", "12345678901", "e-", "E", "my_endpoint", "e" * 64, "1\n"],
+        ["0", "1", "123456789", "e", "my-endpoint", "e" * 63],
+        ["", "01", "1234567890", "e-", "E", "my_endpoint", "e" * 64, "1\n"],
     ),
     names.check_alias: (
         ["v1", "default", "goldenOne1", "a-b", "a" * 128],

@@ -78,7 +78,7 @@ def test_an_endpoint_is_made_at_once_and_read_back(wishes: Wishes) -> None:
     assert wishes.changes == [name]
 
 
-@pytest.mark.parametrize("endpoint_id", ["a", "shop-1", "0", "1234567890"])
+@pytest.mark.parametrize("endpoint_id", ["a", "shop-1", "0", "123456789"])
 def test_an_endpoint_id_may_be_chosen_once(wishes: Wishes, endpoint_id: str) -> None:
     name = wishes.create(endpoint_id)
 
@@ -87,7 +87,7 @@ def test_an_endpoint_id_may_be_chosen_once(wishes: Wishes, endpoint_id: str) -> 
         wishes.create(endpoint_id)
 
 
-@pytest.mark.parametrize("endpoint_id", ["01", "12345678901", "Shop", "shop-", "1a"])
+@pytest.mark.parametrize("endpoint_id", ["01", "1234567890", "Shop", "shop-", "1a"])
 def test_an_endpoint_id_that_breaks_the_rules_is_refused(
     wishes: Wishes, endpoint_id: str
 ) -> None:
