@@ -140,8 +140,11 @@ def test_the_placeholder_is_for_deployments_alone(
         {"trafficSplit": {"0": 100}},
     )
     undeployed = shared_server.call("POST", f"/v1/{endpoint}:undeployModel", wish)
+    nobody = shared_server.call("POST", f"/v1/{endpoint}:undeployModel", {})
 
     assert error(updated) == error(undeployed) == (400, "INVALID_ARGUMENT")
+    assert error(nobody) == (400, "INVALID_ARGUMENT")
+    assert "deployed_model_id is missing" in nobody[1]["error"]["message"]
     said = undeployed[1]["error"]["message"]
     assert "The following DeployedModel ID(s) ['0'] do not exist" in said
     assert get(shared_server, endpoint)["trafficSplit"] == {deployed_id: 100}

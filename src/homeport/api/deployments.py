@@ -78,6 +78,10 @@ def _add_deploy(
         request: Request, project: str, location: str, endpoint: str
     ) -> Response:
         message = await requests.read(request, messages.UndeployModelRequest)
+        if not message.deployed_model_id:
+            raise InvalidArgumentError(
+                "deployed_model_id is missing: name the deployed model to undeploy"
+            )
         operation = await asyncio.to_thread(
             deployments.undeploy,
             endpoint_name(project, location, endpoint),
