@@ -77,7 +77,9 @@ def _add_slices(routes: APIRouter, evaluations: Evaluations) -> None:
             translate_evaluations.measured_slice(one)
             for one in message.model_evaluation_slices
         ]
-        made = await asyncio.to_thread(evaluations.add_slices, name, measured)
+        made = await asyncio.to_thread(
+            evaluations.add_slices, name, measured, caller=requests.caller(request)
+        )
         return requests.answer(
             messages_evaluations.BatchImportModelEvaluationSlicesResponse(
                 imported_model_evaluation_slices=tuple(str(one.name) for one in made)

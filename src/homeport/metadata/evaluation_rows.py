@@ -105,6 +105,13 @@ def list_slices(
     return [_to_slice(row) for row in rows]
 
 
+def count_slices(transaction: Transaction, name: EvaluationName) -> int:
+    """Return how many slices an evaluation has."""
+    return transaction.execute(
+        sa.select(sa.func.count()).where(_is(evaluation_slices, name))
+    ).scalar_one()
+
+
 def position(one: Evaluation, order_by: Sequence[OrderBy]) -> tuple[str | int, ...]:
     """Return where an evaluation stands in a listing, for the page token after it."""
     times = {"create_time": one.create_time}

@@ -246,6 +246,17 @@ def count_versions(transaction: Transaction, name: ModelName) -> int:
     ).scalar_one()
 
 
+def version_ids(transaction: Transaction, name: ModelName) -> list[int]:
+    """Return the ids of all versions of the model, oldest first."""
+    return list(
+        transaction.scalars(
+            sa.select(model_versions.c.version_id)
+            .where(of_model(model_versions, name))
+            .order_by(model_versions.c.version_id)
+        )
+    )
+
+
 def delete_version(transaction: Transaction, name: ModelName) -> None:
     """Delete one version with its aliases and labels."""
     transaction.execute(

@@ -232,11 +232,16 @@ class Catalog:
             _require_model(transaction, name)
             _refuse_deployed(transaction, name)
             aliases = model_rows.carriers(transaction, name)
-            before = model_word_rows.words(transaction, name)
+            versions = map(name.at, model_rows.version_ids(transaction, name))
+            gone = {
+                one: model_word_rows.words(transaction, one)
+                for one in (*versions, name)
+            }
             model_rows.delete_model(transaction, name)
             journal = self._journal(transaction, caller)
             journal.note_aliases(name, aliases)
-            journal.note_words(name, before)
+            for one, before in gone.items():
+                journal.note_words(one, before)
             return self._ended(transaction, OperationKind.DELETE_MODEL, name)
 
     def _journal(self, transaction: Transaction, caller: str) -> Journal:

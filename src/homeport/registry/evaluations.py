@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.metadata import evaluation_rows
@@ -11,7 +11,7 @@ from homeport.metadata.database import Database, Transaction
 from homeport.registry.catalog import resolve
 from homeport.registry.journal import Journal, of_model
 from homeport.registry.paging import Pager, PageRequest
-from homeport.resources.change import ANONYMOUS, ChangeKind
+from homeport.resources.change import ANONYMOUS, ChangeKind, Subject
 from homeport.resources.evaluation import (
     MAX_SLICES,
     Evaluation,
@@ -67,10 +67,8 @@ class Evaluations:
             version = resolve(transaction, model).name
             evaluation = Evaluation(name, version, measured, self._now())
             evaluation_rows.insert(transaction, evaluation)
-            subject = of_model(version, ChangeKind.EVALUATION, name.evaluation)
-            told = {"versionId": version.version, "displayName": measured.display_name}
             journal = Journal(transaction, caller, evaluation.create_time)
-            journal.note(subject, None, told)
+            journal.note(_subject(name), None, _told(evaluation))
         return evaluation
 
     def get(self, name: EvaluationName) -> Evaluation:
@@ -101,7 +99,11 @@ class Evaluations:
             )
 
     def add_slices(
-        self, name: EvaluationName, measured: Sequence[Measured]
+        self,
+        name: EvaluationName,
+        measured: Sequence[Measured],
+        *,
+        caller: str = ANONYMOUS,
     ) -> list[EvaluationSlice]:
         """Keep slices of an evaluation, all of them or none.
 
@@ -120,9 +122,15 @@ class Evaluations:
             for one in measured
         ]
         with self._database.transaction() as transaction:
-            _require(transaction, name)
+            told = _told(_require(transaction, name))
+            before = evaluation_rows.count_slices(transaction, name)
             for one in slices:
                 evaluation_rows.insert_slice(transaction, one)
+            Journal(transaction, caller, now).note(
+                _subject(name),
+                {**told, "sliceCount": before},
+                {**told, "sliceCount": before + len(slices)},
+            )
         return slices
 
     def get_slice(self, name: SliceName) -> EvaluationSlice:
@@ -154,6 +162,17 @@ class Evaluations:
                 lambda page: evaluation_rows.list_slices(transaction, name, page),
                 evaluation_rows.slice_position,
             )
+
+
+def _subject(name: EvaluationName) -> Subject:
+    return of_model(name.model, ChangeKind.EVALUATION, name.evaluation)
+
+
+def _told(one: Evaluation) -> dict[str, Any]:
+    return {
+        "versionId": one.version.version,
+        "displayName": one.measured.display_name,
+    }
 
 
 def _oldest_first(request: PageRequest) -> PageRequest:

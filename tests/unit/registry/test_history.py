@@ -149,9 +149,10 @@ def test_what_is_deleted_keeps_its_history(rooms: Rooms) -> None:
 
     rooms.catalog.delete_model(first.unversioned, caller="bob")
 
-    newest = [_told(one)[:3] for one in _changes(rooms, "models/m")[:4]]
+    newest = [_told(one)[:3] for one in _changes(rooms, "models/m")[:5]]
     assert newest == [
         ("model", "", "deleted"),
+        ("version", "1", "deleted"),
         ("alias", "default", "deleted"),
         ("version", "2", "deleted"),
         ("alias", "beta", "deleted"),
@@ -170,6 +171,24 @@ def test_a_copy_and_an_evaluation_are_told(rooms: Rooms) -> None:
     copied = _changes(rooms, "models/n", "kind=version")[0]
     assert copied.caller == "ada"
     assert (copied.after or {})["copiedFrom"] == str(source)
+
+
+def test_slices_of_an_evaluation_are_told_by_their_number(rooms: Rooms) -> None:
+    version = rooms.register(model_id="m")
+    made = rooms.evaluations.add(version, Measured("fair", "", {}))
+    slices = [Measured("", "gs://b/s", {})] * 2
+
+    rooms.evaluations.add_slices(made.name, slices, caller="cleo")
+
+    newest = _changes(rooms)[0]
+    assert newest.caller == "cleo"
+    assert _told(newest) == (
+        "evaluation",
+        made.name.evaluation,
+        "updated",
+        {"versionId": "1", "displayName": "fair", "sliceCount": 0},
+        {"versionId": "1", "displayName": "fair", "sliceCount": 2},
+    )
 
 
 def test_changes_are_found_by_their_fields_and_in_pages(rooms: Rooms) -> None:
