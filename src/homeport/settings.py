@@ -16,7 +16,7 @@ class Settings:
         blob_store: The bucket that the bytes are in, `s3://bucket/prefix/` or gs://,
             None for the data directory.
         outside_prefixes: Folders in buckets of others that artifacts may be read from
-            and exported to, none by default.
+            and exported to, and batch jobs read, none by default.
         file_roots: Directories that `file://` artifacts may be read from.
         private_endpoints: `HOST:PORT` of endpoints of stores that may be on this
             machine or its network.

@@ -20,12 +20,11 @@ from homeport.client import (
     resources,
     results,
     staging,
-    tables,
     uploading,
 )
 from homeport.client.connection import Connection
 from homeport.client.results import ModelVersion
-from homeport.client.tables import Listing
+from homeport.client.tables import Listing, Row
 from homeport.client.uploading import Target
 from homeport.errors import (
     Code,
@@ -46,7 +45,7 @@ Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class BatchJob:
+class BatchJob(Row):
     """A batch prediction job, as it was when it was asked for.
 
     Attributes:
@@ -91,9 +90,6 @@ class BatchJob:
             "output": self.output_folder,
             "created": self.create_time,
         }
-
-    def _repr_html_(self) -> str:
-        return tables.table([self])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

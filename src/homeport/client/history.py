@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeport.client.connection import Connection
+from homeport.client.tables import Row
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class Change(Row):
     """One thing that was changed, once.
 
     Attributes:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.client import tables
+from homeport.client.tables import Row
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Row):
     """One version of a model.
 
     Attributes:
@@ -65,12 +66,9 @@ class ModelVersion:
             "created": self.create_time,
         }
 
-    def _repr_html_(self) -> str:
-        return tables.table([self])
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DeployedModel:
+class DeployedModel(Row):
     """A version at an endpoint.
 
     Attributes:
@@ -103,7 +101,7 @@ class DeployedModel:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Row):
     """An endpoint and what is deployed to it.
 
     Attributes:
@@ -144,7 +142,7 @@ class Endpoint:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class TrafficState:
+class TrafficState(Row):
     """The traffic that an endpoint had for a time.
 
     Attributes:
@@ -175,7 +173,7 @@ class TrafficState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Row):
     """One thing in which two versions differ.
 
     Attributes:
@@ -201,7 +199,7 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Row):
     """Where a version comes from.
 
     Attributes:
@@ -235,9 +233,6 @@ class Lineage:
             "digest": self.digest,
             "check": self.check_state,
         }
-
-    def _repr_html_(self) -> str:
-        return tables.table([self])
 
 
 def model_version(

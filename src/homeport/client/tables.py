@@ -1,19 +1,26 @@
 """Values in rows, as a notebook shows them: every text escaped."""
 
+import abc
 import dataclasses
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Generic, Protocol, TypeVar, overload
+from typing import Final, Generic, TypeVar, overload
 
 _SHOWN_ROWS: Final = 100
 _SHOWN_CHARACTERS: Final = 200
 
 
-class Row(Protocol):
-    """What can stand in a table."""
+class Row(abc.ABC):
+    """What can stand in a table, and alone is a table of one row in a notebook."""
 
+    __slots__ = ()
+
+    @abc.abstractmethod
     def cells(self) -> Mapping[str, object]:
         """Return the cells by the names of their columns."""
+
+    def _repr_html_(self) -> str:
+        return table([self])
 
 
 T = TypeVar("T", bound=Row)

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from homeport.client import tables
-from homeport.client.results import ModelVersion
+from homeport.client.results import Difference, ModelVersion
 from homeport.client.tables import Listing
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
@@ -39,6 +39,15 @@ def test_long_texts_and_lists_are_cut() -> None:
     assert "x" * 201 not in shown
     assert shown.count("<tr>") == 101
     assert "and 50 more" in shown
+
+
+def test_one_alone_is_a_table_of_one_row() -> None:
+    difference = Difference("labels", "team", "a", None)
+
+    shown = difference._repr_html_()
+
+    assert shown.count("<tr>") == 2
+    assert "<td>labels</td><td>team</td><td>a</td><td></td>" in shown
 
 
 def test_nothing_is_said() -> None:
