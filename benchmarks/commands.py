@@ -37,6 +37,8 @@ READS = (
     "models history words",
     "endpoints list",
     "endpoints describe words",
+    "endpoints states words",
+    "endpoints history words",
     "operations list",
     "batch list",
     "storage ls gs://homeport-uploads",

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from homeport.archive import mar
-from homeport.cli import deploysources, options, values, waiting, words
+from homeport.cli import deploysources, options, pairs, values, waiting, words
 from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
 from homeport.client import progress, registry, staging
@@ -19,7 +19,7 @@ from homeport.client import traffic as splits
 from homeport.client.connection import Connection
 from homeport.client.registry import Deployed, Endpoint
 from homeport.errors import HomeportError, InvalidArgumentError, NotFoundError
-from homeport.resources.lineage import METADATA_KEY
+from homeport.resources.lineage import METADATA_KEY, check_lineage
 
 _EPILOG: Final = """\b
 Examples:
@@ -49,6 +49,18 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
             param=parameter,
         )
     return value
+
+
+def _lineage(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return KEY=VALUE arguments that may be lineage."""
+    given = pairs.parse(ctx, parameter, values)
+    try:
+        check_lineage(given, "lineage")
+    except InvalidArgumentError as error:
+        raise click.BadParameter(error.message, param=parameter) from error
+    return given
 
 
 @click.command(epilog=_EPILOG)
@@ -86,7 +98,7 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
 @click.option(
     "--lineage",
     multiple=True,
-    callback=options.lineage,
+    callback=_lineage,
     help="KEY=VALUE, where the version comes from, beside what its archive says; may "
     "be repeated.",
 )

@@ -14,7 +14,6 @@ from homeport.client.connection import Address, Connection
 from homeport.client.registry import Endpoint
 from homeport.errors import InvalidArgumentError
 from homeport.resources.labels import check_labels
-from homeport.resources.lineage import check_lineage
 
 # EnvVar.name (aiplatform v1): a C identifier; AIP_ is reserved.
 _VARIABLE_RE: Final = re.compile(r"(?!AIP_)[A-Za-z_][A-Za-z0-9_]*")
@@ -97,18 +96,6 @@ def labels(
     given = pairs.parse(ctx, parameter, values)
     try:
         check_labels(given)
-    except InvalidArgumentError as error:
-        raise click.BadParameter(error.message, param=parameter) from error
-    return given
-
-
-def lineage(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """Return KEY=VALUE arguments that may be lineage; a click callback."""
-    given = pairs.parse(ctx, parameter, values)
-    try:
-        check_lineage(given, "lineage")
     except InvalidArgumentError as error:
         raise click.BadParameter(error.message, param=parameter) from error
     return given
