@@ -187,7 +187,7 @@ async def _kept(settings: Settings) -> AsyncIterator[Opened]:
     """
     opened = await asyncio.to_thread(opening.for_server, settings)
     database, stored = opened.database, opened.stored
-    upkeep = Upkeep(database, stored, _now, opened.server, _environments(settings).tidy)
+    upkeep = Upkeep(database, stored, _now, opened.server, _environments(settings))
     upkeep.start()
     try:
         yield dataclasses.replace(opened, stored=upkeep.whole())

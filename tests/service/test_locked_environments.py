@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import textwrap
@@ -20,6 +21,7 @@ from homeport.errors import NotFoundError
 from homeport.serving.local import LocalRuntime
 from homeport.serving.runtime import Launch, Replica
 from homeport.worker.replica import ReplicaLoadError, Reply
+from servers import wait_until
 
 DEADLINE_S = 60.0
 pytestmark = pytest.mark.service
@@ -339,19 +341,27 @@ def test_a_server_serves_versions_whose_packages_conflict_and_again_after_a_rest
         (model_dir / lock.PATH).write_text(locked.text)
         zipped = shutil.make_archive(str(tmp_path / version), "zip", model_dir)
         archives.append(pathlib.Path(zipped).rename(tmp_path / f"{version}.mar"))
+    environments = tmp_path / "data/environments"
     with servers.running(servers.Server(tmp_path / "data")) as server:
         deployed = [server.deploy(archive) for archive in archives]
         endpoints = [endpoint for endpoint, _ in deployed]
         first = [server.ask(endpoint, "x") for endpoint in endpoints]
         server.stop()
+        built = {path.stat().st_ino for path in environments.iterdir()}
+        unused = environments / ("f" * 64)
+        unused.mkdir()
+        for path in environments.iterdir():
+            os.utime(path, (0, 0))
         server.start()
+        wait_until(lambda: not unused.exists())
         server.wait_ready()
         again = [server.ask(endpoint, "x") for endpoint in endpoints]
 
     assert [operation.get("error") for _, operation in deployed] == [None, None]
     assert first == again == [["1.0"], ["2.0"]]
-    environments = tmp_path / "data/environments"
-    assert len(list(environments.iterdir())) == 2
+    # Those of deployed versions stay, however long the server was away.
+    assert len(built) == 2
+    assert {path.stat().st_ino for path in environments.iterdir()} == built
 
 
 NUMPY_HANDLER = """\

@@ -1,10 +1,11 @@
 """`homeport environments`: those that were built on this machine; a server may run."""
 
+import contextlib
 import datetime as dt
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -58,7 +59,9 @@ def _of(command: _F) -> _F:
 @output.option()
 def list_environments(*, data_dir: Path, checks: bool, form: Output) -> None:
     """List what is there, the one that was used last at the end."""
-    found = eviction.survey(_directory(data_dir, checks=checks), time.time())
+    directory = _directory(data_dir, checks=checks)
+    with _refusals_told(directory):
+        found = eviction.survey(directory, time.time())
     output.show_list(map(_document, found), form, _COLUMNS)
     _sum_up(found, "are there")
 
@@ -97,17 +100,12 @@ def prune(
     nothing else, beyond 30 days or 50 GiB. What a replica or a check uses always stays.
     """
     directory = _directory(data_dir, checks=checks)
-    try:
+    with _refusals_told(directory):
         if not dry_run:
             workplaces.clear()
             eviction.clear(directory)
         limits = _limits(age_s, max_bytes)
         gone = eviction.evict(directory, limits, time.time(), dry_run=dry_run)
-    except OSError as error:
-        raise FailedPreconditionError(
-            f"the environments in {data_dir} cannot be changed ({error.strerror}): "
-            "run this as the account that the server runs as"
-        ) from error
     output.show_list(map(_document, gone), form, _COLUMNS)
     _sum_up(gone, "would go" if dry_run else "are gone")
 
@@ -120,6 +118,20 @@ def _directory(data_dir: Path, *, checks: bool) -> Path:
             f"there is no data directory {data_dir}: name the server's with --data-dir"
         )
     return data_dir / "environments"
+
+
+@contextlib.contextmanager
+def _refusals_told(directory: Path) -> Iterator[None]:
+    try:
+        if directory.exists():
+            # What may not be read looks empty to those who search in it.
+            next(directory.iterdir(), None)
+        yield
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"{directory} cannot be looked through and changed ({error.strerror}): run "
+            "this as the account that the server runs as"
+        ) from error
 
 
 def _limits(age_s: float | None, max_bytes: int | None) -> Limits:

@@ -13,7 +13,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from homeport.archive import lockfile
@@ -78,6 +78,8 @@ class Environments:
         self._runs = uvtool.Runs()
         # What this process has built, or looked through.
         self._whole: set[str] = set()
+        # The open files of those that it stays in.
+        self._stays: tuple[int, ...] = ()
 
     def find(self, wanted: Lock) -> Environment | None:
         """Return the lock's environment if it has been built."""
@@ -147,6 +149,17 @@ class Environments:
                 if not environment.was_there:
                     self._evict()
             yield environment
+
+    def stay_in(self, digests: Iterable[str]) -> None:
+        """Keep these environments, of them that are there, until this is called again.
+
+        Others that were kept so are not any more.
+        """
+        before = self._stays
+        entered = (occupancy.enter(self._directory / digest) for digest in digests)
+        self._stays = tuple(one for one in entered if one is not None)
+        for one in before:
+            os.close(one)
 
     def tidy(self) -> None:
         """Remove what the dead left, and what the limits do not keep."""

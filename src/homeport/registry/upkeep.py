@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, final
 
-from homeport.metadata import server_rows
+from homeport.archive import lockfile
+from homeport.environments.build import Environments
+from homeport.metadata import endpoint_rows, model_rows, server_rows
 from homeport.metadata.database import Database
 from homeport.registry import byte_stores, session_sweep
 from homeport.registry.blob_sweep import Sweeper
@@ -28,7 +30,7 @@ class Upkeep:
         stored: The bytes as they lie there.
         now: The time, aware.
         server: The id of this server.
-        tidy: Removes unused environments.
+        environments: Those of versions.
     """
 
     def __init__(
@@ -37,13 +39,14 @@ class Upkeep:
         stored: ByteStores,
         now: Callable[[], dt.datetime],
         server: str,
-        tidy: Callable[[], None],
+        environments: Environments,
     ) -> None:
         self._server = server
         self._now = now
         self._stopped = threading.Event()
         self._database = database
         self._stored = stored
+        self._environments = environments
         blobs, least_bytes = stored.blobs, byte_stores.min_part_bytes(stored)
         self._splitting = Splitting(database, blobs, now, least_bytes)
         grace = byte_stores.grace(stored)
@@ -51,7 +54,7 @@ class Upkeep:
         self._threads = (
             Periodic("splitting", _SPLITTING_PERIOD_S, self.divide),
             Periodic("sweeping", _SWEEPING_PERIOD_S, self.sweep),
-            Periodic("tidying", _SWEEPING_PERIOD_S, tidy),
+            Periodic("tidying", _SWEEPING_PERIOD_S, self.tidy),
         )
 
     def whole(self) -> ByteStores:
@@ -76,6 +79,14 @@ class Upkeep:
         )
         self._sweeper.look()
 
+    def tidy(self) -> None:
+        """Remove unused environments, but those of versions that are deployed.
+
+        Nothing runs in these when the server has just started.
+        """
+        self._environments.stay_in(_needed(self._database))
+        self._environments.tidy()
+
     def start(self) -> None:
         """Begin."""
         for thread in self._threads:
@@ -88,3 +99,14 @@ class Upkeep:
         self._sweeper.stop()
         for thread in self._threads:
             thread.stop()
+        self._environments.stay_in(())
+
+
+def _needed(database: Database) -> frozenset[str]:
+    """Return the digests of the locks of versions that are deployed."""
+    with database.snapshot() as transaction:
+        names = {
+            one.deployed_model.version for one in endpoint_rows.deployments(transaction)
+        }
+        locks = {model_rows.get_lock(transaction, name) for name in names}
+    return frozenset(lockfile.parse(text).digest for text in locks if text)

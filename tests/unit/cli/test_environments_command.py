@@ -109,6 +109,18 @@ def test_what_is_no_value_is_refused_with_what_to_write(
     assert said in ended.err
 
 
+@pytest.mark.parametrize("command", ["list", "prune"])
+def test_what_cannot_be_looked_through_is_told(
+    tmp_path: pathlib.Path, command: str
+) -> None:
+    (tmp_path / "environments").touch()
+
+    ended = command_line.run("environments", command, "--data-dir", str(tmp_path))
+
+    assert ended.code == 1
+    assert "cannot be looked through and changed (Not a directory)" in ended.err
+
+
 def test_those_of_checks_are_in_the_users_cache(data_dir: pathlib.Path) -> None:
     (data_dir / "cache/homeport").mkdir(parents=True)
     (data_dir / "environments").rename(data_dir / "cache/homeport/environments")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from obstore.store import MemoryStore
 
+from homeport.environments.build import Environments
 from homeport.errors import DataLossError
 from homeport.metadata import server_rows
 from homeport.objects.bucket_blobs import BucketBlobs
@@ -128,10 +129,6 @@ def test_two_servers_that_divide_one_archive_keep_it(
         assert file.read() == content
 
 
-def _nothing() -> None:
-    pass
-
-
 def test_one_of_several_servers_divides(rooms: Rooms, bucket: BucketBlobs) -> None:
     content = _registered(rooms, secrets.token_bytes(3 * MIB))
     with rooms.database.transaction() as transaction:
@@ -139,9 +136,11 @@ def test_one_of_several_servers_divides(rooms: Rooms, bucket: BucketBlobs) -> No
             server_rows.renew(transaction, server, dt.timedelta(hours=1))
     stored = ByteStores(bucket, FileParts(rooms.directory / "parts"), bucket)
 
-    Upkeep(rooms.database, stored, _now, "b", _nothing).divide()
+    environments = Environments(rooms.directory / "environments")
+
+    Upkeep(rooms.database, stored, _now, "b", environments).divide()
     after_the_second = set(bucket.iterate())
-    upkeep = Upkeep(rooms.database, stored, _now, "a", _nothing)
+    upkeep = Upkeep(rooms.database, stored, _now, "a", environments)
     upkeep.divide()
 
     assert after_the_second == {_digest(content)}

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from homeport.environments.build import Environments
 from homeport.errors import NotFoundError
 from homeport.objects.parts import FileParts
 from homeport.registry.byte_stores import ByteStores
@@ -33,7 +34,13 @@ class Server:
         self.compositions = Compositions(
             rooms.database, rooms.blobs, parts, now, claims=stored.claims
         )
-        self.upkeep = Upkeep(rooms.database, stored, now, "me", lambda: None)
+        self.upkeep = Upkeep(
+            rooms.database,
+            stored,
+            now,
+            "me",
+            Environments(rooms.directory / "environments"),
+        )
 
     def half_sent(self) -> str:
         """Return a session of which some bytes are there."""
