@@ -58,6 +58,7 @@ COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
 DEPENDENCIES = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8")
 FORMAT = (ROOT / "docs" / "format-mar.md").read_text(encoding="utf-8")
 CHECKING = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
+PIPELINES = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 DOCUMENTS = sorted(
@@ -313,6 +314,7 @@ def source_text() -> str:
 def told_failures() -> list[str]:
     below = section(CHECKING, "## What fails, and what to do")
     below += section(CHECKING, "## When an archive is registered")
+    below += section(PIPELINES, "## When a step fails or is cancelled")
     return re.findall(r"^\| `([^`]+)`", below, re.MULTILINE)
 
 

@@ -5,6 +5,7 @@ In an environment of its own, made the first time.
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,27 +63,40 @@ def test_the_pipeline_of_the_example_trains_uploads_deploys_and_predicts(
     assert f"'resourceName': '{model['name']}@1'" in ended.stdout
 
 
-def test_googles_components_work_here_and_ours_take_what_they_made(
-    server: Server, mlp_archive: pathlib.Path, tmp_path: pathlib.Path
+def test_googles_components_and_ours_work_together_at_googles_addresses(
+    server: Server,
+    mlp_archive: pathlib.Path,
+    mlp_torchscript: pathlib.Path,
+    tmp_path: pathlib.Path,
 ) -> None:
     artifact = server.upload_archive(mlp_archive, "by-google")
+    server.upload("trained/mlp.pt", mlp_torchscript.read_bytes())
     server.upload("rows.jsonl", b"[1, 2, 3, 4]\n[4, 3, 2, 1]\n")
     program = str(ROOT / "tests/programs/google_components.py")
+    words = (program, server.url, artifact, "gs://models/trained", str(tmp_path))
 
-    ended = kfp_environments.run(
-        program, server.url, artifact, str(tmp_path), cwd=tmp_path
-    )
+    ended = kfp_environments.run(*words, cwd=tmp_path)
 
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
     assert "predicted 2, failed 0: gs://models/answers/" in ended.stdout
-    (model,) = server.call("GET", f"/v1/{PARENT}/models")[1]["models"]
-    first = server.call("GET", f"/v1/{model['name']}@1")[1]
+    models = named(server, "models")
+    first = server.call("GET", f"/v1/{models['by-google']['name']}@1")[1]
     assert sorted(first["versionAliases"]) == ["candidate", "default"]
     assert first["labels"]["team"] == "port"
-    (endpoint,) = server.call("GET", f"/v1/{PARENT}/endpoints")[1]["endpoints"]
+    endpoints = named(server, "endpoints")
+    split = endpoints["by-google"]["trafficSplit"]
     by_version = {
-        one["modelVersionId"]: endpoint["trafficSplit"][one["id"]]
-        for one in endpoint["deployedModels"]
+        one["modelVersionId"]: split[one["id"]]
+        for one in endpoints["by-google"]["deployedModels"]
     }
     assert by_version == {"2": 70, "1": 30}
-    assert len(server.ask(endpoint["name"], [1, 2, 3, 4])[0]) == 2
+    (deployed,) = endpoints["of-ours"]["deployedModels"]
+    assert deployed["model"] == models["by-ours"]["name"]
+    for endpoint in endpoints.values():
+        assert len(server.ask(endpoint["name"], [1, 2, 3, 4])[0]) == 2
+
+
+def named(server: Server, collection: str) -> dict[str, dict[str, Any]]:
+    """Return what a collection has, by display name."""
+    page = server.call("GET", f"/v1/{PARENT}/{collection}")[1]
+    return {one["displayName"]: one for one in page[collection]}

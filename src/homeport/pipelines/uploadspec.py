@@ -187,6 +187,11 @@ class UploadSpec:
             self._check_route()
         else:
             self._check_prebuilt()
+        if self.archive_folder and not addresses.is_bucket(self.archive_folder):
+            raise InvalidArgumentError(
+                f"archive_path {self.archive_folder!r:.200} is in no bucket: give a "
+                "gs:// folder"
+            )
         if not addresses.is_bucket(self.archive_folder or self.files.folder):
             raise InvalidArgumentError(
                 f"gcs_model_path {self.files.folder!r:.200} is in no bucket, from "

@@ -64,6 +64,11 @@ def test_a_model_on_this_machine_needs_a_bucket_for_its_archive() -> None:
         spec(folder="/runs/1/model")
 
 
+def test_an_archive_goes_to_a_bucket() -> None:
+    with pytest.raises(InvalidArgumentError, match="archive_path '/archives' is in no"):
+        dataclasses.replace(spec(), archive_folder="/archives")
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
