@@ -118,8 +118,16 @@ class _Reader:
                     return False
                 seen.add(opcode.name)
                 self._step(opcode, argument)
-        # pickletools raises whatever the bytes lead it to; the stack, IndexError.
-        except (ValueError, IndexError, OverflowError, UnicodeError, MemoryError):
+        # pickletools raises whatever the bytes lead it to; the stack, IndexError. Of a
+        # backslash in what is no text Python warns, which may be told to raise.
+        except (
+            ValueError,
+            IndexError,
+            OverflowError,
+            UnicodeError,
+            MemoryError,
+            DeprecationWarning,
+        ):
             return False
         self.opcodes |= seen
         return True

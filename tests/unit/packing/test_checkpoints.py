@@ -159,6 +159,14 @@ def _naming(name: str) -> bytes:
     return b"\x80\x02c%s\n%s\n." % (module.encode(), attribute.encode())
 
 
+def test_what_follows_a_pickle_may_have_a_backslash_where_a_text_would_be() -> None:
+    first = pickle.dumps({"weight": 1.0}, protocol=2)
+
+    scanned = pickles.scan(first + b"c\\model\nname\n.")
+
+    assert (scanned.names, scanned.plain, scanned.whole) == ((), True, True)
+
+
 def test_endless_opcodes_are_given_up() -> None:
     started = time.monotonic()
 
