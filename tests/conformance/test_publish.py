@@ -23,7 +23,7 @@ import command_line
 from homeport.packing import pack
 from servers import PARENT, Server, running
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
 TESTS = pathlib.Path(__file__).parents[1]
 SOURCE = TESTS / "archives/many_sided"
@@ -154,9 +154,10 @@ def published(
     )  # fmt: skip
     assert key.code == 0, key.err
     spoil(vertex, shared_server)
+    wanted = steps(vertex, shared_server, dry.out, forbidding)
     ended = subprocess.run(  # noqa: S603
         [sys.executable, str(pathlib.Path(__file__).with_name("publish_calls.py"))],
-        input=json.dumps(list(steps(vertex, dry.out, forbidding).items())),
+        input=json.dumps(list(wanted.items())),
         cwd=folder,
         env={
             **os.environ,
@@ -171,7 +172,7 @@ def published(
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=240,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     return Published(
@@ -195,7 +196,7 @@ def spoil(vertex: Server, server: Server) -> None:
     assert status == 200, answer
 
 
-def steps(vertex: Server, told: str, forbidding: str) -> dict[str, Any]:
+def steps(vertex: Server, server: Server, told: str, forbidding: str) -> dict[str, Any]:
     """Return what is run, in this order."""
     second = publish("published@2", vertex, "--container-image-uri", IMAGE)
     elsewhere = publish(
@@ -203,6 +204,9 @@ def steps(vertex: Server, told: str, forbidding: str) -> dict[str, Any]:
     )
     nowhere = publish(
         "published@2", vertex, "--container-image-uri", IMAGE, bucket="nowhere"
+    )
+    astray = publish(
+        "published@2", vertex, "--container-image-uri", IMAGE, bucket="models"
     )
     google = [word for word in second if word not in {"--api-endpoint", vertex.url}]
     return {
@@ -215,6 +219,14 @@ def steps(vertex: Server, told: str, forbidding: str) -> dict[str, Any]:
         "other bytes": {"words": elsewhere},
         "forbidden": {"words": second, "with": {"STORAGE_EMULATOR_HOST": forbidding}},
         "half a parent": {"words": [*second, "--parent-model", "none/of/these"]},
+        # The other store knows no key of this one.
+        "astray": {
+            "words": astray,
+            "with": {
+                "STORAGE_EMULATOR_HOST": server.url,
+                "GOOGLE_APPLICATION_CREDENTIALS": None,
+            },
+        },
         "second": {"words": second},
         "second again": {"words": second},
         "emulator": {"words": google},
@@ -278,6 +290,7 @@ def test_a_model_of_the_same_name_gets_a_version_once(published: Published) -> N
         ("half a parent", ["none/of/these", "--parent-model"]),
         ("no bucket", ["there is no bucket gs://nowhere", "nothing was registered"]),
         ("other bytes", ["is there with other bytes", "--bucket"]),
+        ("astray", ["the files are in gs://models/", "saying it again goes on"]),
         ("forbidden", ["gs://staging cannot be written", "nothing was registered"]),
         ("emulator", ["STORAGE_EMULATOR_HOST is set", "unset it"]),
         ("no credentials", ["gcloud auth application-default login"]),

@@ -79,12 +79,12 @@ def place(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HOMEPORT_URL", shared_server.url)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     # What the worker's check compiles, it compiles for every worker.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     return tmp_path
 
 
+@pytest.mark.timeout(300)
 def test_the_guide_for_those_who_move_is_followed(
     shared_server: Server, place: pathlib.Path, archived: Archived
 ) -> None:

@@ -10,7 +10,7 @@ import command_line
 from homeport.packing import pack
 from servers import Server
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
 HANDLER = """\
 def handle(data, context):

@@ -10,7 +10,8 @@ import click
 
 from homeport.cli import exitcodes, options, waiting
 from homeport.cli.texts import printable
-from homeport.client import progress
+from homeport.client import progress, registry
+from homeport.client import traffic as splits
 from homeport.client.connection import Connection
 from homeport.errors import Code, HomeportError
 from homeport.modelstores import bringing, configuration, plan
@@ -20,6 +21,7 @@ from homeport.modelstores.plan import Plan, Planned, Problem
 _STORE: Final = "torchserve-model-store"
 # Then no other archive fares better.
 _NO_SERVER: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+_AGAIN: Final = "say it again: what is there is known, and the rest goes on"
 _EPILOG: Final = """\b
 Examples:
   homeport import --from torchserve-model-store model-store --dry-run
@@ -89,9 +91,14 @@ def import_(
     told = configuration.read(config) if config else StoreConfig()
     found = plan.make(folder, told)
     _introduce(folder, found, told)
-    with options.connect(**server) as connection:
-        problems = _imported(_Run(connection, dry, deploy), found.planned)
-    _conclude((*found.problems, *problems))
+    problems = list(found.problems)
+    try:
+        with options.connect(**server) as connection, waiting.telling(_AGAIN):
+            _import(_Run(connection, dry, deploy), found.planned, problems)
+    finally:
+        _tell(problems)
+    if problems:
+        sys.exit(exitcodes.REFUSED)
 
 
 def _introduce(folder: Path, found: Plan, told: StoreConfig) -> None:
@@ -102,9 +109,8 @@ def _introduce(folder: Path, found: Plan, told: StoreConfig) -> None:
         click.echo(f"no effect   {names}", err=True)
 
 
-def _imported(run: _Run, planned: Sequence[Planned]) -> list[Problem]:
-    """Import one after the other; return what went wrong."""
-    problems = []
+def _import(run: _Run, planned: Sequence[Planned], problems: list[Problem]) -> None:
+    """Import one after the other; add what goes wrong."""
     for number, one in enumerate(planned, 1):
         place = f"{number}/{len(planned)} {printable(one.path.name)}"
         version = ""
@@ -118,7 +124,6 @@ def _imported(run: _Run, planned: Sequence[Planned]) -> list[Problem]:
             click.echo(f"failed      {place}")
             left = f"{version} is registered and not deployed: " if version else ""
             problems.append(Problem(one.path.name, left + error.message))
-    return problems
 
 
 def _version(run: _Run, one: Planned, place: str) -> str:
@@ -135,7 +140,11 @@ def _version(run: _Run, one: Planned, place: str) -> str:
             click.echo(f"            with {printable(line)}")
         return ""
     with progress.bar("uploading") as on_progress:
-        registered = bringing.register(run.connection, one, digest, found, on_progress)
+        uri = bringing.upload(run.connection, one, digest, on_progress)
+    operation = bringing.begin_registering(run.connection, one, digest, found, uri)
+    what = "the server checks it; a new environment takes a while"
+    ended = waiting.for_operation(run.connection, operation, what)
+    registered = registry.registered(ended)
     click.echo(f"registered  {place}: {registered.name} ({said})")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
@@ -147,12 +156,18 @@ def _served(run: _Run, one: Planned, version: str) -> None:
     if run.dry:
         click.echo(f"to deploy   to endpoint {endpoint}, if it is not there")
         return
-    with waiting.shown(f"replicas of {endpoint} come up"):
-        name, is_new = bringing.serve(run.connection, one, version)
-    click.echo(f"{'deployed' if is_new else 'serving':<12}{endpoint}: {name}")
+    place = bringing.endpoint(run.connection, one)
+    is_new = not bringing.serves(place, version)
+    if is_new:
+        # All of the traffic where nothing else has any, and none otherwise.
+        split = splits.with_new(place, 0)
+        operation = registry.begin_deploying(run.connection, place, version, split, 1)
+        what = f"replicas of {endpoint} come up"
+        waiting.for_operation(run.connection, operation, what)
+    click.echo(f"{'deployed' if is_new else 'serving':<12}{endpoint}: {place.name}")
 
 
-def _conclude(problems: Sequence[Problem]) -> None:
+def _tell(problems: Sequence[Problem]) -> None:
     if not problems:
         return
     click.echo(f"not imported, {len(problems)}:", err=True)
@@ -162,4 +177,3 @@ def _conclude(problems: Sequence[Problem]) -> None:
         click.echo(f"  {printable(one.file)}: {first}", err=True)
         for line in more:
             click.echo(f"    {line}", err=True)
-    sys.exit(exitcodes.REFUSED)

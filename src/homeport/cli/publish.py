@@ -31,6 +31,10 @@ Examples:
       us-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.2-4:latest
 """
 _MIB: Final = 1 << 20
+_BEGUN: Final = (
+    "Vertex AI may go on registering the version: once its operation has ended, say it "
+    "again, which looks for the version first"
+)
 
 
 @click.command(epilog=_EPILOG)
@@ -143,8 +147,9 @@ def _publish(connection: Connection, publication: Publication) -> None:
         click.echo(f"there       {there}")
         return
     if publication.objects:
-        _copy(connection, publication, vertex)
-    with waiting.shown("Vertex AI registers it"):
+        with waiting.telling("nothing was registered: say it again, and it goes on"):
+            _copy(connection, publication, vertex)
+    with waiting.telling(_BEGUN), waiting.shown("Vertex AI registers it"):
         name = vertex.register(parent)
     click.echo(f"published   {name}")
 

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from homeport.archive import mar
 from homeport.client import registry, resources, staging, uploading
-from homeport.client import traffic as splits
 from homeport.client.connection import Connection
-from homeport.client.registry import Endpoint, Registered
+from homeport.client.registry import Endpoint
 from homeport.client.resources import Document, Listing
 from homeport.client.uploading import OnProgress, Target
 from homeport.errors import InvalidArgumentError, NotFoundError
@@ -78,23 +77,36 @@ def find(connection: Connection, planned: Planned, digest: str) -> Found:
     return Found(takes_default=all(map(_label, versions)))
 
 
-def register(
-    connection: Connection,
-    planned: Planned,
-    digest: str,
-    found: Found,
-    on_progress: OnProgress,
-) -> Registered:
-    """Upload an archive with its words, and register it.
+def upload(
+    connection: Connection, planned: Planned, digest: str, on_progress: OnProgress
+) -> str:
+    """Upload an archive with its words; return the `gs://` address of its folder.
+
+    Args:
+        connection: The server.
+        planned: What.
+        digest: From `identify`.
+        on_progress: Called with how many bytes of how many have been sent.
+    """
+    uri = staging.stage_archive(connection, planned.path, digest, on_progress)
+    if planned.words:
+        name = f"{connection.address.project}/{digest}/{serverconfig.FILE}"
+        _upload_words(connection, planned.words, Target(staging.BUCKET, name))
+    return uri
+
+
+def begin_registering(
+    connection: Connection, planned: Planned, digest: str, found: Found, uri: str
+) -> dict[str, Any]:
+    """Return the operation that registers what was uploaded.
 
     Args:
         connection: The server.
         planned: What.
         digest: From `identify`.
         found: From `find`.
-        on_progress: Called with how many bytes of how many have been sent.
+        uri: From `upload`.
     """
-    uri = _upload(connection, planned, digest, on_progress)
     version = planned.declared.version
     model: dict[str, Any] = {
         "displayName": planned.name,
@@ -111,7 +123,7 @@ def register(
     }
     if planned.is_default and found.takes_default:
         model["versionAliases"] = ["default"]
-    return registry.register(connection, model)
+    return registry.begin_registering(connection, model)
 
 
 def endpoint_of(planned: Planned) -> str:
@@ -125,28 +137,19 @@ def endpoint_of(planned: Planned) -> str:
     return f"{planned.name}-{planned.declared.version}"
 
 
-def serve(connection: Connection, planned: Planned, version: str) -> tuple[str, bool]:
-    """Deploy a version, unless it is at its endpoint already.
-
-    It gets all of the traffic where nothing else has any, and none otherwise.
-
-    Returns:
-        The endpoint's full name, and whether it was deployed now.
-    """
-    endpoint = _endpoint(connection, endpoint_of(planned))
-    model, _, id_ = version.partition("@")
-    if any((one.model, one.version) == (model, id_) for one in endpoint.deployed):
-        return endpoint.name, False
-    split = splits.with_new(endpoint, 0)
-    registry.deploy(connection, endpoint, version, split, 1)
-    return endpoint.name, True
-
-
-def _endpoint(connection: Connection, wanted: str) -> Endpoint:
+def endpoint(connection: Connection, planned: Planned) -> Endpoint:
+    """Return the endpoint that a version is deployed to, made if it is not there."""
+    wanted = endpoint_of(planned)
     try:
         return registry.find_endpoint(connection, wanted)
     except NotFoundError:
         return registry.create_endpoint(connection, wanted)
+
+
+def serves(endpoint: Endpoint, version: str) -> bool:
+    """Tell whether a version, by its full name, is deployed to an endpoint."""
+    model, _, id_ = version.partition("@")
+    return any((one.model, one.version) == (model, id_) for one in endpoint.deployed)
 
 
 def _model(connection: Connection, display_name: str) -> str:
@@ -169,16 +172,6 @@ def _model(connection: Connection, display_name: str) -> str:
 
 def _label(version: Document) -> str:
     return str(version.get("labels", {}).get(LABEL, ""))
-
-
-def _upload(
-    connection: Connection, planned: Planned, digest: str, on_progress: OnProgress
-) -> str:
-    uri = staging.stage_archive(connection, planned.path, digest, on_progress)
-    if planned.words:
-        name = f"{connection.address.project}/{digest}/{serverconfig.FILE}"
-        _upload_words(connection, planned.words, Target(staging.BUCKET, name))
-    return uri
 
 
 def _upload_words(connection: Connection, words: str, target: Target) -> None:

@@ -129,12 +129,6 @@ class Vertex:
         except HomeportError as error:
             error.message += _how_to_go_on(wanted)
             raise
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                "Vertex AI may have registered the version: once its operation has "
-                "ended, say it again, which looks for the version first"
-            )
-            raise
         return f"{model.resource_name}@{model.version_id}"
 
     def _named(self, wanted: str) -> str:

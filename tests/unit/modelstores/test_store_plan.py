@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from homeport.errors import InvalidArgumentError
-from homeport.modelstores import configuration, plan
+from homeport.errors import HomeportError, InvalidArgumentError
+from homeport.modelstores import bringing, configuration, plan
 from homeport.modelstores.configuration import StoreConfig
 from homeport.packing import pack
 
@@ -145,3 +145,18 @@ def test_a_folder_without_archives_or_none_at_all_is_refused(
         plan.make(store / "none", StoreConfig())
     with pytest.raises(InvalidArgumentError, match="Not a directory"):
         plan.make(store / "notes.txt", StoreConfig())
+
+
+def test_an_archive_that_was_taken_away_meanwhile_is_told(
+    store: pathlib.Path, put: Put
+) -> None:
+    path = put("digits")
+    (planned,) = plan.make(store, StoreConfig()).planned
+    path.unlink()
+
+    with pytest.raises(HomeportError, match=r"no archive 'digits\.mar'"):
+        bringing.identify(planned)
+
+    path.mkdir()
+    with pytest.raises(InvalidArgumentError, match="cannot be read"):
+        bringing.identify(planned)
