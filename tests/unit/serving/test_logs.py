@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from homeport.serving.logs import ReplicaLog
+from homeport.errors import FailedPreconditionError
+from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.worker.redaction import redacted
 from rooms import T0
 
@@ -144,3 +145,19 @@ def test_lines_that_came_together_share_a_stamp_and_a_write(
     assert log.tail(1)[0].endswith(" line 4999")
     assert len(path.read_text().splitlines()) == 5000
     log.close()
+
+
+def test_a_failure_before_anything_was_printed_stands_alone(path: pathlib.Path) -> None:
+    log = ReplicaLog(path, lambda: T0)
+    error = FailedPreconditionError("podman has no image a:1")
+
+    before = with_last_lines(error, log, {})
+    log.write(["loading"])
+    after = with_last_lines(error, log, {})
+
+    assert before.message == "podman has no image a:1"
+    assert after.message == (
+        "podman has no image a:1\n"
+        "Last log lines of the replica:\n"
+        "2026-01-01T00:00:00.000+00:00 loading"
+    )
