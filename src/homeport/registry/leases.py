@@ -6,6 +6,7 @@ what the server had promised.
 
 import datetime as dt
 import pathlib
+import threading
 import uuid
 from typing import Final, final
 
@@ -38,14 +39,25 @@ class Lease:
     def __init__(self, database: Database, server: str) -> None:
         self._database = database
         self._server = server
+        # A thread that renews is not stopped by who ends the lease.
+        self._lock = threading.Lock()
+        self._ended = False
 
     def renew(self) -> None:
-        """Be alive for `LEASE` from now, and keep those away who must be alone."""
-        self._database.stay()
-        with self._database.transaction() as transaction:
-            server_rows.renew(transaction, self._server, LEASE)
+        """Be alive for `LEASE` from now, and keep those away who must be alone.
+
+        Nothing happens once it has ended.
+        """
+        with self._lock:
+            if self._ended:
+                return
+            self._database.stay()
+            with self._database.transaction() as transaction:
+                server_rows.renew(transaction, self._server, LEASE)
 
     def end(self) -> None:
         """Be alive no more: others take over at once."""
-        with self._database.transaction() as transaction:
-            server_rows.end(transaction, self._server)
+        with self._lock:
+            self._ended = True
+            with self._database.transaction() as transaction:
+                server_rows.end(transaction, self._server)
