@@ -154,6 +154,7 @@ def test_a_failure_before_anything_was_printed_stands_alone(path: pathlib.Path) 
     before = with_last_lines(error, log, {})
     log.write(["loading"])
     after = with_last_lines(error, log, {})
+    log.close()
 
     assert before.message == "podman has no image a:1"
     assert after.message == (
