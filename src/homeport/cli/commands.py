@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "batch": ("batch", "Predict files of instances."),
     "storage": ("storage", "Copy, list, show and remove objects in buckets."),
     "operations": ("operations", "See, wait for and cancel what takes its time."),
+    "locations": ("locations", "List the regions in which a project has something."),
     "publish": ("publish", "Copy a version into Vertex AI's Model Registry."),
     "import": ("importing", "Register what lies in a TorchServe model store."),
     "pack": ("pack", "Make an archive of model files."),
