@@ -125,7 +125,7 @@ def test_the_table_of_images_has_all_kinds() -> None:
     assert kinds == {"", "PyTorch", "TensorFlow", "scikit-learn", "XGBoost"}
 
 
-@pytest.mark.clients
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_the_tutorial_is_followed_from_the_notebook_to_vertex_ai(
     shared_server: Server, place: pathlib.Path, one_thread: None
