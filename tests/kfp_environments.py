@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 from homeport.environments import uvtool
 
@@ -27,8 +28,9 @@ PACKAGES = (
 
 def interpreter() -> str:
     """Return the environment's Python, made once for these packages."""
-    project = (ROOT / "pyproject.toml").read_bytes()
-    wanted = hashlib.sha256(project + repr(PACKAGES).encode()).hexdigest()[:16]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    packages = [*PACKAGES, *project["dependencies"]]
+    wanted = hashlib.sha256(repr(packages).encode()).hexdigest()[:16]
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     directory = pathlib.Path(cache) / "homeport-tests" / f"kfp-{wanted}"
     python = directory / "bin" / "python"
@@ -37,7 +39,6 @@ def interpreter() -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (directory / "whole").exists():
             _uv("venv", "--clear", "--python", sys.executable, str(directory))
-            packages = [*PACKAGES, "-r", str(ROOT / "pyproject.toml")]
             _uv("pip", "install", "--python", str(python), *packages)
             (directory / "whole").touch()
     return str(python)

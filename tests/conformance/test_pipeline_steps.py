@@ -12,11 +12,13 @@ from collections.abc import Callable
 import pytest
 
 from homeport.errors import NotFoundError, PermissionDeniedError
-from homeport.pipelines import steps
+from homeport.pipelines import credentials, steps
 from homeport.pipelines.batches import Batch
 from homeport.pipelines.deploying import Deployment, Machine
 from homeport.pipelines.place import Place
+from homeport.pipelines.registry import Version
 from homeport.pipelines.uploadspec import Entry, ModelFiles, Serving, UploadSpec
+from homeport.pipelines.vertex import VertexRegistry
 from servers import PARENT, Server, running, wait_until
 
 pytestmark = [pytest.mark.service]
@@ -183,6 +185,28 @@ def test_a_batch_is_predicted_without_an_endpoint(
     )
     assert status == 200
     assert answer["instance"] == [1, 2, 3, 4]
+
+
+@pytest.mark.clients
+def test_a_version_that_came_too_late_goes_and_default_goes_back(
+    shared_server: Server, spec: UploadSpec
+) -> None:
+    # What an upload does whose cancellation was not in time.
+    registry = VertexRegistry(spec.place, credentials.find(spec.place))
+    model = steps.upload(spec).metadata["VertexModelID"]
+    parent = registry.parent(model)
+    entry = dataclasses.replace(spec.entry, parent=model, is_default=True)
+    steps.upload(dataclasses.replace(spec, entry=entry))
+    moved = shared_server.call("GET", f"/v1/{model}@2")[1]["versionAliases"]
+
+    registry.delete(Version(model, "2"), parent)
+    left = shared_server.call("GET", f"/v1/{model}@default")[1]
+    registry.delete(Version(model, "1"), None)
+
+    assert moved == ["default"]
+    assert left["versionId"] == "1"
+    assert shared_server.call("GET", f"/v1/{model}@2")[0] == 404
+    assert shared_server.call("GET", f"/v1/{model}")[0] == 404
 
 
 @pytest.mark.clients

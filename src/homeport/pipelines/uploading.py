@@ -84,15 +84,21 @@ def _folder(cancellation: Cancellation) -> Iterator[Path]:
 def _stored(buckets: Buckets, path: Path, address: str) -> Iterator[None]:
     """Keep an archive in its bucket, unless what is done meanwhile fails.
 
-    One that was there before belongs to who registered it, and stays.
+    One that was there before belongs to who registered it: it stays, and is not sent.
     """
-    is_ours = True
+
+    def remove() -> None:
+        if buckets.exists(address):
+            buckets.remove(address)
+
+    was_there = buckets.exists(address)
     try:
-        is_ours = buckets.store(path, address)
+        if not was_there:
+            was_there = not buckets.store(path, address)
         yield
     except BaseException:
-        if is_ours:
-            _tidied(lambda: buckets.remove(address), address)
+        if not was_there:
+            _tidied(remove, address)
         raise
 
 

@@ -200,12 +200,14 @@ def test_an_upload_that_is_cancelled_leaves_nothing(
     assert bench.left() == []
 
 
+@pytest.mark.parametrize("breaking", [close_the_bucket, refuse_the_version])
 def test_an_archive_that_was_there_before_stays_when_a_later_upload_fails(
-    bench: Bench,
+    bench: Bench, breaking: Callable[[Bench], None]
 ) -> None:
     bench.upload()
     archives = bench.archives()
-    refuse_the_version(bench)
+    breaking(bench)
+    bench.registry.refusal = "the archive does not load"
 
     with pytest.raises(HomeportError):
         bench.upload()
