@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from databases import KINDS, SQLITE, Databases
+from databases import POSTGRESQL, SQLITE, Databases
 from servers import PARENT, Server, running
 
 # Servers, their stores and their commands take their time on a machine under load.
@@ -24,7 +24,9 @@ def _homeport(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.long)]
+)
 def test_what_was_destroyed_is_served_again(
     server: Server,
     mlp_archive: pathlib.Path,

@@ -39,6 +39,7 @@ def assert_driven(lines: list[str]) -> None:
     assert told == ["10 classes, together 1.0000", "Undeployed and deleted"]
 
 
+@pytest.mark.long
 def test_the_flask_server_runs_as_a_command_of_the_host(
     tmp_path: pathlib.Path,
 ) -> None:
