@@ -10,9 +10,11 @@ import http
 import http.client
 import multiprocessing
 import multiprocessing.connection
+import statistics
 import threading
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 THREADS = 4
 TIMEOUT_S = 60.0
@@ -38,6 +40,19 @@ class Answer:
     def good(self) -> bool:
         """Whether it was answered."""
         return self.status == http.HTTPStatus.OK
+
+
+def failed(answers: Sequence[Answer]) -> int:
+    """Return how many were not answered."""
+    return sum(not one.good for one in answers)
+
+
+def median_ms(answers: Sequence[Answer]) -> float:
+    return 1000 * statistics.median(one.took_s for one in answers)
+
+
+def p99_ms(answers: Sequence[Answer]) -> float:
+    return 1000 * sorted(one.took_s for one in answers)[len(answers) * 99 // 100]
 
 
 class Load:
