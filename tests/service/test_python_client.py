@@ -161,11 +161,16 @@ def test_words_and_labels_are_changed_where_they_are_given(
 
     registry.update_model(first, display_name="after", description="new")
     changed = registry.update_model("after@1", labels={"team": "b"})
+    told = registry.update_model(
+        first, version_description="first", labels={"team": "c"}
+    )
     endpoint = registry.endpoints.create("plain", labels={"team": "a"})
     updated = registry.endpoints.update(endpoint, description="for tests")
 
     assert (changed.display_name, changed.description) == ("after", "new")
     assert (changed.version_id, changed.labels) == ("1", {"team": "b"})
+    assert (told.version_id, told.version_description) == ("1", "first")
+    assert told.labels == {"team": "c"}
     assert registry.get_model("after@2").labels == {}
     assert (updated.display_name, updated.labels) == ("plain", {"team": "a"})
     assert updated.description == "for tests"

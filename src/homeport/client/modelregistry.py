@@ -211,17 +211,19 @@ class ModelRegistry:
         """Change what is given, and nothing else; return it as it is then.
 
         Args:
-            model: The model; as text with `@2` or `@alias`, the labels and
-                `version_description` of that version.
+            model: The model; a `ModelVersion`, or text with `@2` or `@alias`, for the
+                labels and `version_description` of that version.
             display_name: Of the model.
             description: Of the model.
-            version_description: Of the version.
+            version_description: Of the version; not together with those of the model.
             labels: All of them, in place of those there are.
         """
-        if isinstance(model, ModelVersion):
+        if not isinstance(model, ModelVersion):
+            name = resources.find_version(self._connection, model)
+        elif version_description is None and labels is None:
             name = model.resource_name
         else:
-            name = resources.find_version(self._connection, model)
+            name = model.versioned_name
         changed = {
             "displayName": display_name,
             "description": description,
