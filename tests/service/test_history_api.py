@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import command_line
 from servers import PARENT, Server
 
 pytestmark = pytest.mark.service
@@ -120,6 +121,15 @@ def test_a_caller_cannot_be_a_novel(shared_server: Server) -> None:
     )
 
     assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+def test_the_history_of_what_never_was_is_refused(shared_server: Server) -> None:
+    ended = command_line.run(
+        "models", "history", f"{PARENT}/models/never", url=shared_server.url
+    )
+
+    assert (ended.code, ended.out) == (1, "")
+    assert f"model {PARENT}/models/never was not found" in ended.err
 
 
 def test_the_command_shows_who_did_what(shared_server: Server) -> None:

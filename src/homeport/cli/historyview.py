@@ -21,7 +21,8 @@ def name_of(connection: Connection, kind: str, wanted: str) -> str:
         NotFoundError: It never was.
     """
     try:
-        return resources.find(connection, kind, wanted)
+        there = resources.found(connection, kind, wanted)
+        return str(there["name"]).partition("@")[0]
     except NotFoundError:
         parent = connection.address.parent
         name = wanted if "/" in wanted else f"{parent}/{kind}/{wanted}"
