@@ -8,7 +8,15 @@ from typing import Any, Final
 
 import click
 
-from homeport.cli import cancelling, listing, options, output, values, waiting
+from homeport.cli import (
+    cancelling,
+    listing,
+    machinespecs,
+    options,
+    output,
+    values,
+    waiting,
+)
 from homeport.cli.cancelling import Kind
 from homeport.cli.output import Column, Output
 from homeport.client import resources
@@ -80,7 +88,7 @@ def batch() -> None:
 @click.option("--batch-size", type=_COUNT, help="Instances in a request.")
 @click.option("--starting-replica-count", type=_COUNT)
 @click.option("--max-replica-count", type=_COUNT, help="Kept, without effect.")
-@click.option("--machine-type", help="Kept, without effect.")
+@machinespecs.options
 @click.option("--labels", multiple=True, callback=values.labels, metavar="KEY=VALUE,..")
 @waiting.option
 @output.option()
@@ -147,7 +155,11 @@ def wait_for(job: str, *, timeout: float, form: Output, **server: str) -> None:
 @output.option()
 @options.server_options
 def resume(job: str, *, wait: bool, form: Output, **server: str) -> None:
-    """Let JOB, which has failed, try again: what it has predicted is not done twice."""
+    """Let JOB, which has failed, try again.
+
+    Where its failure says that what was predicted is kept, it goes on with that; else
+    it begins anew.
+    """
     with options.connect(**server) as connection:
         name = resources.find(connection, _KIND, job)
         resumed = connection.post(f"/homeport/v1/{name}:resume", {})
@@ -212,10 +224,9 @@ def _job(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resources(given: dict[str, Any]) -> dict[str, Any]:
-    machine = given["machine_type"]
     return _said(
         {
-            "machineSpec": {"machineType": machine} if machine else None,
+            "machineSpec": machinespecs.machine_spec(given),
             "startingReplicaCount": given["starting_replica_count"],
             "maxReplicaCount": given["max_replica_count"],
         }

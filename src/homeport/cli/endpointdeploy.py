@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import click
 
-from homeport.cli import options, output, scaling, values, waiting
+from homeport.cli import machinespecs, options, output, scaling, values, waiting
 from homeport.cli.output import Output
 from homeport.client import registry, resources, traffic
 from homeport.client.connection import Connection
@@ -24,11 +24,7 @@ _SPLIT: Final = "DEPLOYED_MODEL=PERCENT,..."
     "--traffic-percent", type=click.IntRange(0, 100),
     help="For the new one; the others share the rest as before, those at 0 get none.",
 )  # fmt: skip
-@click.option("--machine-type")
-@click.option(
-    "--accelerator", multiple=True, callback=values.pairs,
-    metavar="type=TYPE,count=COUNT",
-)  # fmt: skip
+@machinespecs.options
 @scaling.options
 @click.option("--deployed-model-id")
 @click.option("--service-account", help="Kept, without effect.")
@@ -108,7 +104,7 @@ def _deployed(given: dict[str, Any]) -> dict[str, Any]:
     resources_wanted = {
         "minReplicaCount": 1,
         **scaling.resources(given),
-        "machineSpec": _machine(given),
+        "machineSpec": machinespecs.machine_spec(given),
         "spot": given["spot"],
     }
     deployed = {
@@ -120,23 +116,6 @@ def _deployed(given: dict[str, Any]) -> dict[str, Any]:
         "disableContainerLogging": given["disable_container_logging"],
     }
     return _said(deployed)
-
-
-def _machine(given: dict[str, Any]) -> dict[str, Any]:
-    accelerator: dict[str, str] = given["accelerator"]
-    unknown = sorted(accelerator.keys() - {"type", "count"})
-    if unknown or (accelerator and "type" not in accelerator):
-        raise click.UsageError(
-            "--accelerator is type=TYPE,count=COUNT, such as type=nvidia-l4,count=1"
-        )
-    count = accelerator.get("count", "1")
-    if not count.isascii() or not count.isdecimal() or count == "0":
-        raise click.UsageError(f"--accelerator: count={count} is no number from 1 on")
-    machine = {"machineType": given["machine_type"]}
-    if accelerator:
-        kind = accelerator["type"].upper().replace("-", "_")
-        return {**_said(machine), "acceleratorType": kind, "acceleratorCount": count}
-    return _said(machine)
 
 
 def _said(fields: dict[str, Any]) -> dict[str, Any]:

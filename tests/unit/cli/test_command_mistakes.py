@@ -108,6 +108,7 @@ BATCH = (
             id="replicas",
         ),
         pytest.param(DEPLOY + " --accelerator count=2", "type=TYPE", id="no type"),
+        pytest.param(BATCH + " --accelerator count=2", "type=TYPE", id="no GPU"),
         pytest.param(
             DEPLOY + " --accelerator type=nvidia-l4,count=x", "count=x", id="no count"
         ),
