@@ -6,8 +6,9 @@ machine are not read: another server may go on with a job.
 
 import dataclasses
 import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, cast
 
 from homeport.errors import (
@@ -17,9 +18,12 @@ from homeport.errors import (
 )
 from homeport.objects.outside import Outside, OutsidePlace
 from homeport.objects.remote_file import RemoteFile
+from homeport.objects.stores import Stat, Store
 from homeport.registry.buckets import Buckets
 from homeport.resources.bucket import ObjectRef
 
+# What a job reads at most.
+MAX_FILES: Final = 100_000
 _URI: Final = re.compile(r"gs://([^/*?\[]+)/(.+)", re.DOTALL)
 
 
@@ -82,24 +86,49 @@ class Files:
             )
         self._buckets.get_bucket(bucket)
 
-    def matching(self, uri: str) -> Iterator[InputFile]:
+    def named(self, uri: str) -> InputFile:
+        """Return the one object of this address; a `*` is a character like others.
+
+        Raises:
+            InvalidArgumentError: It is no address.
+            NotFoundError: There is none.
+            PermissionDeniedError: It is in no folder that this server may read.
+            UnavailableError: An outside store does not answer.
+        """
+        place = self._outside.find(uri)
+        if place is None:
+            stored = self._buckets.get_object(ObjectRef(*_split(uri)))
+            return InputFile(stored.bucket, stored.name, stored.generation)
+        found = place.store.head(place.key) if place.key else None
+        if found is None:
+            raise NotFoundError(f"no such object: {place}")
+        return InputFile(str(place.store), place.key, 0, found.etag)
+
+    def matching(
+        self, uri: str, given_up: Callable[[], bool] = lambda: False
+    ) -> Iterator[InputFile]:
         """Yield the objects that an address names, by name where it has a `*`.
+
+        Args:
+            uri: The address.
+            given_up: Whether nobody waits any more: then not all of them are.
 
         Raises:
             NotFoundError: An address without a `*` names none.
             UnavailableError: An outside store does not answer.
         """
+        if "*" not in uri:
+            yield self.named(uri)
+            return
         place = self._outside.find(uri)
         if place is not None:
-            yield from _outside(place)
+            yield from _matching(place, given_up)
             return
         bucket, name = _split(uri)
-        if "*" not in name:
-            stored = self._buckets.get_object(ObjectRef(bucket, name))
-            yield InputFile(stored.bucket, stored.name, stored.generation)
-            return
         pattern = _pattern(name)
         for stored in self._buckets.iter_prefix(bucket, name.partition("*")[0]):
+            if given_up():
+                return
             if pattern.fullmatch(stored.name):
                 yield InputFile(stored.bucket, stored.name, stored.generation)
 
@@ -131,19 +160,26 @@ class Files:
         return cast("BinaryIO", io.BufferedReader(raw)), stat.size_bytes
 
 
-def _outside(place: OutsidePlace) -> Iterator[InputFile]:
-    store, key = place.store, place.key
-    if "*" not in key:
-        found = store.head(key) if key else None
-        if found is None:
-            raise NotFoundError(f"no such object: {place}")
-        yield InputFile(str(store), key, 0, found.etag)
-        return
-    pattern = _pattern(key)
-    folder = key.partition("*")[0].rpartition("/")[0]
-    for stat in sorted(store.iterate(f"{folder}/" if folder else "")):
-        if pattern.fullmatch(stat.key):
-            yield InputFile(str(store), stat.key, 0, stat.etag)
+def _matching(place: OutsidePlace, given_up: Callable[[], bool]) -> Iterator[InputFile]:
+    """Yield what matches in an outside store, by name; one more than may be at most."""
+    store, pattern = place.store, _pattern(place.key)
+    folder = place.key.partition("*")[0].rpartition("/")[0]
+    listed = store.iterate(f"{folder}/" if folder else "")
+    found = (
+        stat
+        for stat in itertools.takewhile(lambda _: not given_up(), listed)
+        if pattern.fullmatch(stat.key) and _is_file(store, stat)
+    )
+    for stat in sorted(itertools.islice(found, MAX_FILES + 1)):
+        yield InputFile(str(store), stat.key, 0, stat.etag)
+
+
+def _is_file(store: Store, stat: Stat) -> bool:
+    """Tell a file from the empty object `folder/` that storage browsers make.
+
+    obstore shows that one as `folder`, which cannot be read.
+    """
+    return stat.size_bytes > 0 or store.head(stat.key) is not None
 
 
 def _pattern(name: str) -> re.Pattern[str]:

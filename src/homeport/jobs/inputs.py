@@ -2,20 +2,18 @@
 
 import bisect
 import itertools
-from collections.abc import Sequence
-from typing import BinaryIO, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, NamedTuple
 
 from homeport.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
 from homeport.jobs import records, rows
-from homeport.jobs.files import Files, InputFile
+from homeport.jobs.files import MAX_FILES, Files, InputFile
 from homeport.jobs.records import Block
 from homeport.jobs.rows import Failed, Rows
 from homeport.resources.batch_job import BatchJobSpec, InstancesFormat
-
-_MAX_FILES: Final = 100_000
 
 
 class Inputs:
@@ -50,8 +48,14 @@ class Inputs:
         """
         self._files.check_bucket(bucket)
 
-    def find(self, uris: Sequence[str]) -> list[InputFile]:
+    def find(
+        self, uris: Sequence[str], given_up: Callable[[], bool] = lambda: False
+    ) -> list[InputFile]:
         """Return the objects that addresses name, each once, by name where a `*` is.
+
+        Args:
+            uris: The addresses.
+            given_up: Whether nobody waits for it any more: it ends then.
 
         Raises:
             NotFoundError: An address names none.
@@ -60,11 +64,11 @@ class Inputs:
         found: dict[InputFile, None] = {}
         for uri in uris:
             before = len(found)
-            for file in self._files.matching(uri):
+            for file in self._files.matching(uri, given_up):
                 found[file] = None
-                if len(found) > _MAX_FILES:
+                if len(found) > MAX_FILES:
                     raise InvalidArgumentError(
-                        f"the input has more than {_MAX_FILES} objects: split the job"
+                        f"the input has more than {MAX_FILES} objects: split the job"
                     )
             if len(found) == before and "*" in uri:
                 raise NotFoundError(f"no object matches {uri!r}: list the bucket")
@@ -98,8 +102,9 @@ class Inputs:
         Raises:
             NotFoundError: There is none.
             InvalidArgumentError: It is too large, or the address is none.
+            UnavailableError: An outside store does not answer.
         """
-        file = next(self._files.matching(uri))
+        file = self._files.named(uri)
         opened, size_bytes = self._files.open(file)
         with opened:
             if size_bytes > self._longest_bytes:

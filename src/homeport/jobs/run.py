@@ -8,6 +8,7 @@ input, however they come.
 import asyncio
 import collections
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
@@ -76,7 +77,7 @@ class Run:
                 full.
         """
         try:
-            files, position = await to_its_end(self._begin)
+            files, position = await self._begin()
             self._tally = position.tally
             offset = position.offset
             for number in range(position.file, len(files)):
@@ -89,19 +90,31 @@ class Run:
             await asyncio.to_thread(self._spool.close)
         return self._tally
 
-    def _begin(self) -> tuple[Sequence[InputFile], Position]:
-        found = self._spool.found()
-        files = self._inputs.find(self._spec.uris) if found is None else found[0]
-        columns = self._inputs.columns(self._spec, files[0])
-        self._columns = columns
+    async def _begin(self) -> tuple[Sequence[InputFile], Position]:
+        found = await to_its_end(self._spool.found)
+        files = await self._find() if found is None else found[0]
+        self._columns = await to_its_end(self._inputs.columns, self._spec, files[0])
         if found is not None:
             return found
+        await to_its_end(self._begin_spool, files, self._columns)
+        return files, Position()
+
+    async def _find(self) -> Sequence[InputFile]:
+        """Return what is read; a cancelled job does not wait for a long list."""
+        given_up = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                self._inputs.find, self._spec.uris, given_up.is_set
+            )
+        finally:
+            given_up.set()
+
+    def _begin_spool(self, files: Sequence[InputFile], columns: Sequence[str]) -> None:
         with disk_full_is_said():
             self._spool.begin(files)
             if self._spec.predictions_format is PredictionsFormat.CSV:
                 keyed = bool(self._spec.instance_config.key_field)
                 self._spool.write(outputs.header(columns, keyed=keyed), b"")
-        return files, Position()
 
     async def _read_file(self, file: InputFile, number: int, offset: int) -> None:
         reader = await asyncio.to_thread(self._inputs.read, self._spec, file, offset)
