@@ -15,6 +15,7 @@ class WatchedBlobs:
         blobs: The others.
         on_listing: What is done, before the first is listed.
         on_begin: What is done before somebody writes the first byte of a new one.
+        on_open: What is done before somebody reads one.
     """
 
     def __init__(
@@ -22,10 +23,12 @@ class WatchedBlobs:
         blobs: Blobs,
         on_listing: Callable[[], object] = lambda: None,
         on_begin: Callable[[], object] = lambda: None,
+        on_open: Callable[[], object] = lambda: None,
     ) -> None:
         self._blobs = blobs
         self._on_listing = on_listing
         self._on_begin = on_begin
+        self._on_open = on_open
 
     def begin(self, *, md5: bool = True) -> BlobWriter:
         self._on_begin()
@@ -35,6 +38,7 @@ class WatchedBlobs:
         return self._blobs.resume(upload)
 
     def open(self, sha256: str) -> BinaryIO:
+        self._on_open()
         return self._blobs.open(sha256)
 
     def measure(self, sha256: str) -> Content:

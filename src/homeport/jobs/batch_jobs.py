@@ -200,7 +200,8 @@ class BatchJobs:
                     "output was there is resumed; create another one",
                     resource=str(name),
                 )
-            job = dataclasses.replace(job, failure=None, end_time=None)
+            # No replica ran between the failure and now.
+            job = dataclasses.replace(job, failure=None, start_time=None, end_time=None)
             job = self._turn(transaction, job, JobState.QUEUED, caller)
         self._carrier.take_up(name)
         return job

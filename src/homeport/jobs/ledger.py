@@ -23,7 +23,7 @@ from homeport.metadata import (
     skeleton_rows,
 )
 from homeport.metadata.database import Database, Transaction
-from homeport.objects.blobs import Blobs
+from homeport.objects.blobs import Blobs, BlobWriter
 from homeport.registry import buckets
 from homeport.registry.journal import Journal
 from homeport.resources.batch_job import (
@@ -176,6 +176,8 @@ class Ledger:
                 before,
                 tally=dataclasses.replace(tally, incomplete=0),
                 output_directory=self._write(transaction, before, contents),
+                # Of one that was resumed, and predicted nothing more.
+                start_time=before.start_time or self._now(),
                 failure=failure,
             )
             state = JobState.SUCCEEDED if failure is None else JobState.FAILED
@@ -190,9 +192,11 @@ class Ledger:
         All of them become blobs when all are read: nothing needs the first one yet, and
         who sweeps may not find it unused for long.
         """
-        writers = [self._blobs.begin() for _ in paths]
+        writers: list[BlobWriter] = []
         try:
-            for writer, path in zip(writers, paths, strict=True):
+            for path in paths:
+                writer = self._blobs.begin()
+                writers.append(writer)
                 for block in _blocks(path):
                     writer.write(block)
             return [writer.commit() for writer in writers]

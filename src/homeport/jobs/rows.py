@@ -16,7 +16,12 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from homeport.errors import Code, HomeportError, InvalidArgumentError
+from homeport.errors import (
+    Code,
+    HomeportError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from homeport.jobs.records import Block
 from homeport.resources.batch_job import InstanceConfig, InstancesFormat, InstanceType
 from homeport.resources.operation import Failure
@@ -197,6 +202,9 @@ def _one_by_one(convert: Callable[[bytes], _Row], config: InstanceConfig) -> Con
                     raise InvalidArgumentError(block.problem)
                 if record and not record.isspace():
                     found.append(convert(record))
+            except UnavailableError:
+                # Of the store and not of the record, and perhaps for a moment.
+                raise
             except HomeportError as error:
                 failed.append(_unfit(record, Failure(error.code, error.message)))
             except (ValueError, csv.Error) as error:

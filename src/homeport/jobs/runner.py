@@ -5,6 +5,7 @@ on the event loop's thread; what blocks goes to a thread.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
@@ -12,7 +13,12 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
-from homeport.errors import FailedPreconditionError, HomeportError, RelayedError
+from homeport.errors import (
+    Code,
+    FailedPreconditionError,
+    HomeportError,
+    RelayedError,
+)
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.predicting import Predicting
@@ -48,9 +54,12 @@ _END_S: Final = 2.0
 _PATIENCE_S: Final = 300.0
 # A request of a job has many instances, and nobody waits for its answer.
 _LONGER: Final = 10
-# How long predictions are kept that could not be written where they belong.
 _SHOWN: Final = 200  # characters of addresses in a log line
+# How long predictions are kept of a job that may go on later.
 _KEPT_FOR: Final = dt.timedelta(days=7)
+_FORGET_EVERY: Final = dt.timedelta(hours=1)
+# What somebody may mend, and the job goes on: a store is away, a disk is full.
+_PASSING: Final = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
@@ -113,8 +122,8 @@ class Runner:
         """Go on with every job that has not ended."""
         self._loop = asyncio.get_running_loop()
         jobs = await asyncio.to_thread(self._ledger.own)
-        await asyncio.to_thread(self._forget_spools, {job.name.job for job in jobs})
         self._follow(jobs)
+        await asyncio.to_thread(self._forget_spools)
         self._watching = asyncio.create_task(self._watch(), name="watch the jobs")
 
     async def stop(self) -> None:
@@ -178,7 +187,9 @@ class Runner:
         """Take up what servers on the same database leave undone when they end.
 
         End what was cancelled through one of them, or is not this server's any more.
+        Forget what was kept and whose time has come.
         """
+        forgotten = self._now()
         while True:
             await asyncio.sleep(_LOOK_S)
             attended = set(self._attending)
@@ -190,6 +201,9 @@ class Runner:
             self._follow(jobs)
             for name in attended.difference(job.name for job in jobs):
                 self._cancel(name)
+            if self._now() - forgotten >= _FORGET_EVERY:
+                forgotten = self._now()
+                await asyncio.to_thread(self._forget_spools)
 
     def _follow(self, jobs: Sequence[BatchJob]) -> None:
         for job in jobs:
@@ -218,6 +232,8 @@ class Runner:
             await asyncio.wait({work})
             if work.cancelled():
                 await _record(self._ledger.end_cancelled, name)
+                # Nobody resumes it.
+                await asyncio.to_thread(self._spool(name).remove)
             elif (error := work.exception()) is not None:
                 self._tell(name, f"the job has failed{_why(error)}")
                 await _record(self._ledger.fail, name, error)
@@ -238,23 +254,50 @@ class Runner:
             await to_its_end(spool.take_back)
             tally = await to_its_end(spool.finished)
             if tally is None:
-                tally = await self._predict(job)
+                try:
+                    tally = await self._predict(job)
+                except HomeportError as error:
+                    if error.code in _PASSING:
+                        await self._keep(name, error)
+                    raise
             self._tell(name, f"{tally.succeeded} predicted, {tally.failed} failed")
             try:
                 ended = await _record(self._ledger.publish, name, tally, spool.paths)
             except HomeportError as error:
-                await to_its_end(spool.set_aside, self._now() + _KEPT_FOR)
-                raise _kept(error, name) from error
+                await self._keep(name, error)
+                raise
             _going_on(ended)
+
+    async def _keep(self, name: BatchJobName, error: HomeportError) -> None:
+        """Keep what was predicted by a job that fails, if there is any.
+
+        Raises:
+            RelayedError: It is kept: why the job fails, and how it goes on.
+        """
+        until = self._now() + _KEPT_FOR
+        if await to_its_end(self._spool(name).set_aside, until):
+            why, newline, log_lines = error.message.partition("\n")
+            raise RelayedError(
+                error.code,
+                f"{why}; what was predicted is kept for {_KEPT_FOR.days} days, and "
+                f"`homeport batch resume {name}` goes on with it once that is mended"
+                f"{newline}{log_lines}",
+            ) from error
 
     async def _predict(self, job: BatchJob) -> Tally:
         """Return what came of a job's instances, which is in its spool."""
-        spec = job.spec
         log = ReplicaLog(self._log_path(job.name), self._now)
         log.write(_introduction(job))
-        launch = await asyncio.to_thread(self._engine.launch, spec)
-        most = await self._engine.runtime.most_replicas(launch)
-        pool = self._pool(job, launch, log, min(spec.replicas, most or spec.replicas))
+        with contextlib.closing(log):
+            spec = job.spec
+            launch = await asyncio.to_thread(self._engine.launch, spec)
+            most = await self._engine.runtime.most_replicas(launch)
+            replicas = min(spec.replicas, most or spec.replicas)
+            return await self._ask(job, self._pool(job, launch, log, replicas))
+
+    async def _ask(self, job: BatchJob, pool: Pool) -> Tally:
+        """Return what replicas answer; they have ended then."""
+        spec = job.spec
         pool.start()
         try:
             await pool.ready()
@@ -269,7 +312,6 @@ class Runner:
             return await run.carry_out()
         finally:
             await pool.close(_END_S)
-            log.close()
 
     def _pool(
         self, job: BatchJob, launch: Launch, log: ReplicaLog, replicas: int
@@ -305,11 +347,18 @@ class Runner:
         log.write([line])
         log.close()
 
-    def _forget_spools(self, needed: set[str]) -> None:
-        """Remove the spools of jobs that have ended just before a server was killed."""
+    def _forget_spools(self) -> None:
+        """Remove what jobs have left that nobody attends to; called from a thread.
+
+        They ended just before a server was killed, or failed long ago. A job that is
+        resumed meanwhile is attended to before it takes back what was kept.
+        """
         for path in self._spool_dir.glob("*"):
-            if path.name not in needed:
-                self._forget_spool(Spool(path))
+            spool = Spool(path)
+            kept = spool.is_kept(self._now())
+            attended = {name.job for name in list(self._attending)}
+            if not kept and path.name not in attended:
+                spool.remove()
 
     def _forget_spool(self, spool: Spool) -> None:
         """Remove what a job has left that has ended, but for an output to come for."""
@@ -340,15 +389,6 @@ def _why(error: BaseException) -> str:
         first, _, _ = error.message.partition("\n")
         return f": {first}"
     return ""
-
-
-def _kept(error: HomeportError, name: BatchJobName) -> HomeportError:
-    """Return why an output could not be written, and how it will be."""
-    return RelayedError(
-        error.code,
-        f"{error.message}; the predictions are kept for {_KEPT_FOR.days} days, and "
-        f"`homeport batch resume {name.job}` writes them once that is mended",
-    )
 
 
 async def _record(

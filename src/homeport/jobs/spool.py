@@ -4,12 +4,13 @@
                     one, after the bytes it counts are on the disk
     inputs.json     the objects that are read, found when the job began
     results, errors the output; what is behind the position was not finished
-    until           there when the output is whole and could not be written where it
-                    belongs: up to when it is kept
+    until-SECONDS   there when the job has failed and may go on later: up to when all
+                    this is kept
 
 Nothing of it is visible to anybody else: the output becomes objects when it is whole.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -28,7 +29,7 @@ _POSITION: Final = "position.json"
 _INPUTS: Final = "inputs.json"
 _RESULTS: Final = "results"
 _ERRORS: Final = "errors"
-_UNTIL: Final = "until"
+_UNTIL: Final = "until-"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,24 +118,37 @@ class Spool:
         """Let go of the files; they stay."""
         for file in (self._results, self._errors):
             if file is not None:
-                file.close()
+                # What a full disk did not take is behind the position.
+                with contextlib.suppress(OSError):
+                    file.close()
         self._results = self._errors = None
 
-    def set_aside(self, until: dt.datetime) -> None:
-        """Keep a whole output for somebody who comes for it, up to that time."""
-        self._replace(_UNTIL, until.isoformat().encode())
+    def set_aside(self, until: dt.datetime) -> bool:
+        """Keep what counts for somebody who comes for it, up to that time.
+
+        Returns:
+            Whether there is anything to go on with.
+        """
+        if not (self._directory / _POSITION).exists():
+            return False
+        try:
+            # Without a byte: a full disk has room for that.
+            (self._directory / f"{_UNTIL}{until.timestamp():.0f}").touch()
+        except OSError:
+            return False
+        return True
 
     def take_back(self) -> None:
         """Go on with what was set aside, if it was."""
-        (self._directory / _UNTIL).unlink(missing_ok=True)
+        for path in self._directory.glob(f"{_UNTIL}*"):
+            path.unlink(missing_ok=True)
 
     def is_kept(self, now: dt.datetime) -> bool:
         """Tell whether it was set aside, and its time has not come."""
-        try:
-            until = (self._directory / _UNTIL).read_text()
-            return now < dt.datetime.fromisoformat(until)
-        except (OSError, ValueError):
-            return False
+        return any(
+            now.timestamp() < int(path.name.removeprefix(_UNTIL))
+            for path in self._directory.glob(f"{_UNTIL}[0-9]*")
+        )
 
     def remove(self) -> None:
         """Delete everything."""

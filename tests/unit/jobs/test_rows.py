@@ -8,7 +8,12 @@ import orjson
 import pytest
 from hypothesis import strategies as st
 
-from homeport.errors import Code, InvalidArgumentError, NotFoundError
+from homeport.errors import (
+    Code,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
 from homeport.jobs import rows
 from homeport.jobs.records import Block
 from homeport.jobs.rows import Failed, Rows
@@ -211,6 +216,16 @@ def test_of_a_file_list_the_files_are_sent_and_their_addresses_told() -> None:
     assert found == Rows([b'{"b64":"cG5n"}'], [b'"gs://b/cat.png"'], [], keyed=False)
     assert failed[0].told == b'"gs://b/dog.png"'
     assert failed[0].failure.code is Code.NOT_FOUND
+
+
+def test_a_store_that_is_away_is_no_failure_of_the_line() -> None:
+    def fetch(uri: str) -> bytes:
+        raise UnavailableError(f"{uri} is away")
+
+    convert = rows.converter(InstancesFormat.FILE_LIST, PLAIN, (), fetch)
+
+    with pytest.raises(UnavailableError, match=r"gs://b/one\.png is away"):
+        convert(Block([b"gs://b/one.png"], 0, 1))
 
 
 def test_a_problem_of_reading_is_its_records() -> None:

@@ -20,6 +20,8 @@ from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     PermissionDeniedError,
+    ResourceExhaustedError,
+    UnavailableError,
 )
 from homeport.jobs.batch_jobs import BatchJobs
 from homeport.jobs.files import Files
@@ -223,6 +225,15 @@ def test_a_job_becomes_its_output(ready: Rooms) -> None:
     ] == [[{"instance": 1, "prediction": 7}, {"instance": 2, "prediction": 7}]]
 
 
+def half_done(rooms: Rooms, name: BatchJobName) -> None:
+    """Leave what a server keeps that is killed behind the first of two rows."""
+    spool = Spool(rooms.directory / "jobs" / name.job)
+    spool.begin(Inputs(Files(rooms.buckets, Outside({})), 1).find(SPEC.uris))
+    spool.write(b'{"instance":1,"prediction":7}\n', b"")
+    spool.keep(0, len(b"1\n"), Tally(1))
+    spool.close()
+
+
 @pytest.fixture
 def swept(rows_url: str, tmp_path: pathlib.Path) -> Iterator[Rooms]:
     """Rooms that are swept, hours apart, before each blob that begins."""
@@ -241,6 +252,82 @@ def swept(rows_url: str, tmp_path: pathlib.Path) -> Iterator[Rooms]:
     with contextlib.closing(Rooms(tmp_path, rows_url, stored=stored)) as rooms:
         sweeper = Sweeper(rooms.database, files, now)
         yield rooms
+
+
+def test_a_short_outage_of_the_input_s_store_costs_no_predictions(
+    rows_url: str, tmp_path: pathlib.Path
+) -> None:
+    files = FileBlobs(tmp_path / "blobs")
+    files.start()
+    outages: list[Exception] = []
+
+    def may_be_away() -> None:
+        for outage in outages:
+            raise outage
+
+    stored = WatchedBlobs(files, on_open=may_be_away)
+
+    async def scenario(ready: Rooms) -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.asked(1)
+        half_done(ready, name)
+        outages.append(UnavailableError("the store is away"))
+        async with opened(ready) as away:
+            job = await away.reaches(name, JobState.FAILED)
+
+            assert job.failure == Failure(
+                Code.UNAVAILABLE,
+                "the store is away; what was predicted is kept for 7 days, and "
+                f"`homeport batch resume {name}` goes on with it once that is mended",
+            )
+        outages.clear()
+        ready.clock.advance(days=1)
+        async with opened(ready) as again:
+            await asyncio.to_thread(again.verbs.resume, name)
+            await again.answers_all()
+            job = await again.reaches(name, JobState.SUCCEEDED)
+
+            assert job.tally.succeeded == 2
+            assert job.start_time == job.end_time == ready.clock.now()
+            (replica,) = again.runtime.replicas
+            assert [json.loads(body)["instances"] for body in replica.bodies] == [[2]]
+
+    with contextlib.closing(Rooms(tmp_path, rows_url, stored=stored)) as rooms:
+        rooms.insert("m", VersionSpec("m"), ARTIFACT)
+        rooms.put("in.jsonl", b"1\n2\n")
+        asyncio.run(scenario(rooms))
+
+
+def test_output_that_cannot_be_stored_leaves_no_half_of_it(
+    rows_url: str, tmp_path: pathlib.Path
+) -> None:
+    files = FileBlobs(tmp_path / "blobs")
+    files.start()
+    begun: list[None] = []
+
+    def full_at_the_third() -> None:
+        begun.append(None)
+        if len(begun) == 3:
+            raise ResourceExhaustedError("the disk is full")
+
+    stored = WatchedBlobs(files, on_begin=full_at_the_third)
+
+    async def scenario(ready: Rooms) -> None:
+        async with opened(ready) as office:
+            name = await office.create()
+            await office.answers_all()
+            job = await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
+
+            assert job.failure is not None
+            assert job.failure.code is Code.RESOURCE_EXHAUSTED
+
+    with contextlib.closing(Rooms(tmp_path, rows_url, stored=stored)) as rooms:
+        rooms.insert("m", VersionSpec("m"), ARTIFACT)
+        # The first blob; the second and the third are the output.
+        rooms.put("in.jsonl", b"1\n2\n")
+        asyncio.run(scenario(rooms))
+        assert list((tmp_path / "blobs" / "partial").iterdir()) == []
 
 
 def test_a_sweep_while_the_output_is_stored_takes_none_of_it(swept: Rooms) -> None:
@@ -395,15 +482,17 @@ def test_predictions_that_have_no_bucket_any_more_are_kept_for_resuming(
             assert job.failure == Failure(
                 Code.NOT_FOUND,
                 "bucket 'results' does not exist: create it, for example with "
-                "`homeport storage mb gs://results`; the predictions are kept for 7 "
-                f"days, and `homeport batch resume {name.job}` writes them once that "
+                "`homeport storage mb gs://results`; what was predicted is kept for 7 "
+                f"days, and `homeport batch resume {name}` goes on with it once that "
                 "is mended",
             )
         ready.buckets.create_bucket("results")
+        ready.clock.advance(days=1)
         async with opened(ready) as again:
             await asyncio.to_thread(again.verbs.resume, name)
             job = await again.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
 
+            assert job.start_time == job.end_time == ready.clock.now()
             assert (job.state, job.failure) == (JobState.SUCCEEDED, None)
             assert job.tally.succeeded == 2
             assert again.runtime.replicas == []
@@ -424,7 +513,7 @@ def test_predictions_over_the_quota_go_with_the_job_or_its_time(ready: Rooms) ->
                 job = await office.reaches(name, JobState.SUCCEEDED, JobState.FAILED)
                 assert job.failure is not None
                 assert job.failure.code is Code.RESOURCE_EXHAUSTED
-                assert "the predictions are kept for 7 days" in job.failure.message
+                assert "what was predicted is kept for 7 days" in job.failure.message
             await office.has_spools(2)
 
             await asyncio.to_thread(office.verbs.delete, names[0])
@@ -441,6 +530,25 @@ def test_predictions_over_the_quota_go_with_the_job_or_its_time(ready: Rooms) ->
 
     run(scenario)
     assert len(objects(ready)) == 1
+
+
+def test_a_server_that_runs_on_forgets_what_nobody_came_for(
+    ready: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeport.jobs.runner._LOOK_S", 0.01)
+
+    async def scenario() -> None:
+        async with opened(ready, quota_bytes=10) as office:
+            name = await office.create()
+            await office.answers_all()
+            await office.reaches(name, JobState.FAILED)
+            await office.has_spools(1)
+
+            ready.clock.advance(days=8)
+
+            await office.has_spools(0)
+
+    run(scenario)
 
 
 def test_a_model_s_history_and_the_metrics_tell_of_its_jobs(ready: Rooms) -> None:

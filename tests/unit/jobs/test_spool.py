@@ -1,5 +1,6 @@
 """What a job has done survives whatever happens to the server; half lines do not."""
 
+import datetime as dt
 import pathlib
 
 import pytest
@@ -9,6 +10,7 @@ from homeport.jobs.files import InputFile
 from homeport.jobs.spool import Position, Spool
 from homeport.resources.batch_job import Tally
 from homeport.resources.operation import Failure
+from rooms import T0
 
 FILES = [InputFile("b", "one.jsonl", 3), InputFile("b", "two.jsonl", 4)]
 TALLY = Tally(2, 1, failures=(Failure(Code.INTERNAL, "boom"),))
@@ -94,6 +96,25 @@ def test_beginning_again_forgets_what_was_there(directory: pathlib.Path) -> None
 
     assert spool.paths[0].read_bytes() == b""
     assert not (directory / "position.json").exists()
+
+
+def test_what_is_set_aside_is_kept_up_to_its_time_or_until_it_is_taken(
+    directory: pathlib.Path,
+) -> None:
+    spool = Spool(directory)
+    nothing = spool.set_aside(T0)
+    spool.begin(FILES)
+    unfinished = spool.set_aside(T0)
+    spool.keep(0, 0, TALLY)
+    spool.close()
+
+    kept = spool.set_aside(T0)
+
+    assert (nothing, unfinished, kept) == (False, False, True)
+    assert spool.is_kept(T0 - dt.timedelta(seconds=1))
+    assert not spool.is_kept(T0)
+    spool.take_back()
+    assert not spool.is_kept(T0 - dt.timedelta(seconds=1))
 
 
 def test_nothing_is_left_of_a_job_that_has_ended(directory: pathlib.Path) -> None:
