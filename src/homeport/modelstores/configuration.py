@@ -32,14 +32,14 @@ class StoreConfig:
     Attributes:
         shared: Those that act for every model.
         described: Those for single versions, by the names and versions of models.
-        loaded: Archives by file name, each with the name its model was given, "" for
-            the one in its manifest; None for all there are.
+        loaded: Archives by file name, each with the names its model was given, "" for
+            its own; None for all there are.
         without_effect: The other words' names.
     """
 
     shared: Mapping[str, str] = dataclasses.field(default_factory=dict)
     described: Described = dataclasses.field(default_factory=dict)
-    loaded: Mapping[str, str] | None = None
+    loaded: Mapping[str, tuple[str, ...]] | None = None
     without_effect: tuple[str, ...] = ()
 
     def names_of(self, file_name: str, declared: Manifest) -> tuple[str, ...]:
@@ -50,8 +50,10 @@ class StoreConfig:
             for words in versions.values()
             if words.get("marName") == file_name
         ]
-        given = (self.loaded or {}).get(file_name, "")
-        return tuple(dict.fromkeys(described)) or (given or declared.model_name,)
+        own = described or [declared.model_name]
+        given = (self.loaded or {}).get(file_name, ("",))
+        names = [one for name in given for one in ([name] if name else own)]
+        return tuple(dict.fromkeys(names))
 
     def loads(self, file_name: str) -> bool:
         """Tell whether a server with these words had this archive's model."""
@@ -131,22 +133,22 @@ def parse(text: str) -> StoreConfig:
     return StoreConfig(shared, described, loaded, tuple(sorted(words.keys() - known)))
 
 
-def _loaded(text: str) -> dict[str, str] | None:
-    """Return the archives of load_models, each with the name its model is given."""
+def _loaded(text: str) -> dict[str, tuple[str, ...]] | None:
+    """Return the archives of load_models, each with the names its model is given."""
     if not text.strip() or text.strip().lower() == _EVERYTHING:
         return None
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for one in filter(None, re.split(r"\s*,\s*", text.strip())):
-        name, equals, file_name = one.rpartition("=")
-        found[file_name if equals else one] = name
+        name, _, file_name = one.rpartition("=")
+        found[file_name] = (*found.get(file_name, ()), name)
     return found
 
 
-def _mar_names(described: Described) -> dict[str, str]:
-    """Return the archives that a snapshot's server had."""
+def _mar_names(described: Described) -> dict[str, tuple[str, ...]]:
+    """Return the archives that a snapshot's server had, by the names it describes."""
     return {
-        str(words["marName"]): name
-        for name, versions in described.items()
+        str(words["marName"]): ("",)
+        for versions in described.values()
         for words in versions.values()
         if words.get("marName")
     }

@@ -50,6 +50,16 @@ def test_names_defaults_and_what_was_served_are_as_the_server_had_them() -> None
     assert told.missing({"digits.mar"}) == ("newer.mar", "other.mar")
 
 
+def test_an_archive_has_every_name_that_it_was_given() -> None:
+    told = configuration.parse(
+        "load_models=a=x.mar,b=x.mar,y.mar,c=y.mar\n"
+        'models={"numbers": {"1.0": {"marName": "y.mar"}}}'
+    )
+
+    assert told.names_of("x.mar", DIGITS) == ("a", "b")
+    assert told.names_of("y.mar", DIGITS) == ("numbers", "c")
+
+
 @pytest.mark.parametrize("line", ["load_models=all", "load_models=", "x=1"])
 def test_a_server_that_was_not_told_which_is_taken_to_serve_all(line: str) -> None:
     assert configuration.parse(line).loads("any.mar")
