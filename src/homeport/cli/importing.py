@@ -13,14 +13,14 @@ from homeport.cli.texts import printable
 from homeport.client import progress, registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection
-from homeport.errors import Code, HomeportError
+from homeport.errors import Code, FailedPreconditionError, HomeportError
 from homeport.modelstores import bringing, configuration, plan
 from homeport.modelstores.configuration import StoreConfig
 from homeport.modelstores.plan import Plan, Planned, Problem
 
 _STORE: Final = "torchserve-model-store"
-# Then no other archive fares better.
-_NO_SERVER: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+# With these end requests that nobody answers, and operations that took too long.
+_LATE: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 _AGAIN: Final = "say it again: what is there is known, and the rest goes on"
 _EPILOG: Final = """\b
 Examples:
@@ -42,11 +42,13 @@ class _Run:
         connection: The server.
         dry: Whether nothing is to be changed.
         deploy: Whether what TorchServe served is to be served.
+        contested: The endpoints that several versions would be deployed to.
     """
 
     connection: Connection
     dry: bool
     deploy: bool
+    contested: frozenset[str]
 
 
 @click.command("import", epilog=_EPILOG)
@@ -94,7 +96,9 @@ def import_(
     problems = list(found.problems)
     try:
         with options.connect(**server) as connection, waiting.telling(_AGAIN):
-            _import(_Run(connection, dry, deploy), found.planned, problems)
+            contested = bringing.contested(found.planned)
+            run = _Run(connection, dry, deploy, contested)
+            _import(run, found.planned, problems)
     finally:
         _tell(problems)
     if problems:
@@ -119,7 +123,8 @@ def _import(run: _Run, planned: Sequence[Planned], problems: list[Problem]) -> N
             if run.deploy and one.is_loaded:
                 _served(run, one, version)
         except HomeportError as error:
-            if error.code in _NO_SERVER:
+            if error.code in _LATE and not _answers(run.connection):
+                # Then no other archive fares better.
                 raise
             click.echo(f"failed      {place}")
             left = f"{version} is registered and not deployed: " if version else ""
@@ -151,8 +156,23 @@ def _version(run: _Run, one: Planned, place: str) -> str:
     return registered.name
 
 
+def _answers(connection: Connection) -> bool:
+    """Tell whether the server is there, whatever it could not do in time."""
+    try:
+        connection.get("/healthz")
+    except HomeportError:
+        return False
+    return True
+
+
 def _served(run: _Run, one: Planned, version: str) -> None:
-    endpoint = printable(bringing.endpoint_of(one))
+    name = bringing.endpoint_of(one)
+    endpoint = printable(name)
+    if name in run.contested and not one.is_default:
+        raise FailedPreconditionError(
+            f"endpoint {endpoint} is that of another model's version, too: deploy this "
+            "one to another endpoint with `homeport endpoints deploy-model`"
+        )
     if run.dry:
         click.echo(f"to deploy   to endpoint {endpoint}, if it is not there")
         return

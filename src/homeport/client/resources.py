@@ -136,22 +136,35 @@ def found(connection: Connection, kind: str, wanted: str) -> dict[str, Any]:
         there = _there(connection, f"{connection.address.parent}/{kind}/{wanted}")
         if there is not None:
             return there
-    named = _named(connection, kind, wanted)
-    if not named and "/" in wanted:
+    called = named(connection, kind, wanted)
+    if not called and "/" in wanted:
         return get(connection, _full(kind, wanted))
-    if not named:
+    if not called:
         raise NotFoundError(
             f"no {_SINGULAR[kind]} is called {wanted!r}: `{_LISTED_BY[kind]}` shows "
             "those there are"
         )
-    if len(named) > 1:
-        names = [one["name"].partition("@")[0] for one in named[:_MOST_NAMED]]
+    if len(called) > 1:
+        names = [one["name"].partition("@")[0] for one in called[:_MOST_NAMED]]
         ids = ", ".join(one.rpartition("/")[2] for one in names)
         raise InvalidArgumentError(
-            f"{len(named)} {_SINGULAR[kind]}s are called {wanted!r}: name one by its "
+            f"{len(called)} {_SINGULAR[kind]}s are called {wanted!r}: name one by its "
             f"id, {ids}"
         )
-    return named[0]
+    return called[0]
+
+
+def named(connection: Connection, kind: str, wanted: str) -> list[dict[str, Any]]:
+    """Return those with exactly this display name."""
+    escaped = wanted.replace("\\", "\\\\").replace('"', '\\"')
+    path = f"{connection.address.parent}/{kind}"
+    asked = Listing(f'display_name="{escaped}"')
+    # A star in a filter stands for anything.
+    return [
+        dict(one)
+        for one in listed(connection, path, asked)
+        if one.get("displayName") == wanted
+    ]
 
 
 def find_version(connection: Connection, wanted: str) -> str:
@@ -189,7 +202,7 @@ def found_version(connection: Connection, wanted: str) -> dict[str, Any]:
 
 def _with_an_at(connection: Connection, wanted: str, missing: NotFoundError) -> str:
     """Return the model whose display name has the @; else raise what is missing."""
-    for one in _named(connection, "models", wanted):
+    for one in named(connection, "models", wanted):
         return str(one["name"]).partition("@")[0]
     raise missing
 
@@ -202,19 +215,6 @@ def _full(kind: str, wanted: str) -> str:
             f"display name, or projects/PROJECT/locations/REGION/{kind}/ID"
         )
     return wanted
-
-
-def _named(connection: Connection, kind: str, wanted: str) -> list[dict[str, Any]]:
-    """Return those with exactly this display name."""
-    escaped = wanted.replace("\\", "\\\\").replace('"', '\\"')
-    path = f"{connection.address.parent}/{kind}"
-    asked = Listing(f'display_name="{escaped}"')
-    # A star in a filter stands for anything.
-    return [
-        dict(one)
-        for one in listed(connection, path, asked)
-        if one.get("displayName") == wanted
-    ]
 
 
 def _there(connection: Connection, name: str) -> dict[str, Any] | None:

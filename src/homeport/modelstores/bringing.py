@@ -1,16 +1,18 @@
 """Planned archives into a server: found again, registered, served."""
 
+import collections
 import dataclasses
 import hashlib
 import pathlib
 import tempfile
+from collections.abc import Iterable
 from typing import Any, Final
 
 from homeport.archive import mar
 from homeport.client import registry, resources, staging, uploading
 from homeport.client.connection import Connection
 from homeport.client.registry import Endpoint
-from homeport.client.resources import Document, Listing
+from homeport.client.resources import Document
 from homeport.client.uploading import OnProgress, Target
 from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.modelstores.plan import Planned
@@ -137,6 +139,15 @@ def endpoint_of(planned: Planned) -> str:
     return f"{planned.name}-{planned.declared.version}"
 
 
+def contested(planned: Iterable[Planned]) -> frozenset[str]:
+    """Return the endpoints that several versions would be deployed to.
+
+    Version 2.0 of model x and the default version of model x-2.0 have one.
+    """
+    names = collections.Counter(endpoint_of(one) for one in planned if one.is_loaded)
+    return frozenset(name for name, count in names.items() if count > 1)
+
+
 def endpoint(connection: Connection, planned: Planned) -> Endpoint:
     """Return the endpoint that a version is deployed to, made if it is not there."""
     wanted = endpoint_of(planned)
@@ -154,20 +165,13 @@ def serves(endpoint: Endpoint, version: str) -> bool:
 
 def _model(connection: Connection, display_name: str) -> str:
     """Return the full name of the model with this display name, "" for none."""
-    asked = Listing(f'display_name="{display_name}"')
-    path = f"{connection.address.parent}/models"
-    named = [
-        str(one["name"]).partition("@")[0]
-        for one in resources.listed(connection, path, asked)
-        # A star in a filter stands for anything.
-        if one["displayName"] == display_name
-    ]
+    named = resources.named(connection, "models", display_name)
     if len(named) > 1:
         raise InvalidArgumentError(
             f"{len(named)} models are called {display_name!r}: rename all but one with "
             "`homeport models update ID --display-name`"
         )
-    return named[0] if named else ""
+    return str(named[0]["name"]).partition("@")[0] if named else ""
 
 
 def _label(version: Document) -> str:
