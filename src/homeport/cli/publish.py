@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from homeport.archive import mar
-from homeport.cli import options, waiting
+from homeport.cli import options, signals, waiting
 from homeport.cli.texts import printable
 from homeport.client import objects, session
 from homeport.client.connection import Connection
@@ -106,10 +106,10 @@ def publish(  # one parameter for each option
     """Copy a version to a bucket, and register it in Vertex AI's Model Registry.
 
     Its archive, labels, aliases, descriptions and container go along. A model of the
-    same display name gets a new version, and the same version is never registered
-    twice. Credentials are those of the environment, as for any of Google's clients.
-    Nothing is registered before all files are there; what broke off goes on when it is
-    said again.
+    same display name gets a new version, and a version that is there already is only
+    named: while Vertex AI still registers it, it is not there yet. Credentials are
+    those of the environment, as for any of Google's clients. Nothing is registered
+    before all files are there; what broke off goes on when it is said again.
     """
     del service
     objects.parse_uri(target["bucket"])
@@ -119,7 +119,8 @@ def publish(  # one parameter for each option
         if dry:
             click.echo("\n".join(map(printable, plan.told(publication))))
         else:
-            _publish(connection, publication)
+            with signals.ending_on_sigterm():
+                _publish(connection, publication)
 
 
 def _vertex(publication: Publication) -> "Vertex":

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from homeport.client import objects, resources, staging
 from homeport.client.connection import Connection
@@ -23,10 +25,10 @@ def export(
         Where the files are.
     """
     if isinstance(destination, str) and "://" in destination:
-        return _exported(connection, version, destination)
+        return uri_of(connection.ended(begin(connection, version, destination)))
     staging.make_bucket(connection)
     prefix = f"gs://{staging.BUCKET}/{connection.address.project}/{_FOLDER}"
-    uri = _exported(connection, version, prefix)
+    uri = uri_of(connection.ended(begin(connection, version, prefix)))
     bucket, folder = objects.parse_uri(uri)
     objects.download(
         connection, bucket, f"{folder.rstrip('/')}/", pathlib.Path(destination)
@@ -34,11 +36,22 @@ def export(
     return pathlib.Path(destination)
 
 
-def _exported(connection: Connection, version: str, prefix: str) -> str:
+def begin(connection: Connection, version: str, prefix: str) -> dict[str, Any]:
+    """Return the operation that copies a version into a new folder below a prefix.
+
+    Args:
+        connection: The server.
+        version: Full name with `@ID`.
+        prefix: `gs://...`.
+    """
     config = {
         "exportFormatId": "custom-trained",
         "artifactDestination": {"outputUriPrefix": prefix},
     }
     path = f"/v1/{resources.quoted(version)}:export"
-    ended = connection.ended(connection.post(path, {"outputConfig": config}))
+    return connection.post(path, {"outputConfig": config})
+
+
+def uri_of(ended: Mapping[str, Any]) -> str:
+    """Return where the files are, of an operation of `begin` that has ended well."""
     return str(ended["metadata"]["outputInfo"]["artifactOutputUri"])

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -112,17 +113,27 @@ def fetch(connection: Connection, source: Source, folder: pathlib.Path) -> None:
         HomeportError: The server's own refusal.
     """
     staging.make_bucket(connection)
-    prefix = f"gs://{staging.BUCKET}/{connection.address.project}/{_FOLDER}"
-    uri = exporting.export(connection, source.name, prefix)
-    bucket, name = objects.parse_uri(str(uri))
-    below = f"{name.rstrip('/')}/"
+    # Known before the server begins, as the copy's own name is only at its end.
+    own = f"{connection.address.project}/{_FOLDER}/{secrets.token_hex(8)}"
+    operation: Document = {}
     try:
-        objects.download(connection, bucket, below, folder)
+        prefix = f"gs://{staging.BUCKET}/{own}"
+        operation = exporting.begin(connection, source.name, prefix)
+        uri = exporting.uri_of(connection.ended(operation))
+        bucket, name = objects.parse_uri(uri)
+        objects.download(connection, bucket, f"{name}/", folder)
     finally:
-        for one in list(objects.listed(connection, bucket, below)):
-            buckets.delete(connection, bucket, one.name)
+        _clear(connection, operation, f"{own}/")
     for file in source.files:
         _verify(folder / file.path, file)
+
+
+def _clear(connection: Connection, operation: Document, below: str) -> None:
+    """Remove the copy in the server, also one that is still being made."""
+    if operation:
+        connection.post(f"/v1/{operation['name']}:cancel", {})
+    for one in list(objects.listed(connection, staging.BUCKET, below)):
+        buckets.delete(connection, staging.BUCKET, one.name)
 
 
 def _verify(path: pathlib.Path, file: SourceFile) -> None:

@@ -223,5 +223,5 @@ def _how_to_go_on(wanted: dict[str, Any]) -> str:
     )
     return (
         f"; {where}saying it again goes on from there: it looks first whether the "
-        "version is there"
+        "version is there, so wait while an operation at Vertex AI still registers it"
     )
