@@ -28,7 +28,7 @@ class Place:
     api_endpoint: str = ""
 
     def __post_init__(self) -> None:
-        for name, value in (("project_id", self.project), ("location", self.location)):
+        for name, value in (("project", self.project), ("location", self.location)):
             parameters.required(name, value)
             if not _NAME_RE.fullmatch(value):
                 raise InvalidArgumentError(

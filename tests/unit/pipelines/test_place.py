@@ -41,7 +41,9 @@ def test_another_service_is_a_url_or_a_host(endpoint: str, url: str) -> None:
 def test_what_is_no_place_is_refused(
     project: str, location: str, endpoint: str
 ) -> None:
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^(project|location|api_endpoint) "
+    ):
         Place(project, location, endpoint)
 
 
