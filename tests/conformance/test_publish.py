@@ -21,6 +21,9 @@ import torch
 
 import command_line
 from homeport.packing import pack
+from homeport.publishing import plan
+from homeport.publishing.plan import Target
+from homeport.publishing.source import Source, SourceFile
 from servers import PARENT, Server, running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -28,6 +31,46 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 TESTS = pathlib.Path(__file__).parents[1]
 SOURCE = TESTS / "archives/many_sided"
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.2-4:latest"
+PROBE = {
+    "exec": {"command": ["true"]},
+    "periodSeconds": 5,
+    "timeoutSeconds": 2,
+}
+# A version whose container is told everything that it may be told.
+CONTAINED = Source(
+    name="projects/p/locations/us-central1/models/42@2",
+    display_name="contained",
+    description="Numbers",
+    version_description="the first",
+    labels={"team": "a"},
+    aliases=("golden",),
+    is_default=True,
+    container={
+        "imageUri": "europe-docker.pkg.dev/project/images/server:1",
+        "command": ["serve"],
+        "args": ["--all"],
+        "env": [{"name": "SCALE", "value": "2"}],
+        "ports": [{"containerPort": 8081}],
+        "grpcPorts": [{"containerPort": 9001}],
+        "predictRoute": "/predict",
+        "healthRoute": "/health",
+        "invokeRoutePrefix": "/*",
+        "deploymentTimeout": "600s",
+        "sharedMemorySizeMb": "64",
+        "startupProbe": PROBE,
+        "healthProbe": PROBE,
+    },
+    digest="d" * 64,
+    files=(SourceFile("model.bin", "0" * 64, 1),),
+    left=(),
+)
+TARGET = Target("p", "us-central1", "gs://staging", parent_model="42")
+BOUND = f"""\
+import inspect
+from google.cloud import aiplatform
+upload = inspect.signature(aiplatform.Model.upload)
+upload.bind(**{dict(plan.make(CONTAINED, TARGET).upload)!r})
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,12 +81,14 @@ class Published:
         vertex: The second Homeport.
         told: By the dry run.
         untouched: What lay in the bucket after it.
+        left: What lay in the version's own server at the end.
         ended: Each command by its step's name: code, out, err.
     """
 
     vertex: Server
     told: str
     untouched: list[str]
+    left: list[str]
     ended: dict[str, dict[str, Any]]
 
     def versions(self) -> list[dict[str, Any]]:
@@ -124,11 +169,13 @@ def prepare(server: Server, folder: pathlib.Path) -> None:
     )  # fmt: skip
 
 
-def publish(version: str, vertex: Server, *more: str, bucket: str = "staging") -> Any:
+def publish(
+    version: str, vertex: Server, *more: str, bucket: str = "staging", at: str = ""
+) -> Any:
     return [
         "publish", version, "--to", "vertex", "--project", "p",
         "--region", "us-central1", "--bucket", f"gs://{bucket}",
-        "--api-endpoint", vertex.url, *more,
+        "--api-endpoint", at or vertex.url, *more,
     ]  # fmt: skip
 
 
@@ -174,9 +221,10 @@ def published(
         timeout=240,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
-    return Published(
-        vertex, dry.out, untouched, json.loads(ended.stdout.splitlines()[-1])
-    )
+    copies = "/storage/v1/b/homeport-uploads/o?prefix=p/published/"
+    left = shared_server.call("GET", copies)[1].get("items", [])
+    told = json.loads(ended.stdout.splitlines()[-1])
+    return Published(vertex, dry.out, untouched, left, told)
 
 
 def spoil(vertex: Server, server: Server) -> None:
@@ -207,6 +255,7 @@ def steps(vertex: Server, server: Server, told: str, forbidding: str) -> dict[st
     astray = publish(
         "published@2", vertex, "--container-image-uri", IMAGE, bucket="models"
     )
+    registering = publish("published@1", vertex, at="SIGINT")
     google = [word for word in second if word not in {"--api-endpoint", vertex.url}]
     return {
         "told": {"python": told},
@@ -226,8 +275,12 @@ def steps(vertex: Server, server: Server, told: str, forbidding: str) -> dict[st
                 "GOOGLE_APPLICATION_CREDENTIALS": None,
             },
         },
+        "copying": {"words": second, "with": {"STORAGE_EMULATOR_HOST": "SIGINT"}},
+        "ending": {"words": second, "with": {"STORAGE_EMULATOR_HOST": "SIGTERM"}},
         "second": {"words": second},
         "second again": {"words": second},
+        "registering": {"words": registering},
+        "bound": {"python": BOUND},
         "emulator": {"words": google},
         "no credentials": {
             "words": google,
@@ -236,6 +289,11 @@ def steps(vertex: Server, server: Server, told: str, forbidding: str) -> dict[st
     }
 
 
+INTERRUPTED = {
+    "copying": "nothing was registered: say it again, and it goes on",
+    "registering": "Vertex AI may go on registering the version: once its operation "
+    "has ended, say it again, which looks for the version first",
+}
 REFUSED = {
     "no image": ["names no container image", "--container-image-uri"],
     "no version": ["has no version '7'"],
@@ -259,6 +317,7 @@ def test_a_version_is_published_once_by_the_calls_that_were_told(
     first, second = published.versions()
 
     assert published.untouched == []
+    assert published.left == []
     last = {name: ended[name]["out"].splitlines()[-1].split()
             for name in ("again", "second", "second again")}  # fmt: skip
     model = first["name"].partition("@")[0]
@@ -271,6 +330,10 @@ def test_a_version_is_published_once_by_the_calls_that_were_told(
     answers(published.vertex, second["name"])
     for step, said in REFUSED.items():
         is_one_sentence(ended[step], said)
+    for step, note in INTERRUPTED.items():
+        assert ended[step]["err"].splitlines()[-2:] == ["interrupted", note]
+        assert ended[step]["code"] == 130
+    assert ended["ending"]["code"] == 143
 
 
 def all_goes_along(first: dict[str, Any], second: dict[str, Any]) -> None:
