@@ -15,8 +15,9 @@ from homeport.errors import (
     DeadlineExceededError,
     HomeportError,
     InvalidArgumentError,
+    UnavailableError,
 )
-from homeport.pipelines import addresses, parameters
+from homeport.pipelines import addresses, parameters, waiting
 from homeport.pipelines.cancelling import Cancellation
 from homeport.pipelines.deploying import Machine
 from homeport.pipelines.googleerrors import translated
@@ -110,7 +111,8 @@ class Predictor:
 
         Raises:
             EndedError: It failed or somebody else cancelled it.
-            DeadlineExceededError: It takes more than a week.
+            DeadlineExceededError: It takes more than a week, and was cancelled.
+            UnavailableError: The service cannot be asked for long; the job goes on.
             HomeportError: As the service says.
             SystemExit: It was cancelled.
         """
@@ -118,23 +120,32 @@ class Predictor:
         try:
             with self._cancellation.held(), translated(_DOING):
                 made = self._client.create_batch_prediction_job(
-                    parent=batch.place.parent, batch_prediction_job=_job(batch)
+                    parent=batch.place.parent,
+                    batch_prediction_job=_job(batch),
+                    timeout=waiting.CALL_S,
                 )
                 name = str(made.name)
-            return self._ended(name)
+            ended = self._ended(name)
+            self._cancellation.close()
         except EndedError:
             raise
+        except UnavailableError as error:
+            if not name:
+                raise
+            raise UnavailableError(f"{error.message}; {name} goes on") from error
         except BaseException:
+            self._cancellation.close()
             if name:
                 self._cancel(name)
             raise
+        return ended
 
     def _ended(self, name: str) -> Ended:
         deadline = time.monotonic() + _MAX_WAIT_S
+        persistent = waiting.persistent(_DOING, _MAX_WAIT_S)
         pause_s = _FIRST_PAUSE_S
         while time.monotonic() < deadline:
-            with translated(_DOING):
-                job = self._client.get_batch_prediction_job(name=name)
+            job = self._client.get_batch_prediction_job(name=name, retry=persistent)
             if job.state.name in _SUCCEEDED:
                 counts = job.completion_stats
                 return Ended(
@@ -149,13 +160,16 @@ class Predictor:
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
         raise DeadlineExceededError(
-            f"{_DOING}: not done after {_MAX_WAIT_S / 3600:g} hours; look at {name}"
+            f"{_DOING}: {name} is not done after {_MAX_WAIT_S / 3600:g} hours, so it "
+            "is cancelled: give each job fewer instances, or more replicas"
         )
 
     def _cancel(self, name: str) -> None:
         try:
             with translated("cancelling the batch"):
-                self._client.cancel_batch_prediction_job(name=name)
+                self._client.cancel_batch_prediction_job(
+                    name=name, timeout=waiting.CALL_S
+                )
         except HomeportError as error:
             sys.stderr.write(f"warning: {name} may go on: {error.message}\n")
 

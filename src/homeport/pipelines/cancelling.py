@@ -1,6 +1,7 @@
 """The end that somebody wants before a step is done: what it made goes first.
 
-A pipeline that is cancelled sends SIGTERM, a person Ctrl-C.
+SIGTERM and Ctrl-C ask for it, where they reach this process: KFP starts it below a
+shell, which hands no SIGTERM on.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._held = False
         self._wanted = 0
-        self._raised = False
+        self._is_closed = False
 
     def ask(self, number: int) -> None:
         """End the step: at once, or when nothing is held any more.
@@ -30,9 +31,13 @@ class Cancellation:
             SystemExit: With the code of a process that the signal ended.
         """
         self._wanted = self._wanted or number
-        if not self._held and not self._raised:
-            self._raised = True
+        if not self._held and not self._is_closed:
+            self._is_closed = True
             raise SystemExit(128 + self._wanted)
+
+    def close(self) -> None:
+        """Break nothing off from now on: what is done stays, or is being undone."""
+        self._is_closed = True
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -15,15 +15,19 @@ from homeport.pipelines.cancelling import Cancellation
 from homeport.pipelines.googleerrors import translated
 from homeport.pipelines.place import Place
 from homeport.pipelines.registry import EndedError
-from homeport.pipelines.waiting import Canceller
+from homeport.pipelines.waiting import CALL_S, Canceller
 
 # Machines are found and images fetched first.
 _DEPLOYING_S: Final = 3600.0
 _CREATING_S: Final = 300.0
+_UNDEPLOYING_S: Final = 300.0
 _WITHDRAWING_S: Final = 20.0
 _DEPLOYING: Final = "deploying the model"
 _UNDEPLOYING: Final = "undeploying a model"
-_MAX_NAMESAKES: Final = 2
+_ACCELERATORS: Final = aiplatform_v1.AcceleratorType.__members__
+_LOOKING: Final = "looking at the endpoint"
+_MAKING: Final = "making the endpoint"
+_REMOVING: Final = "removing the endpoint"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +60,17 @@ class Machine:
                 f"accelerator_type is {self.accelerator_type!r:.80} and "
                 f"accelerator_count is {self.accelerator_count}: give both, or neither"
             )
+        if self.accelerator_type and self.accelerator_type not in _ACCELERATORS:
+            raise InvalidArgumentError(
+                f"accelerator_type {self.accelerator_type!r:.80} is none of Vertex "
+                "AI's: give one such as NVIDIA_TESLA_T4"
+            )
 
     def spec(self) -> Any:  # noqa: ANN401  # a message of Google's
-        """Return it as Vertex AI writes it.
-
-        Raises:
-            InvalidArgumentError: There is no such accelerator.
-        """
+        """Return it as Vertex AI writes it."""
         spec = aiplatform_v1.MachineSpec(machine_type=self.machine_type)
         if self.accelerator_type:
-            kinds = aiplatform_v1.AcceleratorType.__members__
-            if self.accelerator_type not in kinds:
-                raise InvalidArgumentError(
-                    f"accelerator_type {self.accelerator_type!r:.80} is none of "
-                    "Vertex AI's: give one such as NVIDIA_TESLA_T4"
-                )
-            spec.accelerator_type = kinds[self.accelerator_type]
+            spec.accelerator_type = _ACCELERATORS[self.accelerator_type]
             spec.accelerator_count = self.accelerator_count
         return spec
 
@@ -101,6 +100,7 @@ class Deployment:
     replaces: bool = False
 
     def __post_init__(self) -> None:
+        traffic.check(self.percentage)
         if not self.endpoint:
             parameters.required("endpoint_display_name", self.endpoint_display_name)
         if self.replaces and self.percentage != 100:  # noqa: PLR2004  # all of it
@@ -128,55 +128,54 @@ class Deployer:
         """Return the full name of the endpoint, once the version answers there.
 
         A deployment that fails or is cancelled leaves nothing deployed and no new
-        endpoint.
+        endpoint. Once the version answers, nothing is undone or broken off: where the
+        others cannot be undeployed, it has all traffic, and what is left of them none.
 
         Raises:
             HomeportError: As the service says.
             SystemExit: It was cancelled.
         """
         with contextlib.ExitStack() as undoing:
-            with self._cancellation.held():
-                name, is_new = self._endpoint(wanted)
-                if is_new:
-                    undoing.callback(self._delete, name)
-            with translated("looking at the endpoint"):
-                before = dict(self._client.get_endpoint(name=name).traffic_split)
+            name = self._found(wanted) or self._made(wanted, undoing)
+            before = dict(self._told(name).traffic_split)
             deployed = self._deployed(wanted, name, before)
             undoing.pop_all()
         if wanted.replaces:
             self._undeploy_others(name, deployed)
         return name
 
-    def _endpoint(self, wanted: Deployment) -> tuple[str, bool]:
-        """Return an endpoint's name, and whether it was made for this."""
+    def _found(self, wanted: Deployment) -> str:
+        """Return the name of an endpoint that is there, "" for none."""
         place = wanted.place
         if wanted.endpoint:
-            return place.resource("endpoint", "endpoints", wanted.endpoint), False
+            return place.resource("endpoint", "endpoints", wanted.endpoint)
         called = wanted.endpoint_display_name
+        quoted = called.replace("\\", "\\\\").replace('"', '\\"')
+        request = {"parent": place.parent, "filter": f'display_name="{quoted}"'}
         with translated("looking for the endpoint"):
-            quoted = called.replace("\\", "\\\\").replace('"', '\\"')
-            pages = self._client.list_endpoints(
-                request={
-                    "parent": place.parent,
-                    "filter": f'display_name="{quoted}"',
-                    "page_size": _MAX_NAMESAKES,
-                }
-            )
-            found = [one.name for one, _ in zip(pages, range(2), strict=False)]
-        if len(found) == _MAX_NAMESAKES:
+            listed = self._client.list_endpoints(request, timeout=CALL_S)
+            # A star in a filter stands for anything.
+            found = [str(one.name) for one in listed if one.display_name == called]
+        if len(found) > 1:
             raise InvalidArgumentError(
                 f"endpoint_display_name {called!r:.128} is of several endpoints: give "
                 "the name of one as endpoint"
             )
-        if found:
-            return str(found[0]), False
-        with translated("making the endpoint"):
+        return found[0] if found else ""
+
+    def _made(self, wanted: Deployment, undoing: contextlib.ExitStack) -> str:
+        """Return the name of a new endpoint, which goes when the rest is undone."""
+        endpoint = aiplatform_v1.Endpoint(display_name=wanted.endpoint_display_name)
+        with self._cancellation.held(), translated(_MAKING):
             operation = self._client.create_endpoint(
-                parent=place.parent,
-                endpoint=aiplatform_v1.Endpoint(display_name=called),
+                parent=wanted.place.parent, endpoint=endpoint, timeout=CALL_S
             )
-        made = waiting.result(operation, "making the endpoint", _CREATING_S)
-        return str(made.name), True
+            undoing.callback(self._unmake, operation)
+        return str(waiting.result(operation, _MAKING, _CREATING_S).name)
+
+    def _told(self, endpoint: str) -> Any:  # noqa: ANN401  # a message of Google's
+        with translated(_LOOKING):
+            return self._client.get_endpoint(name=endpoint, timeout=CALL_S)
 
     def _deployed(
         self, wanted: Deployment, endpoint: str, before: dict[str, int]
@@ -199,9 +198,12 @@ class Deployer:
                     endpoint=endpoint,
                     deployed_model=model,
                     traffic_split=traffic.with_new(before, wanted.percentage),
+                    timeout=CALL_S,
                 )
             answer = waiting.result(operation, _DEPLOYING, _DEPLOYING_S)
+            self._cancellation.close()
         except BaseException:
+            self._cancellation.close()
             if operation is not None:
                 self._withdraw(operation, endpoint, before)
             raise
@@ -215,31 +217,45 @@ class Deployer:
             with contextlib.suppress(HomeportError):  # it may have ended by now
                 self._canceller.cancel(operation, _DEPLOYING)
             answer = waiting.result(operation, _DEPLOYING, _WITHDRAWING_S)
-            self._undeploy(endpoint, answer.deployed_model.id, before)
+            deployed = answer.deployed_model.id
+            self._undeploy(endpoint, deployed, before, _WITHDRAWING_S)
         except EndedError:
             return  # as it was wanted
         except HomeportError as error:
             _tell(f"the model may be left at {endpoint}", error)
 
     def _undeploy_others(self, endpoint: str, kept: str) -> None:
-        with translated(_UNDEPLOYING):
-            deployed = self._client.get_endpoint(name=endpoint).deployed_models
-        for one in deployed:
+        for one in self._told(endpoint).deployed_models:
             if one.id != kept:
-                self._undeploy(endpoint, one.id, {kept: 100})
+                self._undeploy(endpoint, one.id, {kept: 100}, _UNDEPLOYING_S)
 
-    def _undeploy(self, endpoint: str, deployed: str, split: dict[str, int]) -> None:
+    def _undeploy(
+        self, endpoint: str, deployed: str, split: dict[str, int], timeout_s: float
+    ) -> None:
         with translated(_UNDEPLOYING):
             operation = self._client.undeploy_model(
-                endpoint=endpoint, deployed_model_id=deployed, traffic_split=split
+                endpoint=endpoint,
+                deployed_model_id=deployed,
+                traffic_split=split,
+                timeout=CALL_S,
             )
-        waiting.result(operation, _UNDEPLOYING, _CREATING_S)
+        waiting.result(operation, _UNDEPLOYING, timeout_s)
+
+    def _unmake(self, operation: Operation) -> None:
+        """Remove an endpoint, also one that is still being made."""
+        self._cancellation.close()
+        try:
+            self._delete(waiting.result(operation, _MAKING, _WITHDRAWING_S).name)
+        except EndedError:
+            return  # none was made
+        except HomeportError as error:
+            _tell(f"the endpoint of {operation.operation.name} may be left", error)
 
     def _delete(self, endpoint: str) -> None:
         try:
-            with translated("removing the endpoint"):
-                operation = self._client.delete_endpoint(name=endpoint)
-            waiting.result(operation, "removing the endpoint", _WITHDRAWING_S)
+            with translated(_REMOVING):
+                operation = self._client.delete_endpoint(name=endpoint, timeout=CALL_S)
+            waiting.result(operation, _REMOVING, _WITHDRAWING_S)
         except HomeportError as error:
             _tell(f"{endpoint} may be left", error)
 

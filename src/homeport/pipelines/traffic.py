@@ -10,6 +10,18 @@ NEW: Final = "0"
 _WHOLE: Final = 100
 
 
+def check(percentage: int) -> None:
+    """Refuse what no share of an endpoint's traffic can be.
+
+    Raises:
+        InvalidArgumentError: It is no percentage.
+    """
+    if not 0 <= percentage <= _WHOLE:
+        raise InvalidArgumentError(
+            f"traffic_percentage is {percentage}: give a number from 0 to {_WHOLE}"
+        )
+
+
 def with_new(split: Mapping[str, int], percentage: int) -> dict[str, int]:
     """Return percentages that give the new model its own and keep the others' shares.
 
@@ -22,10 +34,7 @@ def with_new(split: Mapping[str, int], percentage: int) -> dict[str, int]:
     Raises:
         InvalidArgumentError: It is no percentage.
     """
-    if not 0 <= percentage <= _WHOLE:
-        raise InvalidArgumentError(
-            f"traffic_percentage is {percentage}: give a number from 0 to {_WHOLE}"
-        )
+    check(percentage)
     if not sum(split.values()):
         return {NEW: _WHOLE}
     left = _WHOLE - percentage

@@ -16,7 +16,7 @@ from homeport.pipelines.uploadspec import Serving, UploadSpec
 from homeport.pipelines.waiting import Canceller
 
 _TIMEOUT_S: Final = 120.0
-_DELETION_S: Final = 60.0
+_DELETION_S: Final = 20.0
 _UPLOADING: Final = "registering the model"
 _DELETING: Final = "removing the version"
 
@@ -104,18 +104,24 @@ class VertexRegistry:
         """
         with translated(_DELETING):
             if parent is None:
-                operation = self._client.delete_model(name=version.model)
+                operation = self._client.delete_model(
+                    name=version.model, timeout=_TIMEOUT_S
+                )
             else:
                 self._give_back_default(version, parent)
-                operation = self._client.delete_model_version(name=version.name)
+                operation = self._client.delete_model_version(
+                    name=version.name, timeout=_TIMEOUT_S
+                )
         waiting.result(operation, _DELETING, _DELETION_S)
 
     def _give_back_default(self, version: Version, parent: Parent) -> None:
         """Move "default" back to who had it: its version cannot be deleted."""
-        if "default" in self._client.get_model(name=version.name).version_aliases:
+        made = self._client.get_model(name=version.name, timeout=_TIMEOUT_S)
+        if "default" in made.version_aliases:
             self._client.merge_version_aliases(
                 name=f"{parent.name}@{parent.default_version}",
                 version_aliases=["default"],
+                timeout=_TIMEOUT_S,
             )
 
 

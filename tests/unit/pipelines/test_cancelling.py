@@ -41,3 +41,13 @@ def test_nothing_interrupts_the_tidying_up() -> None:
     cancellation.ask(signal.SIGTERM)
     with cancellation.held():
         cancellation.ask(signal.SIGTERM)
+
+
+def test_nothing_is_broken_off_once_it_is_closed() -> None:
+    cancellation = Cancellation()
+
+    cancellation.close()
+
+    cancellation.ask(signal.SIGTERM)
+    with cancellation.held():
+        cancellation.ask(signal.SIGINT)

@@ -40,12 +40,13 @@ def test_a_machine_that_cannot_be_is_refused(
 
 
 def test_an_accelerator_that_nobody_has_is_refused() -> None:
-    machine = dataclasses.replace(
-        MACHINE, accelerator_type="ABACUS", accelerator_count=1
-    )
-
     with pytest.raises(InvalidArgumentError, match="'ABACUS' is none of Vertex AI's"):
-        machine.spec()
+        dataclasses.replace(MACHINE, accelerator_type="ABACUS", accelerator_count=1)
+
+
+def test_a_share_of_the_traffic_that_cannot_be_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="traffic_percentage is 150: give"):
+        dataclasses.replace(DEPLOYMENT, percentage=150)
 
 
 def test_a_model_that_replaces_others_takes_all_traffic() -> None:
