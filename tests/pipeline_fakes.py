@@ -22,13 +22,14 @@ class MemoryBuckets:
 
     Attributes:
         objects: Their bytes.
-        closed: Whether nothing can be written.
+        closed: Whether nothing can be looked for or written.
+        blind: Whether nothing can be looked for, though written.
         on_event: Called with the name of each thing that is done, before it is done.
     """
 
     def __init__(self, **objects: bytes) -> None:
         self.objects = {f"gs://b/{name}": body for name, body in objects.items()}
-        self.closed = False
+        self.closed = self.blind = False
         self.on_event: Callable[[str], None] = nothing
 
     def put(self, *addresses: str) -> "MemoryBuckets":
@@ -44,6 +45,8 @@ class MemoryBuckets:
         }
 
     def exists(self, address: str) -> bool:
+        if self.closed or self.blind:
+            raise PermissionDeniedError("this account may not look")
         return address in self.objects
 
     def fetch(self, address: str, path: Path) -> None:
@@ -62,6 +65,7 @@ class MemoryBuckets:
         return True
 
     def remove(self, address: str) -> None:
+        self.on_event("remove")
         self.objects.pop(address, None)
 
 
@@ -123,4 +127,5 @@ class MemoryRegistry:
 
     def delete(self, version: Version, parent: Parent | None) -> None:
         assert (parent is None) == version.model.endswith("/new")
+        self.on_event("delete")
         self.versions.remove(version.name)

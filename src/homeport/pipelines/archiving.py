@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.packing import pack
+from homeport.packing import pack, sources
 from homeport.pipelines import addresses
 from homeport.pipelines.uploadspec import UploadSpec
 
@@ -51,15 +51,22 @@ def archive(spec: UploadSpec, staged: Path, output: Path) -> Archived:
         lock=False,
         runs_elsewhere=True,
     )
+    # Where they were copied to says nothing to anybody.
+    copied = f"{staged}/"
     try:
         packed = pack.pack(wanted, output)
     except HomeportError as error:
-        # Where they were copied to says nothing to anybody.
-        message = error.message.replace(f"{staged}/", "")
-        raise type(error)(message) from error
+        raise type(error)(error.message.replace(copied, "")) from error
+    # The model's folder is meant to lie flat.
+    meant = sources.flattened_packages([str(staged)])
+    warnings = (
+        warning.replace(copied, "")
+        for warning in packed.warnings
+        if warning not in meant
+    )
     with packed.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Archived(packed.path, sha256, packed.warnings)
+    return Archived(packed.path, sha256, tuple(warnings))
 
 
 def folder_of(spec: UploadSpec, model_folder: str, sha256: str) -> str:

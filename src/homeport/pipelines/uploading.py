@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, PermissionDeniedError
 from homeport.pipelines import addresses, archiving, staging
 from homeport.pipelines.cancelling import Cancellation
 from homeport.pipelines.registry import EndedError, Parent, Registry, Upload, Version
@@ -62,7 +62,7 @@ def upload(spec: UploadSpec, tools: Tools) -> Version:
         _warn(tools, archived.warnings)
         kept = archiving.folder_of(spec, planned.folder, archived.sha256)
         address = addresses.joined(kept, archived.path.name)
-        with _stored(tools.storage.buckets, archived.path, address):
+        with _stored(tools, archived.path, address):
             tools.say(f"stored {address}")
             version = _registered(tools, spec, kept, parent)
     tools.say(f"registered {version.name}")
@@ -77,29 +77,42 @@ def _folder(cancellation: Cancellation) -> Iterator[Path]:
             made = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="homeport-upload-")
             )
-        yield Path(made)
+        try:
+            yield Path(made)
+        finally:
+            cancellation.close()
 
 
 @contextlib.contextmanager
-def _stored(buckets: Buckets, path: Path, address: str) -> Iterator[None]:
+def _stored(tools: Tools, path: Path, address: str) -> Iterator[None]:
     """Keep an archive in its bucket, unless what is done meanwhile fails.
 
     One that was there before belongs to who registered it: it stays, and is not sent.
     """
+    buckets = tools.storage.buckets
 
     def remove() -> None:
         if buckets.exists(address):
             buckets.remove(address)
 
-    was_there = buckets.exists(address)
+    was_there = _is_there(buckets, address)
     try:
         if not was_there:
             was_there = not buckets.store(path, address)
         yield
     except BaseException:
+        tools.cancellation.close()
         if not was_there:
             _tidied(remove, address)
         raise
+
+
+def _is_there(buckets: Buckets, address: str) -> bool:
+    """Return whether an archive can be seen; who may not look may still store one."""
+    try:
+        return buckets.exists(address)
+    except PermissionDeniedError:
+        return False
 
 
 def _registered(
@@ -109,11 +122,14 @@ def _registered(
     try:
         with tools.cancellation.held():
             begun = tools.registry.begin(spec, folder, parent)
-        return begun.version(REGISTERING_S)
+        version = begun.version(REGISTERING_S)
+        tools.cancellation.close()
     except BaseException:
+        tools.cancellation.close()
         if begun is not None:
             _withdraw(tools.registry, begun, parent)
         raise
+    return version
 
 
 def _withdraw(registry: Registry, begun: Upload, parent: Parent | None) -> None:

@@ -60,9 +60,13 @@ class Bench:
             storage=Storage(self.buckets, Folders()),
             registry=self.registry,
             cancellation=self.cancellation,
-            say=self.said.append,
+            say=self.say,
         )
         return upload(spec, tools).name
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+        self.buckets.on_event(line.partition(" ")[0])
 
     def cancel_at(self, event: str) -> None:
         def end(happening: str) -> None:
@@ -198,6 +202,53 @@ def test_an_upload_that_is_cancelled_leaves_nothing(
 
     assert ended.value.code == 143
     assert bench.left() == []
+
+
+def test_an_upload_that_has_its_version_is_not_broken_off(bench: Bench) -> None:
+    bench.cancel_at("registered")
+
+    name = bench.upload()
+
+    assert name == f"{MODELS}/new@1"
+    assert len(bench.archives()) == 1
+
+
+def test_the_tidying_up_behind_a_failure_is_not_broken_off(bench: Bench) -> None:
+    refuse_the_version(bench)
+    bench.cancel_at("remove")
+
+    with pytest.raises(HomeportError, match="the archive does not load"):
+        bench.upload()
+
+    assert bench.left() == []
+
+
+def test_who_may_write_and_not_look_uploads(bench: Bench) -> None:
+    bench.buckets.blind = True
+
+    name = bench.upload()
+
+    assert name == f"{MODELS}/new@1"
+    assert len(bench.archives()) == 1
+
+
+def test_a_bucket_that_is_closed_is_told_as_one_that_cannot_be_written_to(
+    bench: Bench,
+) -> None:
+    close_the_bucket(bench)
+
+    with pytest.raises(PermissionDeniedError, match="cannot be written to"):
+        bench.upload()
+
+
+def test_a_model_that_is_a_package_is_packed_flat_without_advice(bench: Bench) -> None:
+    bench.buckets.objects["gs://b/model/__init__.py"] = b""
+
+    bench.upload()
+
+    said = " ".join(bench.said)
+    assert "--keep-directories" not in said
+    assert str(bench.temporary) not in said
 
 
 @pytest.mark.parametrize("breaking", [close_the_bucket, refuse_the_version])
