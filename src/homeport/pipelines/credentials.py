@@ -23,7 +23,7 @@ def find(place: Place) -> Credentials:
     Raises:
         UnauthenticatedError: There are none, and Google wants some.
     """
-    if not place.is_encrypted and not os.environ.get(_FILE):
+    if not _may_be_told(place.url):
         return AnonymousCredentials()
     try:
         found, _ = google.auth.default(scopes=_SCOPES)
@@ -36,3 +36,12 @@ def find(place: Place) -> Credentials:
             "account"
         ) from error
     return found
+
+
+def shown_to(url: str, found: Credentials) -> Credentials:
+    """Return what is shown to an address beside the service's: as `find` has it."""
+    return found if _may_be_told(url) else AnonymousCredentials()
+
+
+def _may_be_told(url: str) -> bool:
+    return url.startswith("https://") or bool(os.environ.get(_FILE))

@@ -4,11 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from homeport.errors import (
-    FailedPreconditionError,
-    NotFoundError,
-    PermissionDeniedError,
-)
+from homeport.errors import NotFoundError, PermissionDeniedError
+from homeport.pipelines.storage import uncopied
 
 
 class Folders:
@@ -35,7 +32,7 @@ class Folders:
         Raises:
             NotFoundError: There is none.
             PermissionDeniedError: It may not be read.
-            FailedPreconditionError: The disk is full.
+            FailedPreconditionError: The disk is full, or fails.
         """
         try:
             shutil.copyfile(address, path)
@@ -46,6 +43,4 @@ class Folders:
                 f"{address} may not be read: change its permissions"
             ) from error
         except OSError as error:
-            raise FailedPreconditionError(
-                f"{address} cannot be copied ({error.strerror}): make room on this disk"
-            ) from error
+            raise uncopied(address, error) from error

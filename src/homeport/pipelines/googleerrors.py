@@ -6,12 +6,14 @@ from typing import Final
 
 import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud.storage.exceptions import DataCorruption
 
 from homeport.errors import (
     AbortedError,
     AlreadyExistsError,
     Code,
+    DataLossError,
     FailedPreconditionError,
     HomeportError,
     InvalidArgumentError,
@@ -48,6 +50,15 @@ def translated(what: str) -> Iterator[None]:
         yield
     except exceptions.GoogleAPICallError as error:
         raise _error(f"{what}: {_said_by(error)}", error.code) from error
+    except DataCorruption as error:
+        raise DataLossError(
+            f"{what}: other bytes came than were sent, by their checksums: run it again"
+        ) from error
+    except TransportError as error:
+        raise UnavailableError(
+            f"{what}: nobody gives this environment a token ({error}): look whether "
+            "its network is there"
+        ) from error
     except GoogleAuthError as error:
         raise UnauthenticatedError(
             f"{what}: the credentials of this environment do not do ({error}): say "

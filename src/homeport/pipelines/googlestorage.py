@@ -9,30 +9,46 @@ from google.auth.credentials import Credentials
 from google.cloud import storage
 
 from homeport.errors import (
+    FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     PermissionDeniedError,
 )
 from homeport.pipelines import addresses
+from homeport.pipelines.credentials import shown_to
 from homeport.pipelines.googleerrors import translated
 from homeport.pipelines.place import Place
+from homeport.pipelines.storage import uncopied
 
 MAX_FILES: Final = 10_000
 _EMULATOR: Final = "STORAGE_EMULATOR_HOST"
+
+
+def client(place: Place, credentials: Credentials) -> storage.Client:
+    """Return Google's client of the buckets that a service reads from.
+
+    They are at Google, where a variable says, or at the service's own address.
+
+    Raises:
+        FailedPreconditionError: The variable leads away from where Google looks.
+    """
+    emulator = os.environ.get(_EMULATOR)
+    if emulator and place.is_google:
+        raise FailedPreconditionError(
+            f"{_EMULATOR} is set, so the files would not go to Cloud Storage, "
+            "where Vertex AI looks for them: unset it"
+        )
+    if emulator:  # Google's client looks for it itself
+        return storage.Client(place.project, shown_to(emulator, credentials))
+    own = {} if place.is_google else {"client_options": {"api_endpoint": place.url}}
+    return storage.Client(place.project, credentials, **own)
 
 
 class GoogleBuckets:
     """Files by their `gs://` addresses; bytes are checked by their checksums."""
 
     def __init__(self, place: Place, credentials: Credentials) -> None:
-        # Google's client looks for the variable itself. A service that is not Google's
-        # has its buckets at its own address, if nobody says otherwise.
-        own = (
-            {}
-            if place.is_google or _EMULATOR in os.environ
-            else {"client_options": {"api_endpoint": place.url}}
-        )
-        self._client = storage.Client(place.project, credentials, **own)
+        self._client = client(place, credentials)
 
     def below(self, folder: str) -> dict[str, int]:
         """Return sizes in bytes by relative path, without the marks of empty folders.
@@ -70,10 +86,15 @@ class GoogleBuckets:
         """Copy an object.
 
         Raises:
+            DataLossError: Other bytes came than it has.
+            FailedPreconditionError: The disk is full, or cannot be written.
             HomeportError: As the store says.
         """
-        with translated(f"reading {address}"):
-            self._blob(address).download_to_filename(str(path))
+        try:
+            with translated(f"reading {address}"):
+                self._blob(address).download_to_filename(str(path))
+        except OSError as error:
+            raise uncopied(address, error) from error
 
     def store(self, path: Path, address: str) -> bool:
         """Copy a file; return False if there is an object of this name already.

@@ -60,11 +60,6 @@ class Place:
         host = urllib.parse.urlsplit(self.url).hostname or ""
         return host == _GOOGLE or host.endswith(f".{_GOOGLE}")
 
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether what is sent there is encrypted."""
-        return self.url.startswith("https://")
-
     def resource(self, parameter: str, collection: str, wanted: str) -> str:
         """Return the full name of what is given as a full name or as a bare id.
 

@@ -4,10 +4,12 @@ Addresses are normalized; see `addresses.normalized`.
 """
 
 import dataclasses
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from homeport.errors import FailedPreconditionError
 from homeport.pipelines import addresses
 
 
@@ -56,3 +58,15 @@ class Storage:
     def of(self, address: str) -> Files:
         """Return who has what lies at a normalized address."""
         return self.buckets if addresses.is_bucket(address) else self.folders
+
+
+def uncopied(address: str, error: OSError) -> FailedPreconditionError:
+    """Return what is said of a file that this machine could not read or write."""
+    remedy = (
+        "make room on this disk"
+        if error.errno == errno.ENOSPC
+        else "look at this machine's disks and their permissions"
+    )
+    return FailedPreconditionError(
+        f"{address} cannot be copied ({error.strerror}): {remedy}"
+    )

@@ -3,14 +3,13 @@
 import base64
 import contextlib
 import logging
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, Final, final
 
 import crc32c
 from google.api_core import exceptions
-from google.cloud import aiplatform, storage
+from google.cloud import aiplatform
 
 from homeport.errors import (
     AbortedError,
@@ -21,12 +20,12 @@ from homeport.errors import (
     PermissionDeniedError,
 )
 from homeport.pipelines import credentials as environment_credentials
+from homeport.pipelines import googlestorage
 from homeport.pipelines.googleerrors import translated
 from homeport.pipelines.place import Place
 from homeport.publishing import plan
 from homeport.publishing.plan import Publication
 
-_EMULATOR: Final = "STORAGE_EMULATOR_HOST"
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -50,11 +49,10 @@ class Vertex:
         self._publication = publication
         target = publication.target
         place = Place(target.project, target.region, target.api_endpoint)
-        own = _storage_options(place)
         credentials = environment_credentials.find(place)
+        self._storage = googlestorage.client(place, credentials)
         with _translated("preparing Vertex AI's SDK"):
             aiplatform.init(**publication.init, credentials=credentials)
-            self._storage = storage.Client(target.project, credentials, **own)
 
     def parent(self) -> str:
         """Return the full name of the model that gets the version, "" for a new one.
@@ -194,18 +192,6 @@ def _translated(what: str) -> Iterator[None]:
             yield
     except (ValueError, RuntimeError) as error:
         raise InvalidArgumentError(f"{what}: {error}") from error
-
-
-def _storage_options(place: Place) -> dict[str, Any]:
-    """Return where buckets are: at Google, where a variable says, at the service."""
-    if _EMULATOR in os.environ:
-        if place.is_google:
-            raise FailedPreconditionError(
-                f"{_EMULATOR} is set, so the files would not go to Cloud Storage, "
-                "where Vertex AI looks for them: unset it"
-            )
-        return {}
-    return {} if place.is_google else {"client_options": {"api_endpoint": place.url}}
 
 
 def _checksum(path: pathlib.Path) -> str:
