@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from homeport.archive import members
@@ -13,7 +13,7 @@ from homeport.pipelines.storage import Storage
 from homeport.pipelines.uploadspec import ModelFiles
 
 # Where this step leaves archives beside the model; see `archiving.folder_of`.
-_ARCHIVES_RE: Final = re.compile(r"mar-[0-9a-f]{16}/")
+_ARCHIVES_RE: Final = re.compile(r"(?:.*/)?mar-[0-9a-f]{16}/", re.DOTALL)
 _NAMED: Final = 10
 
 
@@ -138,7 +138,10 @@ def _tokenizer(files: ModelFiles, storage: Storage) -> Iterator[tuple[str, str]]
 
 
 def _without_twins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the address of each path; two that differ only by case are one."""
+    """Return the address of each path; two that differ only by case are one.
+
+    Nor is a path a folder of another's.
+    """
     found: dict[str, str] = {}
     spellings: dict[str, str] = {}
     for path, address in pairs:
@@ -150,6 +153,14 @@ def _without_twins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
                 f"{other} and {address} would both be {path!r} in the archive: rename "
                 "one of them, or name the model's in extra_files_to_ignore"
             )
+    for path, address in found.items():
+        for parent in map(str, PurePosixPath(path.casefold()).parents):
+            if parent in spellings:
+                raise InvalidArgumentError(
+                    f"{found[spellings[parent]]} would be a file in the archive and "
+                    f"{address} in a folder of that name: rename one of them, or name "
+                    "the model's in extra_files_to_ignore"
+                )
     return found
 
 

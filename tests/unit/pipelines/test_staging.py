@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from homeport.errors import InvalidArgumentError, NotFoundError
+from homeport.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from homeport.pipelines import addresses, staging
 from homeport.pipelines.folders import Folders
 from homeport.pipelines.storage import Storage
@@ -45,7 +49,8 @@ def test_the_archive_has_the_models_folder_and_what_was_put_beside_it() -> None:
 def test_earlier_archives_and_hidden_folders_are_no_files_of_the_model() -> None:
     buckets = MemoryBuckets().put(
         f"{MODEL}/ckpt.pt", f"{MODEL}/mar-0123456789abcdef/model.mar",
-        f"{MODEL}/.git/config", f"{MODEL}/__pycache__/a.pyc",
+        f"{MODEL}/kept/mar-0123456789abcdef/model.mar", f"{MODEL}/.git/config",
+        f"{MODEL}/__pycache__/a.pyc",
     )  # fmt: skip
 
     assert list(plan(buckets).sources) == ["ckpt.pt"]
@@ -111,6 +116,22 @@ def test_two_files_of_one_name_are_refused(twin: str) -> None:
     )
 
 
+@pytest.mark.parametrize("folder", ["vocab", "Vocab"])
+def test_a_file_that_has_the_name_of_a_folder_is_refused(folder: str) -> None:
+    buckets = MemoryBuckets().put(
+        f"{MODEL}/ckpt.pt", f"{MODEL}/vocab", f"{MODEL}/{folder}/a.txt"
+    )
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        plan(buckets)
+
+    assert refused.value.message == (
+        f"gs://b/model/vocab would be a file in the archive and gs://b/model/{folder}/"
+        "a.txt in a folder of that name: rename one of them, or name the model's in "
+        "extra_files_to_ignore"
+    )
+
+
 def test_a_file_that_is_named_twice_is_one() -> None:
     buckets = MemoryBuckets().put(f"{MODEL}/ckpt.pt", f"{EXTRA}/h.py")
 
@@ -161,6 +182,22 @@ def test_files_come_from_buckets_and_folders_alike(tmp_path: Path) -> None:
     assert (staged / "vocab/a.txt").read_text() == "words"
     assert (staged / "ckpt.pt").read_text() == "weights"
     assert (staged / "tok.pkl").read_text() == "gs://b/tok.pkl"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "remedy"),
+    [
+        pytest.param("file", "/dev/full", "make room on this disk", id="full"),
+        pytest.param("", "copy", "look at this machine's disks", id="otherwise"),
+    ],
+)
+def test_a_copy_that_fails_says_what_helps(
+    tmp_path: Path, source: str, target: str, remedy: str
+) -> None:
+    (tmp_path / "file").write_text("weights")
+
+    with pytest.raises(FailedPreconditionError, match=remedy):
+        Folders().fetch(str(tmp_path / source), tmp_path / target)
 
 
 @pytest.mark.parametrize(
