@@ -256,7 +256,10 @@ def batch_predict(
             place=Place(project_id, location, api_endpoint),
             version=steps.resource_name("vertex_model", vertex_model.metadata),
             display_name=job_display_name,
-            sources=parameters.words("gcs_source", gcs_source),
+            sources=tuple(
+                addresses.normalized("gcs_source", source)
+                for source in parameters.words("gcs_source", gcs_source)
+            ),
             destination=addresses.normalized(
                 "gcs_destination_prefix", gcs_destination_prefix
             ),
