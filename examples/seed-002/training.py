@@ -22,12 +22,11 @@ def tune_tokenizer(
     import json
     from collections import namedtuple
 
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
     words = sorted({word for text in sentences for word in text.lower().split()})
     vocabulary = {word: number for number, word in enumerate(words)}
-    client = storage.Client("your-project-id", AnonymousCredentials())
+    client = storage.Client("your-project-id")
     name = "tokenizers/vocabulary.json"
     client.bucket("your-bucket").blob(name).upload_from_string(json.dumps(vocabulary))
     answer = namedtuple("Outputs", ["path_to_tokenizer"])
@@ -45,10 +44,9 @@ def train_model(
     import os
 
     import torch
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    client = storage.Client("your-project-id", AnonymousCredentials())
+    client = storage.Client("your-project-id")
     bucket = client.bucket("your-bucket")
     folder = f"models/{datetime.datetime.now(tz=datetime.UTC):%Y%m%d-%H%M%S-%f}"
     name = path_to_tokenizer.removeprefix("gs://your-bucket/")

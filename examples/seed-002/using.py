@@ -18,9 +18,10 @@ def ask(
     aiplatform.init(
         project="your-project-id",
         location="us-central1",
-        api_endpoint=api_endpoint,
+        api_endpoint=api_endpoint or None,
         api_transport="rest",
-        credentials=AnonymousCredentials(),
+        # A server on this machine wants none, Vertex AI those of the environment.
+        credentials=AnonymousCredentials() if api_endpoint else None,
     )
     endpoint = aiplatform.Endpoint(vertex_endpoint.metadata["resourceName"])
     answer = endpoint.predict(instances=[{"data": text} for text in texts])
