@@ -24,6 +24,15 @@ from servers import PARENT, Server, running, wait_until
 pytestmark = [pytest.mark.service]
 PROGRAMS = pathlib.Path(__file__).parents[1] / "programs"
 SLOW = b"import time\ntime.sleep(600)\ndef handle(data, context): ...\n"
+LOADING = """
+import pathlib, time
+
+pathlib.Path({begun!r}).touch()
+while not pathlib.Path({told!r}).exists():
+    time.sleep(0.05)
+
+def handle(data, context): ...
+"""
 PREBUILT = Serving(
     custom=False,
     image="europe-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.1-12:latest",
@@ -244,30 +253,50 @@ def test_an_upload_that_is_cancelled_while_it_is_checked_leaves_nothing(
 @pytest.mark.clients
 @pytest.mark.timeout(300)
 def test_a_deployment_that_is_cancelled_while_it_loads_is_undone(
-    server: Server, tmp_path: pathlib.Path, archived: Callable[..., pathlib.Path]
+    tmp_path: pathlib.Path, archived: Callable[..., pathlib.Path]
 ) -> None:
-    # It cannot be ended here, but is over within the time that the step has.
-    registered = server.register(archived(SLOW.decode().replace("600", "3")))
-    version = f"{registered['response']['model']}@1"
+    # It cannot be ended here, but is over as soon as the step was told to end.
+    seen = tmp_path / "seen by both"
+    seen.mkdir()
+    options = ("--no-access-log", "--worker-write", str(seen))
+    server = Server(tmp_path / "data", options)
+    with running(server):
+        source = LOADING.format(begun=str(seen / "begun"), told=str(seen / "told"))
+        registered = server.register(archived(source))
+        version = f"{registered['response']['model']}@1"
 
-    said = said_when_cancelled(server, tmp_path, "deploy_step.py", version)
+        said = said_when_cancelled(
+            server, tmp_path, "deploy_step.py", version, loading=seen
+        )
 
-    assert "warning" not in said
-    assert server.call("GET", f"/v1/{PARENT}/endpoints")[1].get("endpoints", []) == []
+        assert "warning" not in said
+        left = server.call("GET", f"/v1/{PARENT}/endpoints")[1].get("endpoints", [])
+        assert left == []
 
 
 def said_when_cancelled(
-    server: Server, temporary: pathlib.Path, program: str, *words: str
+    server: Server,
+    temporary: pathlib.Path,
+    program: str,
+    *words: str,
+    loading: pathlib.Path | None = None,
 ) -> str:
-    """Run a step, cancel it when the server is at it, return what it complained of."""
+    """Run a step, cancel it when the server is at it, return what it complained of.
+
+    With the folder of a model that loads until it is told: when it does.
+    """
     step = subprocess.Popen(  # noqa: S603
         [sys.executable, str(PROGRAMS / program), server.url, *words],
         env={**os.environ, "TMPDIR": str(temporary)},
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: is_busy(server), 120)
+    wait_until(
+        lambda: (loading / "begun").exists() if loading else is_busy(server), 120
+    )
     step.send_signal(signal.SIGTERM)
+    if loading:
+        (loading / "told").touch()
     said = step.communicate(timeout=120)[1]
     assert step.returncode == 143, said
     return said
