@@ -87,6 +87,14 @@ def archive(
     return buffer.getvalue()
 
 
+def requiring() -> bytes:
+    """Return the bytes of a small `.mar` with requirements and no lock."""
+    manifest = _MANIFEST.replace(
+        b'"handler.py"', b'"handler.py", "requirementsFile": "requirements.txt"'
+    )
+    return archive(manifest=manifest, files={"requirements.txt": b"idna\n"})
+
+
 def _files(directory: pathlib.Path) -> FileBlobs:
     blobs = FileBlobs(directory)
     blobs.start()

@@ -218,7 +218,7 @@ async def _application(
         data_dir / "logs",
         _now,
         # A server that runs nothing before it serves looks at no requirements either.
-        LateLocks(database, intake) if settings.check_policy != "none" else None,
+        LateLocks(database, intake, _now) if settings.check_policy != "none" else None,
     )
     reconciler = Reconciler(
         stores,
