@@ -132,43 +132,53 @@ class Environments:
     ) -> Iterator[Environment]:
         """Yield what `build` returns; nobody removes it meanwhile.
 
+        After one was built, others may be removed at the end of its use: nobody who
+        wants it waits for that.
+
         Raises:
             HomeportError: As `build`.
         """
         lock.check_target(wanted)
         with contextlib.ExitStack() as stack:
-            with _disk_told():
-                with self._turn(wanted.digest) as owner:
-                    environment = self._found_or_built(wanted, on_line, owner)
-                    # Whoever locks it alone has the turn, which is ours.
-                    if not stack.enter_context(self._entered(wanted.digest)):
-                        raise UnavailableError(
-                            "the environment is locked by a program that runs in it: "
-                            "undeploy the versions that share its lock, and try again"
-                        )
-                if not environment.was_there:
-                    self._evict()
+            with _disk_told(), self._turn(wanted.digest) as owner:
+                environment = self._found_or_built(wanted, on_line, owner)
+                # Whoever locks it alone has the turn, which is ours.
+                if not stack.enter_context(self._entered(wanted.digest)):
+                    raise UnavailableError(
+                        "the environment is locked by a program that runs in it: "
+                        "undeploy the versions that share its lock, and try again"
+                    )
             yield environment
+            if not environment.was_there:
+                self._evict()
 
     def stay_in(self, digests: Iterable[str]) -> None:
         """Keep these environments, of them that are there, until this is called again.
 
         Others that were kept so are not any more.
         """
-        before = self._stays
-        entered = (occupancy.enter(self._directory / digest) for digest in digests)
-        self._stays = tuple(one for one in entered if one is not None)
-        for one in before:
-            os.close(one)
+        before, entered = self._stays, list[int]()
+        try:
+            for digest in digests:
+                held = occupancy.enter(self._directory / digest)
+                if held is not None:
+                    entered.append(held)
+        finally:
+            self._stays = tuple(entered)
+            for one in before:
+                os.close(one)
 
     def tidy(self) -> None:
-        """Remove what the dead left, and what the limits do not keep."""
+        """Remove what the dead left, and what the limits do not keep.
+
+        `stop` ends it within a moment; the next look goes on then.
+        """
         clear_workplaces()
-        eviction.clear(self._directory)
+        eviction.clear(self._directory, self._is_stopped)
         self._evict()
 
     def stop(self) -> None:
-        """End what is being built at once; nothing is built any more."""
+        """End what is being built or looked at; nothing is built any more."""
         self._runs.stop()
 
     def _found_or_built(
@@ -255,13 +265,18 @@ class Environments:
         if self._limits is None:
             return
         try:
-            gone = eviction.evict(self._directory, self._limits, time.time())
+            gone = eviction.evict(
+                self._directory, self._limits, time.time(), is_stopped=self._is_stopped
+            )
         except OSError as error:
             # No reason for whoever has just built one to fail.
             _log.warning("unused environments were not removed (%s)", error.strerror)
             return
         for one in gone:
             _log.info("removed environment %s, which nobody used", one.digest)
+
+    def _is_stopped(self) -> bool:
+        return self._runs.stopped
 
     def _is_whole(self, digest: str) -> bool:
         """Tell whether nothing of it is lost; it is looked at the first time alone."""

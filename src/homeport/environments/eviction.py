@@ -9,7 +9,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from homeport.environments import folders
@@ -55,23 +55,37 @@ class Kept:
     in_use: bool
 
 
-def survey(directory: pathlib.Path, now_s: float) -> tuple[Kept, ...]:
+def _never() -> bool:
+    return False
+
+
+def survey(
+    directory: pathlib.Path, now_s: float, is_stopped: Callable[[], bool] = _never
+) -> tuple[Kept, ...]:
     """Return what is there, the one that was used last at the end.
 
     Args:
         directory: Of the environments.
         now_s: Seconds since the epoch; noted as the last use of those that are in use.
+        is_stopped: Asked all along; what is found then is not all there is.
     """
-    found = [
-        kept
-        for path in directory.glob("*")
-        if _DIGEST_RE.fullmatch(path.name) and (kept := _look(path, now_s)) is not None
-    ]
+    found: list[Kept] = []
+    for path in directory.glob("*"):
+        if is_stopped():
+            break
+        if _DIGEST_RE.fullmatch(path.name):
+            kept = _look(path, now_s, is_stopped)
+            found += [kept] if kept is not None else []
     return tuple(sorted(found, key=lambda one: (one.last_use_s, one.digest)))
 
 
 def evict(
-    directory: pathlib.Path, limits: Limits, now_s: float, *, dry_run: bool = False
+    directory: pathlib.Path,
+    limits: Limits,
+    now_s: float,
+    *,
+    dry_run: bool = False,
+    is_stopped: Callable[[], bool] = _never,
 ) -> tuple[Kept, ...]:
     """Remove what is beyond the limits and used by nobody; return what that was.
 
@@ -80,11 +94,14 @@ def evict(
         limits: What is kept.
         now_s: Seconds since the epoch.
         dry_run: Remove nothing, and return what would go.
+        is_stopped: Asked all along; nothing more is removed then.
     """
-    found = survey(directory, now_s)
+    found = survey(directory, now_s, is_stopped)
     total_bytes = sum(one.size_bytes for one in found)
     gone: list[Kept] = []
     for one in found:
+        if is_stopped():
+            break
         expired = now_s - one.last_use_s > limits.max_age_s
         if one.in_use or not (expired or total_bytes > limits.max_bytes):
             continue
@@ -94,15 +111,24 @@ def evict(
     return tuple(gone)
 
 
-def clear(directory: pathlib.Path) -> None:
-    """Remove what builds and removals left that were killed; others' stay."""
+def clear(directory: pathlib.Path, is_stopped: Callable[[], bool] = _never) -> None:
+    """Remove what builds and removals left that were killed; others' stay.
+
+    Args:
+        directory: Of the environments.
+        is_stopped: Asked before each; what is left then goes the next time.
+    """
     for digest in folders.begun(directory):
+        if is_stopped():
+            return
         with _turn(directory, digest) as mine:
             if mine:
                 folders.discard(folders.staging(directory, digest))
 
 
-def _look(path: pathlib.Path, now_s: float) -> Kept | None:
+def _look(
+    path: pathlib.Path, now_s: float, is_stopped: Callable[[], bool]
+) -> Kept | None:
     """Return what an environment is, None if it goes at this moment."""
     with contextlib.suppress(FileNotFoundError):
         in_use = _is_in_use(path)
@@ -111,7 +137,7 @@ def _look(path: pathlib.Path, now_s: float) -> Kept | None:
         return Kept(
             path.name,
             _packages(path),
-            folders.size_bytes(path),
+            folders.size_bytes(path, is_stopped),
             path.stat().st_mtime,
             in_use,
         )

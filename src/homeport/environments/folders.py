@@ -111,10 +111,19 @@ def _recorded(packages: pathlib.Path) -> dict[str, set[int]]:
     return sizes
 
 
-def size_bytes(directory: pathlib.Path) -> int:
-    """Return the length of all files below a directory; links count as nothing."""
+def size_bytes(
+    directory: pathlib.Path, is_stopped: Callable[[], bool] = lambda: False
+) -> int:
+    """Return the length of all files below a directory; links count as nothing.
+
+    Args:
+        directory: Where they are.
+        is_stopped: Asked before each folder; the rest is not counted then.
+    """
     total = 0
     for folder, _, names in os.walk(directory):
+        if is_stopped():
+            break
         for name in names:
             with contextlib.suppress(OSError):
                 status = (pathlib.Path(folder) / name).lstat()

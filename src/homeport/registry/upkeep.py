@@ -97,6 +97,7 @@ class Upkeep:
         self._stopped.set()
         self._splitting.stop()
         self._sweeper.stop()
+        self._environments.stop()
         for thread in self._threads:
             thread.stop()
         self._environments.stay_in(())

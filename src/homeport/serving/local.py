@@ -193,12 +193,18 @@ class LocalRuntime:
         def on_line(line: str) -> None:
             loop.call_soon_threadsafe(tell, line)
 
-        def build() -> None:
-            self._environments.build(lock.parse(text), on_line)
+        ended: asyncio.Future[None] = loop.create_future()
 
-        begun = _Build(loop.run_in_executor(self._threads, build), listeners)
+        def build() -> None:
+            with self._environments.using(lock.parse(text), on_line):
+                # Others are removed then: whoever waits for this one need not see that.
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+        work = loop.run_in_executor(self._threads, build)
+        work.add_done_callback(lambda done: _end_as(done, ended))
+        begun = _Build(ended, listeners)
         self._builds[text] = begun
-        begun.ended.add_done_callback(lambda done: self._end(text, done))
+        ended.add_done_callback(lambda done: self._end(text, done))
         return begun
 
     def _end(self, text: str, done: asyncio.Future[None]) -> None:
@@ -206,6 +212,16 @@ class LocalRuntime:
         if not done.cancelled():
             # Nobody may be left to hear of a failure.
             done.exception()
+
+
+def _end_as(work: asyncio.Future[None], ended: asyncio.Future[None]) -> None:
+    """Let a build have failed as its work did, unless it had ended before."""
+    if ended.done():
+        return
+    if work.cancelled():
+        ended.cancel()
+    elif (error := work.exception()) is not None:
+        ended.set_exception(error)
 
 
 def _devices(gpu_ids: tuple[int, ...]) -> dict[str, str]:

@@ -320,6 +320,56 @@ def test_what_is_beyond_the_limits_goes_after_a_build_and_not_what_was_built(
     assert output_of(second, "import beta; print(beta.VERSION)") == "1.0"
 
 
+def test_who_wants_a_new_one_has_it_before_others_go(
+    directory: pathlib.Path, alpha: lock.Lock, packages: pathlib.Path
+) -> None:
+    wheels.make(packages, "beta", "1.0")
+    beta = lock.resolve(["beta"])
+    environments = Environments(directory, limits=NOTHING)
+    environments.build(alpha)
+
+    with environments.using(beta):
+        meanwhile = names_in(directory)
+
+    assert meanwhile == sorted([alpha.digest, beta.digest])
+    assert names_in(directory) == [beta.digest]
+
+
+def test_one_that_was_stopped_removes_nothing(directory: pathlib.Path) -> None:
+    unused = directory / ("0" * 64)
+    unused.mkdir(parents=True)
+    os.utime(unused, (0, 0))
+    environments = Environments(directory, limits=NOTHING)
+
+    environments.stop()
+    environments.tidy()
+
+    assert unused.is_dir()
+
+
+def test_a_stay_that_fails_keeps_what_it_had_and_lets_go_of_those_before(
+    directory: pathlib.Path,
+) -> None:
+    before, now = directory / ("0" * 64), directory / ("1" * 64)
+    for path in (before, now):
+        path.mkdir(parents=True)
+    environments = Environments(directory)
+    environments.stay_in([before.name])
+
+    with pytest.raises(OSError, match="name too long"):
+        environments.stay_in([now.name, "2" * 300])
+    alone = occupancy.enter_alone(before)
+    kept = occupancy.enter_alone(now)
+    environments.stay_in(())
+    free = occupancy.enter_alone(now)
+
+    assert alone is not None
+    assert kept is None
+    assert free is not None
+    os.close(alone)
+    os.close(free)
+
+
 def test_what_is_used_stays_and_goes_when_nobody_uses_it_any_more(
     directory: pathlib.Path, alpha: lock.Lock
 ) -> None:

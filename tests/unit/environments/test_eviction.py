@@ -111,6 +111,40 @@ def test_a_dry_run_says_the_same_and_removes_nothing(
     assert names_in(directory) == ["a" * 10, "b" * 10]
 
 
+def test_once_it_is_stopped_nothing_more_is_measured_or_removed(
+    directory: pathlib.Path, made: Made
+) -> None:
+    made("a", age_days=40)
+    asked: list[bool] = []
+
+    def is_stopped() -> bool:
+        # Not when it comes to the environment, but in the middle of it.
+        asked.append(bool(asked))
+        return asked[-1]
+
+    found = eviction.survey(directory, NOW_S, is_stopped)
+    asked.clear()
+    gone = eviction.evict(directory, KEEP_NOTHING, NOW_S, is_stopped=is_stopped)
+
+    assert [one.size_bytes for one in found] == [0]
+    assert gone == ()
+    assert names_in(directory) == ["a" * 10]
+
+
+def test_once_it_is_stopped_what_was_killed_is_left_for_the_next_time(
+    directory: pathlib.Path,
+) -> None:
+    half_built = folders.staging(directory, "c" * 64)
+    half_built.mkdir(parents=True)
+
+    eviction.clear(directory, lambda: True)
+    left = names_in(directory)
+    eviction.clear(directory)
+
+    assert left == [".staging.c"]
+    assert names_in(directory) == []
+
+
 def test_one_that_is_used_stays_counts_and_was_used_now(
     directory: pathlib.Path, made: Made
 ) -> None:
