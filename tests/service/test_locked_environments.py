@@ -348,6 +348,7 @@ def test_a_server_serves_versions_whose_packages_conflict_and_again_after_a_rest
         first = [server.ask(endpoint, "x") for endpoint in endpoints]
         server.stop()
         built = {path.stat().st_ino for path in environments.iterdir()}
+        told = _told(server)
         unused = environments / ("f" * 64)
         unused.mkdir()
         for path in environments.iterdir():
@@ -356,12 +357,23 @@ def test_a_server_serves_versions_whose_packages_conflict_and_again_after_a_rest
         wait_until(lambda: not unused.exists())
         server.wait_ready()
         again = [server.ask(endpoint, "x") for endpoint in endpoints]
+        told_since = _told(server)
 
     assert [operation.get("error") for _, operation in deployed] == [None, None]
     assert first == again == [["1.0"], ["2.0"]]
     # Those of deployed versions stay, however long the server was away.
     assert len(built) == 2
     assert {path.stat().st_ino for path in environments.iterdir()} == built
+    # A folder that is made anew may have the number of one that went.
+    assert told == told_since == (2, 0)
+
+
+def _told(server: servers.Server) -> tuple[int, int]:
+    """Return how many builds the logs tell of, and how many ends of what is there."""
+    logs = [path.read_text() for path in (server.data_dir / "logs").glob("*.log")]
+    names = (server.data_dir / "environments").iterdir()
+    gone = sum(server.log().count(f"removed environment {one.name}") for one in names)
+    return sum(log.count("building an environment") for log in logs), gone
 
 
 NUMPY_HANDLER = """\
