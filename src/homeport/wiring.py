@@ -65,7 +65,6 @@ from homeport.registry.upload import Uploads
 from homeport.resources.check import CheckPolicy
 from homeport.resources.listing import PageTokens
 from homeport.serving import machines
-from homeport.serving.accelerators import Accelerators
 from homeport.serving.containers import (
     ContainerRuntime,
     ContainerTerms,
@@ -83,7 +82,7 @@ from homeport.serving.reconciler import Reconciler
 from homeport.serving.router import Router
 from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Timing
-from homeport.serving.wanted import Stores, Wanted
+from homeport.serving.wanted import Stores
 from homeport.settings import Settings
 from homeport.worker.sandbox import Level, Sandbox
 
@@ -240,7 +239,7 @@ async def _application(
         opened,
         outside,
         metrics,
-        _job_engine(settings, stores, runtime, reconciler.accelerators),
+        _job_engine(settings, runtime, reconciler),
     )
     at = Desk(database, operations, reconciler.changed, _now, _new_id)
     verbs = api.Verbs(
@@ -329,17 +328,14 @@ def sandbox(settings: Settings) -> Sandbox:
     )
 
 
-def _job_engine(
-    settings: Settings, stores: Stores, runtime: Runtime, accelerators: Accelerators
-) -> Engine:
+def _job_engine(settings: Settings, runtime: Runtime, reconciler: Reconciler) -> Engine:
     """Return what batch predictions predict with."""
-    wanted = Wanted(stores)
     return Engine(
-        lambda spec: wanted.lay_out(spec.model, settings.load_timeout_s, spec.machine),
+        lambda spec: reconciler.laying_out.lay_out(spec.model, spec.machine),
         runtime,
         settings.request_deadline_s,
         _offer(settings),
-        accelerators,
+        reconciler.accelerators,
     )
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import logging
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
 from homeport.errors import (
@@ -70,14 +70,14 @@ class Engine:
     """What jobs predict with.
 
     Attributes:
-        launch: Returns what replicas for a job are started from; blocks.
+        launch: Returns what replicas for a job are started from.
         runtime: Starts them.
         request_deadline_s: How long one request may take.
         offer: What this server offers to versions.
         accelerators: Hands the host's GPUs out.
     """
 
-    launch: Callable[[BatchJobSpec], Launch]
+    launch: Callable[[BatchJobSpec], Awaitable[Launch]]
     runtime: Runtime
     request_deadline_s: float
     offer: Offer
@@ -290,7 +290,7 @@ class Runner:
         log.write(_introduction(job))
         with contextlib.closing(log):
             spec = job.spec
-            launch = await asyncio.to_thread(self._engine.launch, spec)
+            launch = await self._engine.launch(spec)
             most = await self._engine.runtime.most_replicas(launch)
             replicas = min(spec.replicas, most or spec.replicas)
             return await self._ask(job, self._pool(job, launch, log, replicas))

@@ -164,19 +164,23 @@ class Intake:
             raise FailedPreconditionError(_storable(_refusal(failed)))
         return self._judged(found, report)
 
-    def prove_again(self, artifact: Artifact, container: ContainerSpec | None) -> Found:
+    def prove_again(
+        self, artifact: Artifact, container: ContainerSpec | None, ending: Ending
+    ) -> Found:
         """Return what the archive of a version is found to be now, by whatever policy.
 
         Args:
             artifact: It holds one archive.
             container: The version's.
+            ending: Through which its check can be ended from another thread.
 
         Raises:
+            CancelledError: It was ended so.
             CheckError: It could not be found out.
         """
         variables = configuration.environment(container)
         unproven = Found(self._unproven(CheckState.UNCHECKED, _NOT_RUN), artifact)
-        report = self._report(artifact, variables, Ending())
+        report = self._report(artifact, variables, ending)
         return self._judged(unproven, report)
 
     def _report(

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from homeport.archive import lockfile
 from homeport.checking.apart import CheckError
+from homeport.checking.ending import Ending
 from homeport.errors import FailedPreconditionError
 from homeport.metadata import check_rows, lineage_rows, model_rows
 from homeport.metadata.database import Database, Transaction
@@ -42,19 +43,25 @@ class LateLocks:
         self._intake = intake
         self._now = now
 
-    def make(self, version: ModelVersion, artifact: Artifact) -> str:
+    def make(self, version: ModelVersion, artifact: Artifact, ending: Ending) -> str:
         """Return the lock of a version that has none; blocks as long as a check takes.
 
         It is kept with the version from now on, and so is what the check found.
 
+        Args:
+            version: It has requirements.
+            artifact: Its own.
+            ending: Through which the check can be ended from another thread.
+
         Raises:
+            CancelledError: It was ended so.
             CheckError: It could not be carried out, as the package index does not
                 answer.
             FailedPreconditionError: The check did not come to a lock.
             NotFoundError: The version was deleted meanwhile.
         """
         try:
-            found = self._intake.prove_again(artifact, version.container)
+            found = self._intake.prove_again(artifact, version.container, ending)
         except CheckError as error:
             raise CheckError(
                 error.code, f"{version.name} {_WHY} cannot be now: {error.message}"

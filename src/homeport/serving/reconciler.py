@@ -47,6 +47,7 @@ class Reconciler:
 
     Attributes:
         accelerators: Hands the host's GPUs out, to jobs too.
+        laying_out: Lays versions out, for jobs too.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Reconciler:
         self._wanted = Wanted(stores)
         self._starter = Starter(self._wanted, runtime, timing, host)
         self.accelerators = self._starter.accelerators
+        self.laying_out = self._starter.laying_out
         self._router = router
         self._metrics = metrics
         self._timing = timing
@@ -119,6 +121,7 @@ class Reconciler:
         # What is left of them; ending a replica twice is fine.
         await asyncio.gather(*(self._end(one, 0.0) for one in self._running.values()))
         self._running.clear()
+        self.laying_out.stop()
         self._threads.shutdown(wait=False)
 
     def changed(self, name: EndpointName) -> None:

@@ -20,6 +20,7 @@ from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import goldenrun, scalings
 from homeport.serving.accelerators import Accelerators
 from homeport.serving.autoscaler import Scaling
+from homeport.serving.layingout import LayingOut
 from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.serving.machines import Host
 from homeport.serving.pool import Limits, Pool
@@ -88,6 +89,7 @@ class Starter:
 
     Attributes:
         accelerators: Hands the host's GPUs out.
+        laying_out: Lays versions out.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Starter:
         self._timing = timing
         self._host = host
         self.accelerators = Accelerators(len(host.gpus))
+        self.laying_out = LayingOut(wanted, timing.load_timeout_s)
 
     async def start_pool(
         self,
@@ -116,12 +119,7 @@ class Starter:
                 its replicas need cannot be had.
         """
         deployed = running.deployed
-        launch = await asyncio.to_thread(
-            self._wanted.lay_out,
-            deployed.version,
-            self._timing.load_timeout_s,
-            deployed,
-        )
+        launch = await self.laying_out.lay_out(deployed.version, deployed)
         environment = running.environment = launch.environment
         running.words = await asyncio.to_thread(self._wanted.words, deployed)
         running.most_replicas = await self._runtime.most_replicas(launch)

@@ -5,11 +5,13 @@ The reconciler's half that blocks: each method is one look or one transaction.
 
 import dataclasses
 import datetime as dt
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 
 from homeport.checking import report as reports
-from homeport.checking.report import StageName
+from homeport.checking.ending import Ending
+from homeport.checking.report import Stage, StageName
 from homeport.errors import (
     AbortedError,
     FailedPreconditionError,
@@ -57,6 +59,20 @@ class Stores:
     log_dir: pathlib.Path
     now: Callable[[], dt.datetime]
     late_locks: LateLocks | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaidOut:
+    """What replicas of a version are started from.
+
+    Attributes:
+        launch: Without its lock where that is still to be made.
+        make_lock: Makes it and returns it; blocks as long as a check takes, unless that
+            is ended. None where there is none to make.
+    """
+
+    launch: Launch
+    make_lock: Callable[[Ending], str] | None = None
 
 
 class Wanted:
@@ -107,7 +123,7 @@ class Wanted:
         name: ModelName,
         load_timeout_s: float,
         asked_by: DeployedModel | DedicatedResources,
-    ) -> Launch:
+    ) -> LaidOut:
         """Return what replicas of a version are started from, laid out.
 
         Args:
@@ -128,7 +144,7 @@ class Wanted:
         if not engines.is_ours(version.container):
             with damage.named(str(version.name)):
                 folder = artifacts.lay_out_files(artifact) if artifact else None
-            return Launch(
+            launch = Launch(
                 # Programs change their directory, and engines have another.
                 folder.absolute() if folder else None,
                 configuration.environment(version.container),
@@ -136,29 +152,34 @@ class Wanted:
                 platform=platform,
                 container=version.container,
             )
+            return LaidOut(launch)
         if artifact is None:
             raise RuntimeError(f"{name} was taken to serve without an artifact")
         if not lock:
             _refuse_unmet(version.name, check)
         with damage.named(str(version.name)):
             model_dir = artifacts.lay_out(artifact).absolute()
-            return Launch(
+            launch = Launch(
                 model_dir,
                 configuration.environment(version.container),
                 load_timeout_s,
-                lock=lock or self._late_lock(version, artifact, model_dir),
+                lock=lock,
                 server_config=configuration.beside(artifacts, artifact),
                 platform=platform,
             )
+            if lock or not configuration.has_requirements(model_dir):
+                return LaidOut(launch)
+            return LaidOut(launch, self._lock_maker(version, artifact, check))
 
-    def _late_lock(
-        self, version: ModelVersion, artifact: Artifact, model_dir: pathlib.Path
-    ) -> str:
-        """Return the lock of a version without one, "" for the server's environment."""
+    def _lock_maker(
+        self, version: ModelVersion, artifact: Artifact, check: Check | None
+    ) -> Callable[[Ending], str] | None:
+        """Return what locks a version, None where none asks for its requirements."""
         late_locks = self._stores.late_locks
-        if late_locks is None or not configuration.has_requirements(model_dir):
-            return ""
-        return late_locks.make(version, artifact)
+        if late_locks is None:
+            return None
+        _refuse_unread(version.name, check)
+        return functools.partial(late_locks.make, version, artifact)
 
     def words(self, deployed: DeployedModel) -> TorchServeWords:
         """Return what TorchServe's configuration says of a deployed model's version.
@@ -300,9 +321,31 @@ def _refuse_unmet(name: ModelName, check: Check | None) -> None:
     Raises:
         FailedPreconditionError: Its check found that it cannot be made here.
     """
-    failed = reports.from_json(check.report).failure if check and check.report else None
+    failed = _failure(check)
     if failed is not None and failed.name in {StageName.RESOLVE, StageName.BUILD}:
         raise FailedPreconditionError(
             f"{name} has requirements that cannot be met here, so it does not run: "
             f"{failed.cause}. {failed.remedy}"
         )
+
+
+def _refuse_unread(name: ModelName, check: Check | None) -> None:
+    """Refuse to check again what did not come as far as its requirements.
+
+    Raises:
+        FailedPreconditionError: Its check failed before they were looked at.
+    """
+    failed = _failure(check)
+    if failed is not None and failed.name in {StageName.READ, StageName.IMPORTS}:
+        raise FailedPreconditionError(
+            f"{name} has requirements that are not locked, as its check failed at "
+            f"{failed.name.value!r}, so it does not run: {failed.cause}. "
+            f"{failed.remedy}"
+        )
+
+
+def _failure(check: Check | None) -> Stage | None:
+    """Return the stage that a check failed at."""
+    if check is None or not check.report:
+        return None
+    return reports.from_json(check.report).failure

@@ -139,6 +139,10 @@ async def opened(
     """Yield a running server; the one without a name is that of the rooms."""
     runtime = FakeRuntime()
     inputs = Inputs(Files(rooms.buckets, outside or Outside({})), 1 << 20)
+
+    async def launch(_: BatchJobSpec) -> Launch:
+        return Launch(rooms.directory, {}, 60.0)
+
     runner = Runner(
         Ledger(
             rooms.database,
@@ -150,7 +154,7 @@ async def opened(
         ),
         inputs,
         Engine(
-            lambda _: Launch(rooms.directory, {}, 60.0),
+            launch,
             runtime,
             60.0,
             Offer(strict_resources=strict),

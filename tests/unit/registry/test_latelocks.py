@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from homeport.checking.ending import Ending
 from homeport.checking.report import Report
 from homeport.errors import NotFoundError
 from homeport.metadata import model_rows
@@ -43,7 +44,7 @@ def _make(rooms: Rooms, version: ModelVersion, finds: Callable[[], Report]) -> s
     intake = Intake(rooms.artifacts, rooms.checker, CheckPolicy.WARN, now)
     assert version.artifact is not None
     late_locks = LateLocks(rooms.database, intake, now)
-    return late_locks.make(version, version.artifact)
+    return late_locks.make(version, version.artifact, Ending())
 
 
 def test_the_lock_is_kept_and_the_history_tells_it(
