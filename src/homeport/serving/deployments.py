@@ -25,7 +25,14 @@ from homeport.resources.model import ModelVersion
 from homeport.resources.names import EndpointName, check_deployed_model_id
 from homeport.resources.operation import Operation, OperationKind
 from homeport.resources.traffic import TrafficState
-from homeport.serving import chronicle, desk, engines, machines, scalings
+from homeport.serving import (
+    chronicle,
+    desk,
+    engines,
+    machines,
+    machinetypes,
+    scalings,
+)
 from homeport.serving.desk import Desk
 from homeport.serving.engines import Offer
 from homeport.serving.specs import DeployedModelPatch, DeploySpec
@@ -53,7 +60,8 @@ class Deployments:
 
         Raises:
             NotFoundError: No such endpoint or version.
-            InvalidArgumentError: A split, id or replica count breaks its rules.
+            InvalidArgumentError: A split, id, machine type or replica count breaks its
+                rules.
             AlreadyExistsError: The chosen id is taken.
             FailedPreconditionError: The version has nothing our worker can serve, or
                 the host lacks what is asked for and that is to be refused.
@@ -61,6 +69,7 @@ class Deployments:
         """
         host = machines.this_host()
         machines.check_resources(spec.resources, host)
+        machinetypes.check_form(spec.resources.machine_type)
         scalings.check_targets(spec.resources)
         lacking = machines.shortages(spec.resources, host)
         lacking += scalings.shortages(spec.resources)
@@ -147,7 +156,8 @@ class Deployments:
             NotFoundError: No such endpoint or deployed model.
             FailedPreconditionError: It is being deployed or undeployed, or the host
                 lacks what is asked for and that is to be refused.
-            InvalidArgumentError: A replica count breaks its rules.
+            InvalidArgumentError: A replica count, or another machine type, breaks its
+                rules.
         """
         host = machines.this_host()
         with self._at.database.transaction() as transaction:
@@ -158,6 +168,9 @@ class Deployments:
                 kept={**before.resources.kept, **patch.kept_resources},
             )
             machines.check_resources(resources, host)
+            # One that is kept may be older than the rule.
+            if resources.machine_type != before.resources.machine_type:
+                machinetypes.check_form(resources.machine_type)
             scalings.check_targets(resources)
             lacking = machines.shortages(resources, host)
             lacking += scalings.shortages(resources)

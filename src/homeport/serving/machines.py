@@ -65,9 +65,8 @@ def check_resources(resources: DedicatedResources, host: Host) -> None:
 
     Raises:
         InvalidArgumentError: A minimum under 1, more than 64 replicas for each core of
-            this host, a maximum under the minimum, or what names no machine type.
+            this host, or a maximum under the minimum.
     """
-    machinetypes.check_form(resources.machine_type)
     low, high = resources.min_replica_count, resources.max_replica_count
     if low < 1:
         raise InvalidArgumentError(f"min_replica_count is {low}: at least 1")

@@ -402,6 +402,40 @@ def test_what_the_host_lacks_is_a_warning_or_a_refusal(wishes: Wishes) -> None:
     assert len(operation.warnings) == 2
 
 
+def test_what_names_no_machine_type_is_refused_where_it_is_given(
+    wishes: Wishes,
+) -> None:
+    name = wishes.create()
+    resources = DedicatedResources(machine_type="laptop")
+
+    with pytest.raises(InvalidArgumentError, match="machine_type is 'laptop'"):
+        wishes.deployments.deploy(name, DeploySpec(MODEL, {}, resources=resources))
+
+    wishes.serve(name, "1", d1=100)
+    with pytest.raises(InvalidArgumentError, match="machine_type is 'laptop'"):
+        wishes.deployments.mutate(
+            name, "1", DeployedModelPatch({"machine_type": "laptop"})
+        )
+
+
+def test_a_machine_type_older_than_its_rule_keeps_nothing_from_being_changed(
+    wishes: Wishes,
+) -> None:
+    name = wishes.create()
+    wishes.serve(name, "1", d1=100)
+    (deployed,) = wishes.endpoints.get(name).deployed_models
+    older = dataclasses.replace(deployed.resources, machine_type="laptop")
+    with wishes.rooms.database.transaction() as transaction:
+        kept = dataclasses.replace(deployed, resources=older)
+        endpoint_rows.set_resources(transaction, kept)
+
+    wishes.deployments.mutate(name, "1", DeployedModelPatch({"max_replica_count": 2}))
+
+    (deployed,) = wishes.endpoints.get(name).deployed_models
+    assert deployed.resources.max_replica_count == 2
+    assert deployed.resources.machine_type == "laptop"
+
+
 def test_strict_resources_refuse_what_the_host_lacks(rooms: Rooms) -> None:
     wishes = open_wishes(rooms, offer=Offer(strict_resources=True))
     name = wishes.create()

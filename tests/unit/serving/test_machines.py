@@ -4,6 +4,7 @@ import pytest
 
 from homeport.errors import InvalidArgumentError
 from homeport.resources.endpoint import DedicatedResources
+from homeport.serving import machinetypes
 from homeport.serving.machines import Host, check_resources, shortages, this_host
 
 HOST = Host(cores=4)
@@ -132,7 +133,7 @@ def test_replica_counts_that_cannot_be_meant_are_refused(low: int, high: int) ->
 @pytest.mark.parametrize("name", ["laptop", "n1_standard_4", "N1-STANDARD-4", "n1-"])
 def test_what_names_no_machine_type_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="such as n1-standard-4"):
-        check_resources(DedicatedResources(machine_type=name), HOST)
+        machinetypes.check_form(name)
 
 
 def test_as_many_replicas_as_may_be_are_accepted() -> None:
