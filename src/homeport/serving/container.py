@@ -20,6 +20,7 @@ _CREATE_TIMEOUT_S: Final = 60.0
 _PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
 _KILLED: Final = 128 + signal.SIGKILL
 _TOO_MUCH_MEMORY: Final = "it took more memory than its machine type has"
+_NO_MEMORY_LEFT: Final = "this machine had no memory left for it"
 _NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
 
 
@@ -36,7 +37,7 @@ class Container:
     def __init__(
         self,
         engine: Engine,
-        name: str,
+        order: Order,
         attached: Program,
         remove: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -44,14 +45,15 @@ class Container:
         self.exited: asyncio.Future[str] = loop.create_future()
         self.closed: asyncio.Future[str] = loop.create_future()
         self._engine = engine
-        self._name = name
+        self._name = order.name
+        self._is_limited = order.memory_bytes is not None
         self._attached = attached
         self._remove = remove
         self._ports: Mapping[int, int] = {}
         self._pid = attached.pid
         self._killed_because = ""
         self._orders: set[asyncio.Future[None]] = set()
-        self._watching = asyncio.create_task(self._watch(), name=name)
+        self._watching = asyncio.create_task(self._watch(), name=order.name)
 
     @classmethod
     async def start(
@@ -85,7 +87,7 @@ class Container:
         except BaseException:
             await remove(order.name)
             raise
-        container = cls(engine, order.name, attached, remove)
+        container = cls(engine, order, attached, remove)
         try:
             await container._look(order.ports())
         except BaseException:
@@ -167,11 +169,12 @@ class Container:
             return "was lost with its engine"
         if state.get("Running"):
             return "was lost by its engine's command"
+        memory = _TOO_MUCH_MEMORY if self._is_limited else _NO_MEMORY_LEFT
         if state.get("OOMKilled"):
-            return f"was killed: {_TOO_MUCH_MEMORY}"
+            return f"was killed: {memory}"
         if state.get("ExitCode") == _KILLED:
             # podman does not tell which on every host.
-            return f"was killed: {_TOO_MUCH_MEMORY}, or somebody ended it"
+            return f"was killed: {memory}, or somebody ended it"
         return f"exited with code {state.get('ExitCode')}"
 
     async def _look(self, wanted: Sequence[int]) -> None:

@@ -83,13 +83,19 @@ class Order:
         asked = (probe.port for probe in probes.read(self.spec.kept).probes)
         return tuple(dict.fromkeys((self.contract.port, *filter(None, asked))))
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """The most memory it may take, None for as much as there is."""
+        size = machinesizes.size(self.machine_type)
+        return None if size is None else size.memory_bytes
+
     def _limits(self) -> list[str]:
         words = []
         size = machinesizes.size(self.machine_type)
         if size is not None:
             words += ["--cpus", str(size.cores)]
-        if size is not None and size.memory_bytes is not None:
-            words += ["--memory", str(size.memory_bytes)]
+        if self.memory_bytes is not None:
+            words += ["--memory", str(self.memory_bytes)]
         shared_mb = probes.read(self.spec.kept).shared_memory_mb
         if shared_mb:
             words += ["--shm-size", f"{shared_mb}m"]

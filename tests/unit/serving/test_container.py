@@ -1,0 +1,82 @@
+"""How a container ended is told as its engine tells it, as far as that is known."""
+
+import asyncio
+import json
+import pathlib
+
+import pytest
+
+from homeport.errors import UnavailableError
+from homeport.resources.model import ContainerSpec
+from homeport.serving.container import Container
+from homeport.serving.containercli import Engine
+from homeport.serving.containerorder import Order
+from homeport.serving.contract import Contract
+
+# Its containers end as soon as they are started.
+ENGINE = """#!/bin/sh
+if [ "$1" = inspect ]; then
+    case "$3" in
+        *.State.Pid*) echo "0 null";;
+        *) echo '%s';;
+    esac
+fi
+"""
+LIMITED = "n1-standard-1"
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "state", "told"),
+    [
+        pytest.param(
+            LIMITED,
+            {"OOMKilled": True, "ExitCode": 137},
+            "was killed: it took more memory than its machine type has as soon",
+            id="over its limit",
+        ),
+        pytest.param(
+            LIMITED,
+            {"ExitCode": 137},
+            "was killed: it took more memory than its machine type has, or somebody",
+            id="over its limit or ended",
+        ),
+        pytest.param(
+            "",
+            {"OOMKilled": True, "ExitCode": 137},
+            "was killed: this machine had no memory left for it as soon",
+            id="without a limit",
+        ),
+        pytest.param(
+            "",
+            {"ExitCode": 137},
+            "was killed: this machine had no memory left for it, or somebody ended it",
+            id="without a limit or ended",
+        ),
+        pytest.param(LIMITED, {"ExitCode": 3}, "exited with code 3", id="by itself"),
+    ],
+)
+def test_only_what_has_a_limit_took_more_than_that(
+    tmp_path: pathlib.Path, machine_type: str, state: dict[str, object], told: str
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(ENGINE % json.dumps(state))
+    program.chmod(0o755)
+
+    with pytest.raises(UnavailableError, match=f"the container {told}"):
+        asyncio.run(start(Engine("docker", str(program)), machine_type))
+
+
+async def start(engine: Engine, machine_type: str) -> Container:
+    order = Order(
+        "homeport-1",
+        {},
+        ContainerSpec("example.com/own:1"),
+        Contract(8080, "/p", "/h", (), (), {}),
+        None,
+        machine_type,
+    )
+    return await Container.start(engine, order, on_log=lambda _: None, remove=forget)
+
+
+async def forget(name: str) -> None:
+    assert name == "homeport-1"
