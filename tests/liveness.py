@@ -2,6 +2,10 @@
 
 import contextlib
 import pathlib
+from typing import Final
+
+# As the kernel numbers the states of a socket.
+_LISTENS: Final = "0A"
 
 
 def is_running(pid: int) -> bool:
@@ -37,6 +41,17 @@ def descendants_of(ancestor: int) -> set[int]:
         level = {child for pid in level for child in children_of(pid)} - found
         found |= level
     return found
+
+
+def listeners(port: int) -> set[str]:
+    """Return the inodes of the sockets that listen on a port over IPv4."""
+    rows = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    sockets = [row.split() for row in rows]
+    return {
+        words[9]
+        for words in sockets
+        if words[3] == _LISTENS and int(words[1].rpartition(":")[2], 16) == port
+    }
 
 
 def running_below(folder: pathlib.Path) -> set[int]:
