@@ -1,5 +1,6 @@
 """The rooms below the surfaces, put together on one directory as `wiring` does it."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import io
@@ -8,7 +9,10 @@ import pathlib
 import time
 import types
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
+
+import pytest
 
 from homeport.checking.apart import Subject
 from homeport.checking.ending import Ending
@@ -21,7 +25,7 @@ from homeport.checking.report import (
     Verdict,
 )
 from homeport.metadata import artifact_rows, model_rows
-from homeport.metadata.database import Database
+from homeport.metadata.database import Database, DatabaseUnavailableError
 from homeport.objects.blobs import Blobs, FileBlobs
 from homeport.objects.file_roots import FileRoots
 from homeport.objects.outside import Outside
@@ -104,6 +108,18 @@ def _files(directory: pathlib.Path) -> FileBlobs:
 def _real_now() -> dt.datetime:
     """Return the time that the files of blobs are written at."""
     return dt.datetime.now(dt.UTC)
+
+
+@contextlib.contextmanager
+def unreadable(database: Database) -> Iterator[None]:
+    """Fail what is read, as while the database is away."""
+
+    def fail() -> NoReturn:
+        raise DatabaseUnavailableError("the database is away")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "snapshot", fail)
+        yield
 
 
 @dataclasses.dataclass

@@ -17,7 +17,7 @@ from homeport.metadata.endpoint_rows import Deployment
 from homeport.resources.endpoint import DeployState, Endpoint
 from homeport.resources.names import EndpointName, OperationName
 from homeport.resources.operation import DeployStage
-from homeport.serving import handover, signposts
+from homeport.serving import grace, handover, signposts
 from homeport.serving.logs import ReplicaLog
 from homeport.serving.machines import Host
 from homeport.serving.router import Router
@@ -117,7 +117,7 @@ class Reconciler:
             for one in self._running.values()
             if not one.ends
         }
-        await _first_of(grace_s, closing | self._ending, at_once)
+        await grace.first_of(grace_s, closing | self._ending, at_once)
         # What is left of them; ending a replica twice is fine.
         await asyncio.gather(*(self._end(one, 0.0) for one in self._running.values()))
         self._running.clear()
@@ -260,7 +260,7 @@ class Reconciler:
             self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         # It may be wanted again by now.
-        await self._apply(deployed.endpoint)
+        await self._apply_at_last(deployed.endpoint)
 
     def _route(self, name: EndpointName, endpoint: Endpoint | None) -> None:
         if endpoint is None:
@@ -289,8 +289,9 @@ class Reconciler:
                 _log.exception("deployed model %s was not started", deployed.id)
             await self._undo(running, deployment.operation, error)
             return
-        # The operation ends last: whoever saw it end finds the new split in place.
-        await self._apply(deployed.endpoint)
+        # The operation ends last: whoever saw it end finds the new split in place,
+        # unless what another server has deployed is awaited.
+        await self._apply_at_last(deployed.endpoint)
         await self._record(self._wanted.end_deploy, deployment)
 
     async def _reach(self, deployment: Deployment, stage: DeployStage) -> None:
@@ -315,7 +316,7 @@ class Reconciler:
                 _log.warning("deployed model %s: %s", deployed.id, error)
                 await self._settle(running)
                 await asyncio.sleep(self._timing.retry_s)
-        await self._apply(deployed.endpoint)
+        await self._apply_at_last(deployed.endpoint)
         with contextlib.suppress(HomeportError):
             await running.pool.ready()
         await self._settle(running)
@@ -324,7 +325,7 @@ class Reconciler:
         """Let requests go to what was brought back, where they have waited for it."""
         running.awaited = False
         if running.deployed.endpoint in self._held:
-            await self._apply(running.deployed.endpoint)
+            await self._apply_at_last(running.deployed.endpoint)
 
     async def _undo(
         self, running: Running, operation: OperationName, error: Exception
@@ -351,7 +352,18 @@ class Reconciler:
             await self._record(self._wanted.record_undeployed, deployed.id, operation)
             self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
-        await self._apply(deployed.endpoint)
+        await self._apply_at_last(deployed.endpoint)
+
+    async def _apply_at_last(self, name: EndpointName) -> None:
+        """Follow a change that nobody tells of again, as often as it takes."""
+        while True:
+            try:
+                await self._apply(name)
+            except DatabaseUnavailableError as error:
+                _log.warning("%s is not followed yet: %s", name, error)
+                await asyncio.sleep(self._timing.retry_s)
+            else:
+                return
 
     async def _end(self, running: Running, grace_s: float) -> None:
         if running.pool is not None:
@@ -376,22 +388,6 @@ class Reconciler:
     ) -> _Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, work, *args)
-
-
-async def _first_of(
-    grace_s: float, work: set[asyncio.Task[None]], at_once: asyncio.Event
-) -> None:
-    """Return when the work has ended, the grace has or the event is set.
-
-    What has not ended by then is cancelled.
-    """
-    hurried = asyncio.create_task(at_once.wait(), name="hurry")
-    done = asyncio.gather(*work, return_exceptions=True)
-    either: set[asyncio.Future[Any]] = {hurried, done}
-    await asyncio.wait(either, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-    for one in (hurried, *work):
-        one.cancel()
-    await asyncio.gather(hurried, *work, return_exceptions=True)
 
 
 def _told(error: Exception) -> str:

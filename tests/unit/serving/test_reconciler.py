@@ -38,7 +38,7 @@ from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
 from homeport.worker.replica import ReplicaLoadError
-from rooms import PARENT, URI, Rooms, archive
+from rooms import PARENT, URI, Rooms, archive, unreadable
 from wishes import NO_ENGINES, open_desk, wishes_over
 
 MODEL = ModelName(PARENT, "m")
@@ -492,6 +492,26 @@ def test_a_deploy_is_recorded_as_soon_as_the_database_takes_it(
     rooms.close()
     # The rooms' own from here on, and closed with them.
     rooms.database, rooms.operations = impatient, operations
+    run(scenario)
+
+
+def test_a_deploy_ends_when_the_database_can_be_read_again(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms, FakeRuntime(held=asyncio.Event())) as server:
+            await server.create()
+            promised = await server.deploy("7")
+            await until(lambda: len(server.runtime.launches) == 1)
+
+            with unreadable(rooms.database):
+                assert server.runtime.held is not None
+                server.runtime.held.set()
+                await until(lambda: "endpoints/e is not followed yet" in caplog.text)
+
+            assert (await server.ended(promised)).failure is None
+            assert server.route_has("7")
+
     run(scenario)
 
 
