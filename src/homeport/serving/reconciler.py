@@ -133,15 +133,18 @@ class Reconciler:
 
     async def follow(self) -> None:
         """Make what runs what the rows want now, where other servers changed them."""
+        followed = self._followed
         states = await self._on_thread(self._wanted.states)
         changed = [
             name
-            for name in states.keys() | self._followed.keys()
-            if states.get(name) != self._followed.get(name)
+            for name in states.keys() | followed.keys()
+            if states.get(name) != followed.get(name)
         ]
         for name in changed:
             await self._apply(name)
-        self._followed = states
+        # What was taken over meanwhile is to be followed again.
+        if self._followed is followed:
+            self._followed = states
 
     async def take_over(self) -> None:
         """Carry on with what servers left whose lease has run out."""
