@@ -202,6 +202,8 @@ class Reconciler:
             own = [one for one in deployments if one.deployed_model.id not in foreign]
             for deployment in own:
                 self._take_up(deployment)
+            if endpoint is not None:
+                self._starter.limit(endpoint, self._running)
             standing = self._router.find(str(name))
             if handover.is_held(standing, endpoint, self._running):
                 self._held.add(name)
@@ -269,7 +271,6 @@ class Reconciler:
         if endpoint is None:
             self._router.drop(name)
             return
-        self._starter.limit(endpoint, self._running)
         route = signposts.route(endpoint, self._running, self._metrics)
         self._router.put(name, route)
 
