@@ -33,6 +33,7 @@ class Following:
         self._lease = lease
         self._tasks: list[asyncio.Task[None]] = []
         self._renewals = 0
+        self._rests = False
 
     def start(self) -> None:
         """Begin to look."""
@@ -43,7 +44,8 @@ class Following:
             ]
 
     async def rest(self) -> None:
-        """Look no more; the lease lasts."""
+        """Look no more and take nothing over; the lease lasts."""
+        self._rests = True
         await _ended(self._tasks[:1])
 
     async def stop(self) -> None:
@@ -58,7 +60,7 @@ class Following:
             try:
                 await asyncio.to_thread(lease.renew)
                 self._renewals += 1
-                if self._renewals > _STEADY:
+                if self._renewals > _STEADY and not self._rests:
                     await self._reconciler.take_over()
             except DatabaseUnavailableError as error:
                 self._renewals = 0
