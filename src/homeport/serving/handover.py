@@ -2,7 +2,8 @@
 
 What was deployed through another server has proven itself there and begins to start
 here only then. Until it answers here, or has failed to start, requests go where they
-went, also to what is to be undeployed.
+went, also to what is to be undeployed. What was undeployed and is deployed again
+begins once its former replicas have ended.
 """
 
 from collections.abc import Mapping
@@ -25,4 +26,5 @@ def is_held(
     if standing is None or endpoint is None or not standing.has_traffic:
         return False
     takers = (id_ for id_, percent in endpoint.traffic_split.items() if percent)
-    return any(id_ in running and running[id_].awaited for id_ in takers)
+    found = (running[id_] for id_ in takers if id_ in running)
+    return any(one.awaited or one.ends for one in found)

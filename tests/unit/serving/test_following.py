@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import itertools
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import orjson
 import pytest
 
-from fake_replicas import FakeRuntime, until
-from homeport.errors import Code, UnavailableError
-from homeport.metadata import server_rows
+from fake_replicas import ANSWER, FakeRuntime, outcome, until
+from homeport.errors import Code, DeadlineExceededError, UnavailableError
+from homeport.metadata import operation_rows, server_rows
+from homeport.metadata.database import Database, Transaction
 from homeport.registry.leases import LEASE, Lease, identify
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
@@ -22,22 +24,24 @@ from homeport.serving.endpoints import Endpoints
 from homeport.serving.following import Following
 from homeport.serving.machines import Host
 from homeport.serving.reconciler import Reconciler
-from homeport.serving.router import Router
+from homeport.serving.router import Router, Share
 from homeport.serving.specs import DeploySpec, EndpointSpec
 from homeport.serving.starting import Timing
 from homeport.serving.wanted import Stores
 from homeport.telemetry import Metrics
-from rooms import PARENT, URI, Rooms, archive
+from homeport.worker.replica import Reply
+from rooms import PARENT, URI, Rooms, archive, unreadable
 from wishes import NO_ENGINES, open_desk
 
 HOST = Host(cores=2, gpus=())
 MODEL = ModelName(PARENT, "m")
 NAME = EndpointName(PARENT, "e")
+CALM = contextlib.nullcontext()
 TIMING = Timing(
-    request_deadline_s=30.0,
+    request_deadline_s=60.0,
     queue_length=10,
     load_timeout_s=5.0,
-    drain_s=5.0,
+    drain_s=60.0,
     retry_s=0.01,
 )
 
@@ -68,9 +72,18 @@ class Server:
     async def routes_to(self, deployed_id: str) -> None:
         await until(lambda: self.turn() == deployed_id)
 
-    def turn(self) -> str:
+    async def undeployed(self, deployed_id: str) -> None:
+        promised = await asyncio.to_thread(
+            self.deployments.undeploy, NAME, deployed_id, {}
+        )
+        await until(lambda: self.rooms.operations.get(promised.name).done)
+
+    def share(self) -> Share | None:
         route = self.router.find(str(NAME))
-        share = None if route is None else route.next()
+        return None if route is None else route.next()
+
+    def turn(self) -> str:
+        share = self.share()
         if share is None:
             return ""
         return str(orjson.loads(b'{"predictions":[]' + share.tail)["deployedModelId"])
@@ -197,12 +210,111 @@ def test_what_does_not_start_here_is_waited_for_once(rooms: Rooms) -> None:
             await first.served("7")
             await second.reconciler.follow()
             await until(lambda: second.turn() == "7")
-            second.runtime.failures = [UnavailableError("no room")]
+            # It never answers.
+            second.runtime.failures = [UnavailableError("no room")] * 1000
 
             await first.served("8")
             await second.reconciler.follow()
 
             await second.routes_to("8")
+
+    run(scenario)
+
+
+def test_what_comes_up_while_the_database_is_away_takes_over_when_it_is_back(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await second.routes_to("7")
+            second.runtime.held = asyncio.Event()
+            await first.served("8")
+            await second.reconciler.follow()
+            await until(lambda: len(second.runtime.launches) == 2)
+            # That it has begun to start is followed by then.
+            await asyncio.to_thread(second.reconciler.changed, NAME)
+
+            with unreadable(second.rooms.database):
+                second.runtime.held.set()
+                await until(lambda: "endpoints/e is not followed yet" in caplog.text)
+
+            await second.routes_to("8")
+
+    run(scenario)
+
+
+async def replaced(first: Server, second: Server) -> asyncio.Future[Reply]:
+    """Replace "7" by "8", whose last request the second server still answers."""
+    await first.create()
+    await first.served("7")
+    await second.reconciler.follow()
+    await second.routes_to("7")
+    share = second.share()
+    assert share is not None
+    pool = share.pool
+    await until(lambda: pool.is_complete)
+    reply = pool.submit(b"{}")
+    await first.served("8")
+    await first.undeployed("7")
+    await second.reconciler.follow()
+    await second.routes_to("8")
+    return reply
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_deployed_again_begins_when_what_it_was_has_ended(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture, *, away: bool
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            reply = await replaced(first, second)
+            (old, _) = second.runtime.running
+            second.runtime.held = asyncio.Event()
+
+            await first.served("7")
+            await first.undeployed("8")
+            await second.reconciler.follow()
+
+            assert second.turn() == "8"
+            assert not reply.done()
+            with unreadable(second.rooms.database) if away else CALM:
+                old.answer()
+                assert await outcome(reply) == ANSWER
+                if away:
+                    await until(lambda: "is not followed yet" in caplog.text)
+            await until(lambda: len(second.runtime.launches) == 3)
+            assert second.turn() == "8"
+            second.runtime.held.set()
+            await second.routes_to("7")
+            await until(lambda: len(second.runtime.running) == 1)
+
+    run(scenario)
+
+
+def test_a_timeout_counts_for_requests_that_go_where_they_went(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await second.routes_to("7")
+            second.runtime.held = asyncio.Event()
+            await first.served("8")
+            settings = {"client_connection_config": {"inferenceTimeout": "0.05s"}}
+            spec = EndpointSpec(NAME.endpoint, kept=settings)
+            await asyncio.to_thread(first.endpoints.update_connection, NAME, spec)
+            await second.reconciler.follow()
+            assert second.turn() == "7"
+            share = second.share()
+            assert share is not None
+
+            failure = await outcome(share.pool.submit(b"{}"))
+
+            assert isinstance(failure, DeadlineExceededError)
+            assert "no answer within 0.05 s" in failure.message
 
     run(scenario)
 
@@ -266,6 +378,50 @@ def test_a_dead_servers_deployment_is_taken_over_when_its_lease_has_run_out(
 
             await until(lambda: rooms.operations.get(promised.name).done)
             assert rooms.operations.get(promised.name).failure is None
+            await second.routes_to("7")
+
+    run(scenario)
+
+
+def after_look(database: Database, number: int, then: Callable[[], None]) -> None:
+    """Call a function on the thread that has read the rows for so many times."""
+    read, numbers = database.snapshot, itertools.count(1)
+
+    @contextlib.contextmanager
+    def look() -> Iterator[Transaction]:
+        now = next(numbers)
+        with read() as transaction:
+            yield transaction
+        if now == number:
+            then()
+
+    database.snapshot = look  # type: ignore[method-assign]
+
+
+def test_what_is_taken_over_while_others_are_followed_is_carried_on_with(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "b") as second:
+            async with serving(rooms, "a", held=True) as first:
+                await first.create()
+                promised = await first.deploy("7")
+                await until(lambda: len(first.runtime.launches) == 1)
+            await asyncio.to_thread(first_lease_ends, rooms)
+            loop = asyncio.get_running_loop()
+
+            def take_over() -> None:
+                taken = second.reconciler.take_over()
+                asyncio.run_coroutine_threadsafe(taken, loop).result(60.0)
+
+            # It has seen what changed, and has read that.
+            after_look(second.rooms.database, 2, take_over)
+            await second.reconciler.follow()
+            assert second.runtime.launches == []
+
+            await second.reconciler.follow()
+
+            await until(lambda: rooms.operations.get(promised.name).done)
             await second.routes_to("7")
 
     run(scenario)
@@ -339,3 +495,48 @@ def test_servers_follow_each_other_by_themselves(rooms: Rooms) -> None:
                 assert server_rows.alive(transaction) == {"a"}
 
     run(scenario)
+
+
+def test_a_server_that_rests_keeps_its_lease_and_takes_nothing_over(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeport.serving.following.RENEW_S", 0.001)
+    monkeypatch.setattr("homeport.serving.following._STEADY", 0)
+
+    async def scenario() -> None:
+        async with serving(rooms, "b") as second:
+            async with serving(rooms, "a", held=True) as first:
+                await first.create()
+                promised = await first.deploy("7")
+                await until(lambda: len(first.runtime.launches) == 1)
+            following = Following(second.reconciler, second.lease)
+            following.start()
+            try:
+                await following.rest()
+                await asyncio.to_thread(first_lease_ends, rooms)
+
+                # Once it is renewed again, what comes after a renewal has ended too.
+                for _ in range(3):
+                    await until_renewed(rooms, "b")
+
+                assert owner_of(rooms, promised) == "a"
+            finally:
+                await following.stop()
+
+    run(scenario)
+
+
+async def until_renewed(rooms: Rooms, server: str) -> None:
+    with rooms.database.transaction() as transaction:
+        server_rows.end(transaction, server)
+
+    def is_alive() -> bool:
+        with rooms.database.snapshot() as transaction:
+            return server in server_rows.alive(transaction)
+
+    await until(is_alive)
+
+
+def owner_of(rooms: Rooms, operation: Operation) -> str | None:
+    with rooms.database.snapshot() as transaction:
+        return operation_rows.owner(transaction, operation.name)
