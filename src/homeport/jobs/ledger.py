@@ -120,14 +120,15 @@ class Ledger:
         self._count(before.tally, tally)
         return job
 
-    def end_cancelled(self, name: BatchJobName) -> None:
-        """Write that a job was cancelled, if its row says so."""
+    def end_cancelled(self, name: BatchJobName) -> bool:
+        """Write that a job was cancelled, if its row says so; tell whether it does."""
         with self._database.transaction() as transaction:
             job = batch_job_rows.get(transaction, name, self._owner)
             if job is None or job.state is not JobState.CANCELLING:
-                return
+                return False
             ended = self._end_cancelled(transaction, job)
         self._observe(ended)
+        return True
 
     def fail(self, name: BatchJobName, error: BaseException) -> None:
         """Write that a job failed; one that was cancelled meanwhile was cancelled.

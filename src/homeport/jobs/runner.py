@@ -231,9 +231,9 @@ class Runner:
         try:
             await asyncio.wait({work})
             if work.cancelled():
-                await _record(self._ledger.end_cancelled, name)
-                # Nobody resumes it.
-                await asyncio.to_thread(self._spool(name).remove)
+                # Else it was taken up by a list from before it failed, or is another's.
+                if await _record(self._ledger.end_cancelled, name):
+                    await asyncio.to_thread(self._spool(name).remove)
             elif (error := work.exception()) is not None:
                 self._tell(name, f"the job has failed{_why(error)}")
                 await _record(self._ledger.fail, name, error)
