@@ -16,6 +16,8 @@ from homeport.modelstores.configuration import StoreConfig
 _SUFFIX: Final = ".mar"
 # TorchServe's other forms of an archive.
 _TGZ: Final = (".tar.gz", ".tgz")
+# A workflow calls models that are archives of their own.
+_WORKFLOW: Final = ".war"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,10 +110,17 @@ def _archives(folder: pathlib.Path) -> list[pathlib.Path]:
 def _is_archive(path: pathlib.Path) -> bool:
     if path.name.startswith("."):
         return False
-    return path.name.endswith((_SUFFIX, *_TGZ)) or (path / MANIFEST).is_file()
+    return (
+        path.name.endswith((_SUFFIX, _WORKFLOW, *_TGZ)) or (path / MANIFEST).is_file()
+    )
 
 
 def _planned(path: pathlib.Path, config: StoreConfig) -> list[Planned]:
+    if path.name.endswith(_WORKFLOW):
+        raise InvalidArgumentError(
+            "a workflow is not registered: import the archives of its models, and let "
+            "its steps ask one endpoint after the other"
+        )
     if not path.name.endswith(_SUFFIX) or path.is_dir():
         raise InvalidArgumentError(
             "an archive that is a folder or a .tar.gz is not registered: make a .mar "

@@ -91,6 +91,7 @@ def test_what_cannot_become_a_version_is_named_and_the_others_go_on(
     (store / "folder.mar").mkdir()
     (store / "gone.mar").symlink_to("nowhere")
     (store / "packed.tar.gz").write_bytes(b"\x1f\x8b")
+    (store / "flow.war").write_bytes(b"PK")
     (store / "loose/MAR-INF").mkdir(parents=True)
     (store / "loose/MAR-INF/MANIFEST.json").write_text("{}")
     (store / "notes.txt").write_text("nothing of ours")
@@ -101,11 +102,12 @@ def test_what_cannot_become_a_version_is_named_and_the_others_go_on(
     assert [one.path.name for one in found.planned] == ["digits.mar", "whole.mar"]
     assert [one.is_loaded for one in found.planned] == [True, False]
     assert sorted(reasons(found)) == [
-        "cut.mar", "empty.mar", "folder.mar", "gone.mar", "loose", "lost.mar",
-        "packed.tar.gz",
+        "cut.mar", "empty.mar", "flow.war", "folder.mar", "gone.mar", "loose",
+        "lost.mar", "packed.tar.gz",
     ]  # fmt: skip
     assert "cut short" in reasons(found)["cut.mar"]
     assert "homeport pack" in reasons(found)["packed.tar.gz"]
+    assert "the archives of its models" in reasons(found)["flow.war"]
     assert "not in the store" in reasons(found)["lost.mar"]
 
 
