@@ -38,7 +38,6 @@ from homeport.serving.runtime import Launch
 PARENT = "projects/bench/locations/us-central1"
 RESULTS = pathlib.Path(__file__).with_name("results")
 SPLIT_REQUESTS = 10_000
-POLL_S = 0.01
 PIECES_S = 10.0
 KIB = 1024
 
@@ -94,8 +93,8 @@ class Homeport:
             "POST", self.url + path, body, content_type="application/json"
         )
         while "metadata" in operation and not operation.get("done"):
-            time.sleep(POLL_S)
-            operation = processes.request("GET", f"{self.url}/v1/{operation['name']}")
+            waited = f"{self.url}/v1/{operation['name']}:wait"
+            operation = processes.request("POST", waited)
         if "error" in operation:
             raise RuntimeError(operation["error"]["message"])
         answer: Json = operation.get("response", operation)

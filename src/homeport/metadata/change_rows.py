@@ -25,23 +25,25 @@ CHANGE_FIELDS: Final = listing_sql.Fields(
     },
     key=changes.c.sequence,
 )
-_NEXT: Final = sa.select(
-    sa.func.coalesce(sa.func.max(changes.c.sequence), 0) + 1
-).scalar_subquery()
+_INSERT: Final = changes.insert().values(
+    sequence=sa.select(
+        sa.func.coalesce(sa.func.max(changes.c.sequence), 0) + 1
+    ).scalar_subquery()
+)
 
 
 def insert(transaction: Transaction, change: Change) -> None:
     """Write a change behind all others, whatever its own sequence."""
     transaction.execute(
-        changes.insert().values(
-            sequence=_NEXT,
-            time=change.time,
-            caller=change.caller,
+        _INSERT,
+        {
+            "time": change.time,
+            "caller": change.caller,
             **_key(change.subject),
-            action=change.action.value,
-            before=None if change.before is None else dict(change.before),
-            after=None if change.after is None else dict(change.after),
-        )
+            "action": change.action.value,
+            "before": None if change.before is None else dict(change.before),
+            "after": None if change.after is None else dict(change.after),
+        },
     )
 
 

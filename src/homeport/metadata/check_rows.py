@@ -1,12 +1,18 @@
 """What came of checking a version, as rows."""
 
+from typing import Final
+
 import sqlalchemy as sa
 
-from homeport.metadata import model_keys
+from homeport.metadata import keyed, model_keys
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import version_checks
 from homeport.resources.check import Check, CheckState
 from homeport.resources.names import ModelName
+
+_ONE: Final = sa.select(version_checks).where(
+    keyed.by(version_checks, *model_keys.VERSION)
+)
 
 
 def insert(transaction: Transaction, version: ModelName, check: Check) -> None:
@@ -32,9 +38,8 @@ def replace(transaction: Transaction, version: ModelName, check: Check) -> None:
 
 def get(transaction: Transaction, version: ModelName) -> Check | None:
     """Return the check of a version, None for those of a server that made none."""
-    row = transaction.execute(
-        sa.select(version_checks).where(model_keys.matches(version_checks, version))
-    ).one_or_none()
+    key = keyed.given(model_keys.of(version))
+    row = transaction.execute(_ONE, key).one_or_none()
     if row is None:
         return None
     return Check(CheckState(row.state), row.detail, row.report, row.create_time)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import listing_sql
+from homeport.metadata import keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     deployed_models,
@@ -34,6 +34,31 @@ ENDPOINT_FIELDS: Final = listing_sql.Fields(
     maps={"labels": lambda key: _label(key)},  # noqa: PLW0108  # defined below
     key=endpoints.c.endpoint_id,
 )
+_KEY: Final = ("project", "location", "endpoint_id")
+_ONE: Final = sa.select(endpoints).where(keyed.by(endpoints, *_KEY))
+_REPLACE: Final = endpoints.update().where(keyed.by(endpoints, *_KEY))
+_LABELS: Final = sa.select(endpoint_labels.c.key, endpoint_labels.c.value).where(
+    keyed.by(endpoint_labels, *_KEY)
+)
+_UNLABEL: Final = endpoint_labels.delete().where(keyed.by(endpoint_labels, *_KEY))
+_DEPLOYMENTS: Final = (
+    sa.select(deployed_models, models.c.display_name.label("model_display_name"))
+    .join_from(
+        deployed_models,
+        models,
+        sa.and_(
+            models.c.project == deployed_models.c.model_project,
+            models.c.location == deployed_models.c.model_location,
+            models.c.model_id == deployed_models.c.model_id,
+        ),
+    )
+    .order_by(deployed_models.c.create_time, deployed_models.c.id)
+)
+_DEPLOYED_TO: Final = _DEPLOYMENTS.where(keyed.by(deployed_models, *_KEY))
+_DEPLOYED_AS: Final = _DEPLOYMENTS.where(keyed.by(deployed_models, "id"))
+_CHANGE_DEPLOYMENT: Final = deployed_models.update().where(
+    keyed.by(deployed_models, "id")
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,31 +81,22 @@ class Deployment:
 
 def insert(transaction: Transaction, endpoint: Endpoint) -> None:
     """Write a new endpoint."""
-    transaction.execute(
-        endpoints.insert().values(
-            **_key(endpoint.name), **_fields(endpoint), create_time=endpoint.create_time
-        )
-    )
+    fields = {**_fields(endpoint), "create_time": endpoint.create_time}
+    transaction.execute(endpoints.insert(), {**_key(endpoint.name), **fields})
     _insert_labels(transaction, endpoint)
 
 
 def update(transaction: Transaction, endpoint: Endpoint) -> None:
     """Write the endpoint's own fields; its deployed models are left alone."""
-    transaction.execute(
-        endpoints.update()
-        .where(_is(endpoints, endpoint.name))
-        .values(**_fields(endpoint))
-    )
-    transaction.execute(
-        endpoint_labels.delete().where(_is(endpoint_labels, endpoint.name))
-    )
+    key = keyed.given(_key(endpoint.name))
+    transaction.execute(_REPLACE, {**key, **_fields(endpoint)})
+    transaction.execute(_UNLABEL, key)
     _insert_labels(transaction, endpoint)
 
 
 def get(transaction: Transaction, name: EndpointName) -> Endpoint | None:
     """Return the endpoint with the deployed models that serve; None if none."""
-    query = sa.select(endpoints).where(_is(endpoints, name))
-    row = transaction.execute(query).one_or_none()
+    row = transaction.execute(_ONE, keyed.given(_key(name))).one_or_none()
     return None if row is None else _to_endpoint(transaction, row)
 
 
@@ -135,7 +151,8 @@ def position(endpoint: Endpoint, order_by: Sequence[OrderBy]) -> tuple[str | int
 
 def delete(transaction: Transaction, name: EndpointName) -> None:
     """Delete an endpoint that has no deployed models."""
-    transaction.execute(endpoints.delete().where(_is(endpoints, name)))
+    condition = keyed.by(endpoints, *_KEY)
+    transaction.execute(endpoints.delete().where(condition), keyed.given(_key(name)))
 
 
 def insert_deployment(transaction: Transaction, deployment: Deployment) -> None:
@@ -143,33 +160,34 @@ def insert_deployment(transaction: Transaction, deployment: Deployment) -> None:
     deployed = deployment.deployed_model
     version = deployed.version
     transaction.execute(
-        deployed_models.insert().values(
-            id=deployed.id,
+        deployed_models.insert(),
+        {
+            "id": deployed.id,
             **_key(deployed.endpoint),
-            model_project=version.parent.project,
-            model_location=version.parent.location,
-            model_id=version.model,
-            version_id=int(version.version),
-            display_name=deployed.display_name,
-            resources=dataclasses.asdict(deployed.resources),
-            kept=dict(deployed.kept),
-            state=deployed.state.value,
-            wanted_split=dict(deployment.wanted_split),
-            operation=str(deployment.operation),
-            create_time=deployed.create_time,
-            found_split=deployment.found_split,
-        )
+            "model_project": version.parent.project,
+            "model_location": version.parent.location,
+            "model_id": version.model,
+            "version_id": int(version.version),
+            "display_name": deployed.display_name,
+            "resources": dataclasses.asdict(deployed.resources),
+            "kept": dict(deployed.kept),
+            "state": deployed.state.value,
+            "wanted_split": dict(deployment.wanted_split),
+            "operation": str(deployment.operation),
+            "create_time": deployed.create_time,
+            "found_split": deployment.found_split,
+        },
     )
 
 
 def set_resources(transaction: Transaction, deployed: DeployedModel) -> None:
     """Write what a deployed model asks of the machine, and what is kept of it."""
+    changed = {
+        "resources": dataclasses.asdict(deployed.resources),
+        "kept": dict(deployed.kept),
+    }
     transaction.execute(
-        deployed_models.update()
-        .where(deployed_models.c.id == deployed.id)
-        .values(
-            resources=dataclasses.asdict(deployed.resources), kept=dict(deployed.kept)
-        )
+        _CHANGE_DEPLOYMENT, {**keyed.given({"id": deployed.id}), **changed}
     )
 
 
@@ -184,9 +202,7 @@ def set_state(
     if operation is not None:
         changed["operation"] = str(operation)
     transaction.execute(
-        deployed_models.update()
-        .where(deployed_models.c.id == deployed_id)
-        .values(**changed)
+        _CHANGE_DEPLOYMENT, {**keyed.given({"id": deployed_id}), **changed}
     )
 
 
@@ -199,16 +215,21 @@ def delete_deployment(transaction: Transaction, deployed_id: str) -> None:
 
 def get_deployment(transaction: Transaction, deployed_id: str) -> Deployment | None:
     """Return a deployed model in whatever state, None if there is none."""
-    found = _read_deployments(transaction, deployed_models.c.id == deployed_id)
-    return found[0] if found else None
+    row = transaction.execute(
+        _DEPLOYED_AS, keyed.given({"id": deployed_id})
+    ).one_or_none()
+    return None if row is None else _to_deployment(row)
 
 
 def deployments(
     transaction: Transaction, endpoint: EndpointName | None = None
 ) -> list[Deployment]:
     """Return the deployed models of one endpoint or all, oldest first."""
-    condition = sa.true() if endpoint is None else _is(deployed_models, endpoint)
-    return _read_deployments(transaction, condition)
+    if endpoint is None:
+        rows = transaction.execute(_DEPLOYMENTS)
+    else:
+        rows = transaction.execute(_DEPLOYED_TO, keyed.given(_key(endpoint)))
+    return [_to_deployment(row) for row in rows]
 
 
 def deployments_of(transaction: Transaction, name: ModelName) -> list[Deployment]:
@@ -222,33 +243,13 @@ def deployments_of(transaction: Transaction, name: ModelName) -> list[Deployment
         condition = sa.and_(
             condition, deployed_models.c.version_id == int(name.version)
         )
-    return _read_deployments(transaction, condition)
-
-
-def _read_deployments(
-    transaction: Transaction, condition: sa.ColumnElement[bool]
-) -> list[Deployment]:
-    same_model = sa.and_(
-        models.c.project == deployed_models.c.model_project,
-        models.c.location == deployed_models.c.model_location,
-        models.c.model_id == deployed_models.c.model_id,
-    )
-    query = (
-        sa.select(deployed_models, models.c.display_name.label("model_display_name"))
-        .join_from(deployed_models, models, same_model)
-        .where(condition)
-        .order_by(deployed_models.c.create_time, deployed_models.c.id)
-    )
-    return [_to_deployment(row) for row in transaction.execute(query)]
+    rows = transaction.execute(_DEPLOYMENTS.where(condition))
+    return [_to_deployment(row) for row in rows]
 
 
 def _to_endpoint(transaction: Transaction, row: sa.Row[Any]) -> Endpoint:
     name = EndpointName(Parent(row.project, row.location), row.endpoint_id)
-    labels = transaction.execute(
-        sa.select(endpoint_labels.c.key, endpoint_labels.c.value).where(
-            _is(endpoint_labels, name)
-        )
-    )
+    labels = transaction.execute(_LABELS, keyed.given(_key(name)))
     return Endpoint(
         name=name,
         display_name=row.display_name,
@@ -328,7 +329,3 @@ def _key(name: EndpointName) -> dict[str, str]:
         "location": name.parent.location,
         "endpoint_id": name.endpoint,
     }
-
-
-def _is(table: sa.Table, name: EndpointName) -> sa.ColumnElement[bool]:
-    return sa.and_(*(table.c[key] == value for key, value in _key(name).items()))

@@ -1,8 +1,13 @@
 """The keys by which rows belong to a model or to one of its versions."""
 
+from typing import Final
+
 import sqlalchemy as sa
 
 from homeport.resources.names import ModelName
+
+VERSION: Final = ("project", "location", "model_id", "version_id")
+"""The columns of a version's key."""
 
 
 def of(name: ModelName) -> dict[str, str | int]:

@@ -2,10 +2,11 @@
 
 import dataclasses
 import datetime as dt
+from typing import Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import model_keys, shown_rows
+from homeport.metadata import keyed, model_keys, shown_rows
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     model_versions,
@@ -16,6 +17,10 @@ from homeport.metadata.tables import (
 from homeport.resources.model import PredictSchemata, VersionSpec, next_etag
 from homeport.resources.names import ModelName, Parent
 from homeport.resources.torchserve import TorchServeWords
+
+_LOCK: Final = sa.select(model_versions.c.lock).where(
+    keyed.by(model_versions, *model_keys.VERSION)
+)
 
 
 def insert_model(
@@ -138,12 +143,7 @@ def set_copied_from(
 
 def get_lock(transaction: Transaction, name: ModelName) -> str:
     """Return the lock of the version with this id, "" for none."""
-    lock: str | None = transaction.scalar(
-        sa.select(model_versions.c.lock).where(
-            of_model(model_versions, name),
-            model_versions.c.version_id == int(name.version),
-        )
-    )
+    lock: str | None = transaction.scalar(_LOCK, keyed.given(model_keys.of(name)))
     return lock or ""
 
 

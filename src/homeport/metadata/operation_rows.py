@@ -7,7 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from homeport.errors import Code
-from homeport.metadata import listing_sql
+from homeport.metadata import keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import operations
 from homeport.resources.listing import OrderBy
@@ -28,34 +28,36 @@ OPERATION_FIELDS: Final = listing_sql.Fields(
     },
     key=operations.c.operation_id,
 )
+_THIS: Final = keyed.by(operations, "project", "location", "operation_id")
+_ONE: Final = sa.select(operations).where(_THIS)
+_OWNER: Final = sa.select(operations.c.owner).where(_THIS)
+_CHANGE: Final = operations.update().where(_THIS)
 
 
 def insert(transaction: Transaction, operation: Operation, owner: str) -> None:
     """Write a new operation, which this server carries out."""
     transaction.execute(
-        operations.insert().values(
+        operations.insert(),
+        {
             **_key(operation.name),
-            resource=operation.name.resource,
+            "resource": operation.name.resource,
             **_state(operation),
-            owner=owner,
-            create_time=operation.create_time,
-            update_time=operation.update_time,
-        )
+            "owner": owner,
+            "create_time": operation.create_time,
+            "update_time": operation.update_time,
+        },
     )
 
 
 def update(transaction: Transaction, operation: Operation) -> None:
     """Write how an operation stands now."""
-    transaction.execute(
-        operations.update()
-        .where(_is(operation.name))
-        .values(**_state(operation), update_time=operation.update_time)
-    )
+    state = {**_state(operation), "update_time": operation.update_time}
+    transaction.execute(_CHANGE, {**keyed.given(_key(operation.name)), **state})
 
 
 def get(transaction: Transaction, name: OperationName) -> Operation | None:
     """Return the operation, whatever resource the name puts it under; None if none."""
-    row = transaction.execute(sa.select(operations).where(_is(name))).one_or_none()
+    row = transaction.execute(_ONE, keyed.given(_key(name))).one_or_none()
     return None if row is None else _to_operation(row)
 
 
@@ -89,7 +91,7 @@ def position(
 
 def delete(transaction: Transaction, name: OperationName) -> None:
     """Forget an operation."""
-    transaction.execute(operations.delete().where(_is(name)))
+    transaction.execute(operations.delete().where(_THIS), keyed.given(_key(name)))
 
 
 def unfinished(
@@ -111,12 +113,12 @@ def unfinished(
 
 def owner(transaction: Transaction, name: OperationName) -> str:
     """Return the server that carries an operation out, "" if it is gone."""
-    return transaction.scalar(sa.select(operations.c.owner).where(_is(name))) or ""
+    return transaction.scalar(_OWNER, keyed.given(_key(name))) or ""
 
 
 def set_owner(transaction: Transaction, name: OperationName, owner: str) -> None:
     """Write which server carries an operation out from now on."""
-    transaction.execute(operations.update().where(_is(name)).values(owner=owner))
+    transaction.execute(_CHANGE, {**keyed.given(_key(name)), "owner": owner})
 
 
 def delete_ended_before(transaction: Transaction, time: dt.datetime) -> None:
@@ -182,7 +184,3 @@ def _key(name: OperationName) -> dict[str, str]:
         "location": name.parent.location,
         "operation_id": name.operation,
     }
-
-
-def _is(name: OperationName) -> sa.ColumnElement[bool]:
-    return sa.and_(*(operations.c[key] == value for key, value in _key(name).items()))

@@ -2,15 +2,21 @@
 
 import dataclasses
 from collections.abc import Collection, Iterable
+from typing import Final
 
 import sqlalchemy as sa
 
+from homeport.metadata import keyed
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     artifact_files,
     objects,
     skeleton_pieces,
     skeletons,
+)
+
+_KEPT: Final = sa.select(skeletons.c.skeleton, skeletons.c.rewritten).where(
+    keyed.by(skeletons, "sha256")
 )
 
 
@@ -29,11 +35,7 @@ class Kept:
 
 def find(transaction: Transaction, sha256: str) -> Kept | None:
     """Return how a file is kept, None if nobody has looked into it yet."""
-    row = transaction.execute(
-        sa.select(skeletons.c.skeleton, skeletons.c.rewritten).where(
-            skeletons.c.sha256 == sha256
-        )
-    ).one_or_none()
+    row = transaction.execute(_KEPT, keyed.given({"sha256": sha256})).one_or_none()
     return None if row is None else Kept(row.skeleton, row.rewritten)
 
 

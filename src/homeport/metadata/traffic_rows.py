@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import listing_sql
+from homeport.metadata import keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import traffic_states
 from homeport.resources.endpoint import (
@@ -28,6 +28,13 @@ TRAFFIC_FIELDS: Final = listing_sql.Fields(
     },
     key=traffic_states.c.number,
 )
+_OF_ENDPOINT: Final = keyed.by(traffic_states, "project", "location", "endpoint_id")
+_ALL: Final = sa.select(traffic_states).where(_OF_ENDPOINT)
+_INSERT: Final = traffic_states.insert().values(
+    number=sa.select(sa.func.coalesce(sa.func.max(traffic_states.c.number), 0) + 1)
+    .where(_OF_ENDPOINT)
+    .scalar_subquery()
+)
 
 
 def insert(
@@ -35,31 +42,27 @@ def insert(
 ) -> None:
     """Write the endpoint's traffic as its newest state."""
     key = _key(endpoint.name)
-    newest = sa.select(sa.func.coalesce(sa.func.max(traffic_states.c.number), 0) + 1)
-    transaction.execute(
-        traffic_states.insert().values(
-            **key,
-            number=newest.where(_is(endpoint.name)).scalar_subquery(),
-            time=time,
-            caller=caller,
-            split=with_traffic(endpoint.traffic_split),
-            models={
-                one.id: _written(one)
-                for one in endpoint.deployed_models
-                if endpoint.traffic_split.get(one.id)
-            },
-        )
-    )
+    state = {
+        **key,
+        "time": time,
+        "caller": caller,
+        "split": with_traffic(endpoint.traffic_split),
+        "models": {
+            one.id: _written(one)
+            for one in endpoint.deployed_models
+            if endpoint.traffic_split.get(one.id)
+        },
+    }
+    transaction.execute(_INSERT, {**state, **keyed.given(key)})
 
 
 def get(
     transaction: Transaction, endpoint: EndpointName, number: int
 ) -> TrafficState | None:
     """Return a state of an endpoint, None if it has no such one."""
-    query = sa.select(traffic_states).where(
-        _is(endpoint), traffic_states.c.number == number
-    )
-    row = transaction.execute(query).one_or_none()
+    row = transaction.execute(
+        _ALL.where(traffic_states.c.number == number), keyed.given(_key(endpoint))
+    ).one_or_none()
     return None if row is None else _to_state(row)
 
 
@@ -67,21 +70,17 @@ def newest(
     transaction: Transaction, endpoint: EndpointName, count: int
 ) -> list[TrafficState]:
     """Return up to `count` states of an endpoint, the newest first."""
-    query = (
-        sa.select(traffic_states)
-        .where(_is(endpoint))
-        .order_by(traffic_states.c.number.desc())
-        .limit(count)
-    )
-    return [_to_state(row) for row in transaction.execute(query)]
+    query = _ALL.order_by(traffic_states.c.number.desc()).limit(count)
+    rows = transaction.execute(query, keyed.given(_key(endpoint)))
+    return [_to_state(row) for row in rows]
 
 
 def list_page(
     transaction: Transaction, endpoint: EndpointName, page: listing_sql.Page
 ) -> list[TrafficState]:
     """Return one page of an endpoint's states."""
-    query = sa.select(traffic_states).where(_is(endpoint))
-    rows = transaction.execute(listing_sql.paged(query, TRAFFIC_FIELDS, page))
+    query = listing_sql.paged(_ALL, TRAFFIC_FIELDS, page)
+    rows = transaction.execute(query, keyed.given(_key(endpoint)))
     return [_to_state(row) for row in rows]
 
 
@@ -124,9 +123,3 @@ def _key(name: EndpointName) -> dict[str, str]:
         "location": name.parent.location,
         "endpoint_id": name.endpoint,
     }
-
-
-def _is(name: EndpointName) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        *(traffic_states.c[column] == value for column, value in _key(name).items())
-    )
