@@ -1,4 +1,4 @@
-"""The zygote: a process that has imported a framework, computes nothing, and forks.
+"""The zygote: a process that has imported a framework, serves no model, and forks.
 
 There is one for each environment and framework. A replica that is forked from it has
 what it imported at once, and shares the memory of it. On its socket, whose messages
@@ -105,6 +105,11 @@ def _preload(frameworks: Sequence[str]) -> None:
             importlib.import_module(name)
         except ImportError:
             continue
+    if "torch" in sys.modules:
+        # Deferred: it imports torch, which not every environment has.
+        from homeport.worker import torchscript  # noqa: PLC0415
+
+        torchscript.warm()
     # Whoever is forked writes to no page of what is here only to count it.
     gc.collect()
     gc.freeze()
