@@ -111,10 +111,16 @@ class Operations:
     def reach(self, name: OperationName, stage: DeployStage) -> None:
         """Write that a deployment has come to a stage; one that ended is left alone."""
         with self._database.transaction() as transaction:
-            operation = operation_rows.get(transaction, name)
-            if operation is not None and not operation.done:
-                reached = operation.reached(stage, self._now())
-                operation_rows.update(transaction, reached)
+            self.note_stage(transaction, name, stage)
+
+    def note_stage(
+        self, transaction: Transaction, name: OperationName, stage: DeployStage
+    ) -> None:
+        """Write a stage as `reach` does, in the transaction that brought it there."""
+        operation = operation_rows.get(transaction, name)
+        if operation is not None and not operation.done:
+            reached = operation.reached(stage, self._now())
+            operation_rows.update(transaction, reached)
 
     def warn(
         self,

@@ -125,7 +125,7 @@ class Deployments:
         """
         with self._at.database.transaction() as transaction:
             endpoint = desk.require(transaction, name)
-            deployed = _serving(transaction, name, deployed_id)
+            deployed = _serving(transaction, endpoint, deployed_id)
             left = _split_without(endpoint, deployed_id, split)
             operation = self._at.promise(
                 transaction, OperationKind.UNDEPLOY_MODEL, name
@@ -161,7 +161,8 @@ class Deployments:
         """
         host = machines.this_host()
         with self._at.database.transaction() as transaction:
-            before = _serving(transaction, name, deployed_id)
+            endpoint = desk.require(transaction, name)
+            before = _serving(transaction, endpoint, deployed_id)
             resources = dataclasses.replace(
                 before.resources,
                 **patch.resources,
@@ -293,19 +294,18 @@ class Deployments:
 
 
 def _serving(
-    transaction: Transaction, name: EndpointName, deployed_id: str
+    transaction: Transaction, endpoint: Endpoint, deployed_id: str
 ) -> DeployedModel:
     """Return a deployed model that is neither coming nor going.
 
     Raises:
-        NotFoundError: No such endpoint or deployed model.
+        NotFoundError: No such deployed model.
         FailedPreconditionError: It is being deployed or undeployed.
     """
-    endpoint = desk.require(transaction, name)
     deployment = endpoint_rows.get_deployment(transaction, deployed_id)
-    if deployment is None or deployment.deployed_model.endpoint != name:
+    if deployment is None or deployment.deployed_model.endpoint != endpoint.name:
         raise NotFoundError(
-            f"{name} has no deployed model {deployed_id!r}; it has "
+            f"{endpoint.name} has no deployed model {deployed_id!r}; it has "
             f"{sorted(desk.serving_ids(endpoint))}"
         )
     deployed = deployment.deployed_model

@@ -285,7 +285,6 @@ class Reconciler:
             )
             await self._reach(deployment, DeployStage.STARTING_MODEL_SERVER)
             await pool.ready()
-            await self._reach(deployment, DeployStage.FINISHING_UP)
             running.recording = True
             await self._record(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick

@@ -16,7 +16,6 @@ from homeport.errors import (
     AbortedError,
     FailedPreconditionError,
     InvalidArgumentError,
-    NotFoundError,
 )
 from homeport.metadata import check_rows, endpoint_rows, model_rows, operation_rows
 from homeport.metadata.database import Database
@@ -39,6 +38,7 @@ from homeport.resources.endpoint import (
 )
 from homeport.resources.model import Artifact, ContainerSpec, ModelVersion
 from homeport.resources.names import EndpointName, ModelName, OperationName
+from homeport.resources.operation import DeployStage
 from homeport.resources.torchserve import TorchServeWords
 from homeport.serving import chronicle, contract, desk, engines
 from homeport.serving.runtime import Launch
@@ -219,26 +219,26 @@ class Wanted:
             endpoint_rows.update(transaction, changed)
             journal = Journal(transaction, SERVER, self._stores.now())
             chronicle.note(journal, endpoint.name, endpoint, changed)
+            self._stores.operations.note_stage(
+                transaction, deployment.operation, DeployStage.FINISHING_UP
+            )
 
     def end_deploy(self, deployment: Deployment) -> None:
         """End the operation of a recorded deployment, if that has not happened yet."""
-        operations = self._stores.operations
-        try:
-            operation = operations.get(deployment.operation)
-        except NotFoundError:
-            return  # it ended so long ago that it was forgotten
-        if operation.done:
-            return
         with self._stores.database.transaction() as transaction:
-            made = {"deployed_model": deployment.deployed_model.id}
-            operations.fulfil(transaction, operation, made)
+            operation = operation_rows.get(transaction, deployment.operation)
+            # One that ended long ago was forgotten.
+            if operation is not None and not operation.done:
+                made = {"deployed_model": deployment.deployed_model.id}
+                self._stores.operations.fulfil(transaction, operation, made)
 
     def record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
         """Write that a deployed model is gone, and end the operation it went for."""
-        promised = self._stores.operations.get(operation)
         with self._stores.database.transaction() as transaction:
+            promised = operation_rows.get(transaction, operation)
             endpoint_rows.delete_deployment(transaction, deployed_id)
-            self._stores.operations.fulfil(transaction, promised, {})
+            if promised is not None:
+                self._stores.operations.fulfil(transaction, promised, {})
 
     def record_gone(self, deployed_id: str, operation: OperationName) -> None:
         """Write that a deployed model that was never there is not wanted any more.
