@@ -61,6 +61,9 @@ class Handler:
     def core(self):
         return resource.getrlimit(resource.RLIMIT_CORE)[0]
 
+    def parent_and_torchscript(self):
+        return [os.getppid(), "homeport.worker.torchscript" in sys.modules]
+
     def forever(self):
         while True:
             pass
@@ -89,10 +92,12 @@ def scratch_dir(tmp_path: pathlib.Path) -> pathlib.Path:
 class Family:
     """A nursery, and the replicas that were started from it."""
 
-    def __init__(self, model_dir: pathlib.Path, scratch_dir: pathlib.Path) -> None:
+    def __init__(
+        self, model_dir: pathlib.Path, scratch_dir: pathlib.Path, breed: Breed
+    ) -> None:
         self.nursery = Nursery(scratch_dir, idle_s=0.05)
         self.log: list[str] = []
-        self.fork: Fork = functools.partial(self.nursery.fork, BREED)
+        self.fork: Fork = functools.partial(self.nursery.fork, breed)
         self._model_dir, self._scratch_dir = model_dir, scratch_dir
         self._replicas: list[Replica] = []
 
@@ -119,9 +124,9 @@ def left_in(directory: pathlib.Path) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def family(
-    model_dir: pathlib.Path, scratch_dir: pathlib.Path
+    model_dir: pathlib.Path, scratch_dir: pathlib.Path, breed: Breed = BREED
 ) -> AsyncIterator[Family]:
-    made = Family(model_dir, scratch_dir)
+    made = Family(model_dir, scratch_dir, breed)
     try:
         yield made
     finally:
@@ -246,6 +251,22 @@ def test_what_is_cancelled_as_its_process_is_born_leaves_none(
     run(scenario)
 
 
+def test_torchscript_is_set_up_before_a_replica_is_forked(
+    model_dir: pathlib.Path, scratch_dir: pathlib.Path
+) -> None:
+    async def scenario() -> None:
+        async with family(model_dir, scratch_dir, Breed(None, ("torch",))) as made:
+            replica = await made.replica()
+
+            [[parent, is_set_up]] = await ask(replica, "parent_and_torchscript")
+
+            assert is_set_up
+            # Threads that it had started would have kept the zygote from forking.
+            assert parent != os.getpid()
+
+    run(scenario)
+
+
 def test_how_a_forked_replica_ended_is_known(
     model_dir: pathlib.Path, scratch_dir: pathlib.Path
 ) -> None:
@@ -301,7 +322,7 @@ def test_forked_replicas_end_with_the_server_while_they_compute(
 
 
 async def _serve_for_ever(model_dir: pathlib.Path, scratch_dir: pathlib.Path) -> None:
-    made = Family(model_dir, scratch_dir)
+    made = Family(model_dir, scratch_dir, BREED)
     replica = await made.replica()
     replica.predict(b'{"instances": ["forever"]}')
     print(json.dumps([replica.report.pid, parent_of(replica.report.pid)]), flush=True)  # noqa: T201  # to the test
