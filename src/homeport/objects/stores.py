@@ -8,10 +8,8 @@ line has them.
 import contextlib
 import datetime as dt
 import json
-import logging
 import os
 import pathlib
-import re
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple, final
@@ -21,30 +19,23 @@ from obstore import exceptions
 from obstore.store import GCSStore, ObjectStore, S3Store
 
 from homeport.errors import (
-    AbortedError,
     AlreadyExistsError,
     FailedPreconditionError,
-    HomeportError,
-    InvalidArgumentError,
-    NotFoundError,
-    PermissionDeniedError,
     UnavailableError,
 )
 from homeport.objects.addresses import StoreAddress, check_endpoint
+from homeport.objects.store_failures import told
 
-_log: Final = logging.getLogger(__name__)
 _PUBLIC_GCS: Final = "https://storage.googleapis.com"
 _PART_BYTES: Final = 8 << 20
 _MAX_PARTS: Final = 9_000  # S3 and GCS take 10,000
 _PARALLEL_PARTS: Final = 4
 _PAGE: Final = 1000
 _ATTEMPTS: Final = 3
-_STATUS_RE: Final = re.compile(r"status code: (\d{3})")
 _CONNECT_TIMEOUT: Final = dt.timedelta(seconds=3)
 _TIMEOUT: Final = dt.timedelta(seconds=120)
 _RETRY_TIMEOUT: Final = dt.timedelta(seconds=10)
 _MAX_RETRIES: Final = 4
-_LOGGED_CHARACTERS: Final = 300
 
 
 class Stat(NamedTuple):
@@ -88,7 +79,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with self._told(key):
+        with told(self, key):
             try:
                 return self._stat(obstore.head(self._raw, self._prefix + key))
             except FileNotFoundError:
@@ -115,7 +106,7 @@ class Store:
         return self._read(key, options)
 
     def _read(self, key: str, options: "obstore.GetOptions") -> bytes:
-        with self._told(key):
+        with told(self, key):
             found = obstore.get(self._raw, self._prefix + key, options=options)
             return bytes(found.bytes())
 
@@ -147,7 +138,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with self._told(key):
+        with told(self, key):
             return bytes(obstore.get(self._raw, self._prefix + key).bytes())
 
     def put(self, key: str, content: bytes) -> None:
@@ -157,7 +148,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with self._told(key):
+        with told(self, key):
             obstore.put(self._raw, self._prefix + key, content, use_multipart=False)
 
     def create(self, key: str, content: bytes) -> bool:
@@ -167,7 +158,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with self._told(key):
+        with told(self, key):
             path = self._prefix + key
             try:
                 obstore.put(
@@ -187,7 +178,7 @@ class Store:
         """
         if self.head(key) is not None:
             raise AlreadyExistsError(f"{self}{key} exists already: delete it first")
-        with self._told(key):
+        with told(self, key):
             obstore.put(
                 self._raw,
                 self._prefix + key,
@@ -205,7 +196,7 @@ class Store:
         """
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
-            with self._told(key):
+            with told(self, key):
                 obstore.put(
                     self._raw,
                     self._prefix + key,
@@ -222,7 +213,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with self._told(key), contextlib.suppress(FileNotFoundError):
+        with told(self, key), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._raw, self._prefix + key)
 
     def delete_folder(self, folder: str) -> None:
@@ -258,10 +249,10 @@ class Store:
             PermissionDeniedError: It lets this server not in.
         """
         path = (self._prefix + folder).rstrip("/")
-        with self._told(folder):
+        with told(self, folder):
             pages = iter(obstore.list(self._raw, path or None, chunk_size=_PAGE))
         while True:
-            with self._told(folder):
+            with told(self, folder):
                 page = next(pages, None)
             if page is None:
                 return
@@ -279,7 +270,7 @@ class Store:
             PermissionDeniedError: It lets this server not in.
         """
         path = (self._prefix + folder).rstrip("/")
-        with self._told(folder):
+        with told(self, folder):
             found = obstore.list_with_delimiter(self._raw, path or None)
         for name in found["common_prefixes"]:
             yield name.rstrip("/").rpartition("/")[2]
@@ -287,43 +278,6 @@ class Store:
     def _stat(self, meta: "obstore.ObjectMeta") -> Stat:
         key = meta["path"].removeprefix(self._prefix)
         return Stat(key, meta["size"], meta["e_tag"] or "", meta["last_modified"])
-
-    @contextlib.contextmanager
-    def _told(self, key: str) -> Iterator[None]:
-        """Raise what obstore says as an error of ours, without what it quotes."""
-        try:
-            yield
-        except FileNotFoundError:
-            told: HomeportError = NotFoundError(f"nothing is stored at {self}{key}")
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
-            told = PermissionDeniedError(
-                f"the store {self} does not let this server in: give its credentials "
-                "(in the variables of its environment) the right to it"
-            )
-        except exceptions.PreconditionError:
-            told = AbortedError(
-                f"{self}{key} has changed while it was read: ask again when nobody "
-                "writes it"
-            )
-        except (exceptions.InvalidPathError, ValueError):
-            told = InvalidArgumentError(
-                f"{self}{key} has, or is, a key with an empty segment, '.', '..' or a "
-                "control character: copy the files to a plain path"
-            )
-        except exceptions.BaseError as error:
-            told = self._failed(error)
-        else:
-            return
-        raise told
-
-    def _failed(self, error: exceptions.BaseError) -> HomeportError:
-        # obstore has no class for these; the status is in the text alone.
-        status = _STATUS_RE.search(str(error))
-        if status and status[1] == "404":
-            return NotFoundError(f"the store {self} has no such bucket: make it first")
-        _log.warning("store %s: %s", self, _loggable(error))
-        said = f"answers with HTTP {status[1]}" if status else "does not answer"
-        return UnavailableError(f"the store {self} {said}: try again in a moment")
 
 
 def open_store(
@@ -397,9 +351,3 @@ def _nobody(endpoint: str) -> str:
 
 def _part_bytes(size_bytes: int) -> int:
     return max(_PART_BYTES, size_bytes // _MAX_PARTS + 1)
-
-
-def _loggable(error: Exception) -> str:
-    """Return the first line of what obstore says, without queries and bodies."""
-    line = str(error).partition("\n")[0].partition("<")[0]
-    return re.sub(r"\?\S*", "", line)[:_LOGGED_CHARACTERS]
