@@ -5,11 +5,10 @@ the event loop's thread; what blocks goes to a thread.
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine
-from typing import Any, Final, TypeVar, TypeVarTuple
+from collections.abc import Collection, Coroutine
+from typing import Any, Final
 
 from homeport.errors import HomeportError
 from homeport.metadata.database import DatabaseUnavailableError
@@ -21,6 +20,7 @@ from homeport.serving import grace, handover, signposts
 from homeport.serving.logs import ReplicaLog
 from homeport.serving.machines import Host
 from homeport.serving.router import Router
+from homeport.serving.rowthreads import RowThreads
 from homeport.serving.runtime import Runtime
 from homeport.serving.starting import Running, Starter, Timing
 from homeport.serving.wanted import Stores, Wanted
@@ -28,10 +28,6 @@ from homeport.telemetry import Metrics
 
 _log: Final = logging.getLogger(__name__)
 _CHANGE_TIMEOUT_S: Final = 30.0
-_THREADS: Final = 2
-
-_Result = TypeVar("_Result")
-_Arguments = TypeVarTuple("_Arguments")
 
 
 class Reconciler:
@@ -76,21 +72,18 @@ class Reconciler:
         self._has_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
-        # Its own: the verbs that wait in `changed` may hold every thread of the loop's.
-        self._threads = concurrent.futures.ThreadPoolExecutor(
-            _THREADS, thread_name_prefix="reconciler"
-        )
+        self._rows = RowThreads(timing.retry_s)
 
     async def start(self) -> None:
         """Take up everything the rows want; replicas come up in the background."""
         self._loop = asyncio.get_running_loop()
-        deployments = await self._on_thread(self._wanted.all_deployments)
+        deployments = await self._rows.ask(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
-        await self._on_thread(self._stores.operations.recover, wanted)
+        await self._rows.ask(self._stores.operations.recover, wanted)
         for deployment in deployments:
             if deployment.deployed_model.state is DeployState.DEPLOYED:
-                await self._on_thread(self._wanted.end_deploy, deployment)
-        names = await self._on_thread(self._wanted.all_endpoints)
+                await self._rows.ask(self._wanted.end_deploy, deployment)
+        names = await self._rows.ask(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
         self._has_started = True
@@ -122,7 +115,7 @@ class Reconciler:
         await asyncio.gather(*(self._end(one, 0.0) for one in self._running.values()))
         self._running.clear()
         self.laying_out.stop()
-        self._threads.shutdown(wait=False)
+        self._rows.stop()
 
     def changed(self, name: EndpointName) -> None:
         """Follow a change of an endpoint's rows; called from other threads, waits."""
@@ -134,7 +127,7 @@ class Reconciler:
     async def follow(self) -> None:
         """Make what runs what the rows want now, where other servers changed them."""
         followed = self._followed
-        states = await self._on_thread(self._wanted.states)
+        states = await self._rows.ask(self._wanted.states)
         changed = [
             name
             for name in states.keys() | followed.keys()
@@ -148,9 +141,9 @@ class Reconciler:
 
     async def take_over(self) -> None:
         """Carry on with what servers left whose lease has run out."""
-        deployments = await self._on_thread(self._wanted.all_deployments)
+        deployments = await self._rows.ask(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
-        if await self._on_thread(self._stores.operations.take_over, wanted):
+        if await self._rows.ask(self._stores.operations.take_over, wanted):
             self._followed = {}
 
     def missing_replicas(self) -> dict[str, str]:
@@ -196,7 +189,7 @@ class Reconciler:
     async def _apply(self, name: EndpointName) -> None:
         """Read one endpoint's rows; start, end and route accordingly."""
         async with self._applying:
-            endpoint, deployments, foreign = await self._on_thread(
+            endpoint, deployments, foreign = await self._rows.ask(
                 self._wanted.read, name
             )
             own = [one for one in deployments if one.deployed_model.id not in foreign]
@@ -286,7 +279,7 @@ class Reconciler:
             await self._reach(deployment, DeployStage.STARTING_MODEL_SERVER)
             await pool.ready()
             running.recording = True
-            await self._record(self._wanted.record_deployed, deployment)
+            await self._rows.record(self._wanted.record_deployed, deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
             if not isinstance(error, HomeportError):
                 _log.exception("deployed model %s was not started", deployed.id)
@@ -295,13 +288,13 @@ class Reconciler:
         # The operation ends last: whoever saw it end finds the new split in place,
         # unless what another server has deployed is awaited.
         await self._apply_at_last(deployed.endpoint)
-        await self._record(self._wanted.end_deploy, deployment)
+        await self._rows.record(self._wanted.end_deploy, deployment)
 
     async def _reach(self, deployment: Deployment, stage: DeployStage) -> None:
         """Tell who waits how far a deployment is, if the database takes it."""
         with contextlib.suppress(DatabaseUnavailableError):
             reach = self._stores.operations.reach
-            await self._on_thread(reach, deployment.operation, stage)
+            await self._rows.ask(reach, deployment.operation, stage)
 
     async def _bring_back(self, running: Running) -> None:
         """Start what was deployed before the server restarted, however long it takes.
@@ -338,9 +331,11 @@ class Reconciler:
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
         async with self._applying:
-            await self._record(self._wanted.record_gone, running.deployed.id, operation)
+            await self._rows.record(
+                self._wanted.record_gone, running.deployed.id, operation
+            )
             self._running.pop(running.deployed.id, None)
-        await self._record(self._stores.operations.fail, operation, error)
+        await self._rows.record(self._stores.operations.fail, operation, error)
 
     async def _take_down(self, running: Running, operation: OperationName) -> None:
         deployed = running.deployed
@@ -352,7 +347,9 @@ class Reconciler:
         await self._end(running, self._timing.drain_s)
         running.log.remove()
         async with self._applying:
-            await self._record(self._wanted.record_undeployed, deployed.id, operation)
+            await self._rows.record(
+                self._wanted.record_undeployed, deployed.id, operation
+            )
             self._running.pop(deployed.id, None)
         self._metrics.forget(deployed.endpoint.endpoint, deployed.id)
         await self._apply_at_last(deployed.endpoint)
@@ -372,25 +369,6 @@ class Reconciler:
         if running.pool is not None:
             await running.pool.close(grace_s)
         running.log.close()
-
-    async def _record(
-        self, work: Callable[[*_Arguments], object], *args: *_Arguments
-    ) -> None:
-        """Write what came of a wish, as often as it takes: it is not told twice."""
-        while True:
-            try:
-                await self._on_thread(work, *args)
-            except DatabaseUnavailableError as error:
-                _log.warning("not recorded yet: %s", error)
-                await asyncio.sleep(self._timing.retry_s)
-            else:
-                return
-
-    async def _on_thread(
-        self, work: Callable[[*_Arguments], _Result], *args: *_Arguments
-    ) -> _Result:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, work, *args)
 
 
 def _told(error: Exception) -> str:
