@@ -17,13 +17,12 @@ from homeport.errors import (
     Code,
     FailedPreconditionError,
     HomeportError,
-    RelayedError,
 )
 from homeport.jobs.inputs import Inputs
 from homeport.jobs.ledger import Ledger
 from homeport.jobs.predicting import Predicting
 from homeport.jobs.run import Run
-from homeport.jobs.spool import Spool
+from homeport.jobs.spools import Spools
 from homeport.jobs.threads import to_its_end
 from homeport.jobs.tuning import AHEAD, BatchSize
 from homeport.metadata.database import DatabaseUnavailableError
@@ -55,8 +54,6 @@ _PATIENCE_S: Final = 300.0
 # A request of a job has many instances, and nobody waits for its answer.
 _LONGER: Final = 10
 _SHOWN: Final = 200  # characters of addresses in a log line
-# How long predictions are kept of a job that may go on later.
-_KEPT_FOR: Final = dt.timedelta(days=7)
 _FORGET_EVERY: Final = dt.timedelta(hours=1)
 # What somebody may mend, and the job goes on: a store is away, a disk is full.
 _PASSING: Final = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
@@ -108,7 +105,7 @@ class Runner:
         self._ledger = ledger
         self._inputs = inputs
         self._engine = engine
-        self._spool_dir = spool_dir
+        self._spools = Spools(spool_dir, now)
         self._log_dir = log_dir
         self._now = now
         self._slots = asyncio.Semaphore(_JOBS_AT_ONCE)
@@ -170,7 +167,7 @@ class Runner:
     def forget(self, name: BatchJobName) -> None:
         """Remove what is left of a job that is gone; called from other threads."""
         ReplicaLog(self._log_path(name), self._now).remove()
-        self._spool(name).remove()
+        self._spools.of(name).remove()
 
     def log_tail(self, name: BatchJobName, lines: int) -> list[str]:
         """Return up to `lines` of a job's last log lines; called from other threads."""
@@ -233,11 +230,11 @@ class Runner:
             if work.cancelled():
                 # Else it was taken up by a list from before it failed, or is another's.
                 if await _record(self._ledger.end_cancelled, name):
-                    await asyncio.to_thread(self._spool(name).remove)
+                    await asyncio.to_thread(self._spools.of(name).remove)
             elif (error := work.exception()) is not None:
                 self._tell(name, f"the job has failed{_why(error)}")
                 await _record(self._ledger.fail, name, error)
-            await asyncio.to_thread(self._forget_spool, self._spool(name))
+            await asyncio.to_thread(self._spools.let_go, name)
         except asyncio.CancelledError:
             # The server stops: what the spool has kept is where the job goes on.
             self._cancel(name)
@@ -250,7 +247,7 @@ class Runner:
     async def _carry_out(self, name: BatchJobName) -> None:
         async with self._slots:
             job = _going_on(await _record(self._ledger.move, name, JobState.PENDING))
-            spool = self._spool(name)
+            spool = self._spools.of(name)
             await to_its_end(spool.take_back)
             tally = await to_its_end(spool.finished)
             if tally is None:
@@ -258,31 +255,15 @@ class Runner:
                     tally = await self._predict(job)
                 except HomeportError as error:
                     if error.code in _PASSING:
-                        await self._keep(name, error)
+                        await to_its_end(self._spools.keep, name, error)
                     raise
             self._tell(name, f"{tally.succeeded} predicted, {tally.failed} failed")
             try:
                 ended = await _record(self._ledger.publish, name, tally, spool.paths)
             except HomeportError as error:
-                await self._keep(name, error)
+                await to_its_end(self._spools.keep, name, error)
                 raise
             _going_on(ended)
-
-    async def _keep(self, name: BatchJobName, error: HomeportError) -> None:
-        """Keep what was predicted by a job that fails, if there is any.
-
-        Raises:
-            RelayedError: It is kept: why the job fails, and how it goes on.
-        """
-        until = self._now() + _KEPT_FOR
-        if await to_its_end(self._spool(name).set_aside, until):
-            why, newline, log_lines = error.message.partition("\n")
-            raise RelayedError(
-                error.code,
-                f"{why}; what was predicted is kept for {_KEPT_FOR.days} days, and "
-                f"`homeport batch resume {name}` goes on with it once that is mended"
-                f"{newline}{log_lines}",
-            ) from error
 
     async def _predict(self, job: BatchJob) -> Tally:
         """Return what came of a job's instances, which is in its spool."""
@@ -308,7 +289,9 @@ class Runner:
             async def on_tally(tally: Tally) -> None:
                 _going_on(await _record(self._ledger.progress, job.name, tally))
 
-            run = Run(spec, self._inputs, self._spool(job.name), predicting, on_tally)
+            run = Run(
+                spec, self._inputs, self._spools.of(job.name), predicting, on_tally
+            )
             return await run.carry_out()
         finally:
             await pool.close(_END_S)
@@ -335,9 +318,6 @@ class Runner:
         )
         return Pool(f"job {job.name.job}", start_replica, limits)
 
-    def _spool(self, name: BatchJobName) -> Spool:
-        return Spool(self._spool_dir / name.job)
-
     def _log_path(self, name: BatchJobName) -> pathlib.Path:
         return self._log_dir / f"job-{name.job}.log"
 
@@ -348,22 +328,8 @@ class Runner:
         log.close()
 
     def _forget_spools(self) -> None:
-        """Remove what jobs have left that nobody attends to; called from a thread.
-
-        They ended just before a server was killed, or failed long ago. A job that is
-        resumed meanwhile is attended to before it takes back what was kept.
-        """
-        for path in self._spool_dir.glob("*"):
-            spool = Spool(path)
-            kept = spool.is_kept(self._now())
-            attended = {name.job for name in list(self._attending)}
-            if not kept and path.name not in attended:
-                spool.remove()
-
-    def _forget_spool(self, spool: Spool) -> None:
-        """Remove what a job has left that has ended, but for an output to come for."""
-        if not spool.is_kept(self._now()):
-            spool.remove()
+        """Remove what jobs have left that nobody attends to; called from a thread."""
+        self._spools.forget(lambda: {name.job for name in list(self._attending)})
 
 
 def _going_on(job: BatchJob | None) -> BatchJob:
