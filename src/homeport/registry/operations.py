@@ -320,8 +320,10 @@ class Operations:
             left = self._adopted(transaction, others, still_wanted)
         self._interrupt(left)
 
-    def take_over(self, still_wanted: frozenset[OperationName]) -> bool:
-        """End what servers left whose lease has run out; tell whether some is wanted.
+    def take_over(
+        self, still_wanted: frozenset[OperationName]
+    ) -> frozenset[OperationName]:
+        """End what servers left whose lease has run out; return what is still wanted.
 
         Args:
             still_wanted: Operations that this server will carry on with.
@@ -329,13 +331,13 @@ class Operations:
         with self._database.snapshot() as transaction:
             alive = server_rows.alive(transaction) | {self.owner}
             if not operation_rows.unfinished(transaction, alive):
-                return False
+                return frozenset()
         with self._database.transaction() as transaction:
             alive = server_rows.alive(transaction) | {self.owner}
             found = operation_rows.unfinished(transaction, alive)
             left = self._adopted(transaction, alive, still_wanted)
         self._interrupt(left)
-        return len(left) < len(found)
+        return still_wanted & {one.name for one in found}
 
     def _adopted(
         self,

@@ -80,9 +80,7 @@ class Reconciler:
         deployments = await self._rows.ask(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
         await self._rows.ask(self._stores.operations.recover, wanted)
-        for deployment in deployments:
-            if deployment.deployed_model.state is DeployState.DEPLOYED:
-                await self._rows.ask(self._wanted.end_deploy, deployment)
+        await self._rows.ask(self._wanted.end_recorded, deployments)
         names = await self._rows.ask(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
@@ -143,8 +141,11 @@ class Reconciler:
         """Carry on with what servers left whose lease has run out."""
         deployments = await self._rows.ask(self._wanted.all_deployments)
         wanted = frozenset(one.operation for one in deployments)
-        if await self._rows.ask(self._stores.operations.take_over, wanted):
+        taken = await self._rows.ask(self._stores.operations.take_over, wanted)
+        if taken:
             self._followed = {}
+            own = [one for one in deployments if one.operation in taken]
+            await self._rows.record(self._wanted.end_recorded, own)
 
     def missing_replicas(self) -> dict[str, str]:
         """Return the deployed models that lack replicas, each with the reason."""
@@ -330,12 +331,17 @@ class Reconciler:
         running.log.remove()
         # A change that is being applied has read rows which go here: it must not take
         # them for a deployment that nobody has begun.
+        deployed = running.deployed
         async with self._applying:
-            await self._rows.record(
-                self._wanted.record_gone, running.deployed.id, operation
+            gone = await self._rows.record(
+                self._wanted.record_gone, deployed.id, operation
             )
-            self._running.pop(running.deployed.id, None)
-        await self._rows.record(self._stores.operations.fail, operation, error)
+            self._running.pop(deployed.id, None)
+        if gone:
+            await self._rows.record(self._stores.operations.fail, operation, error)
+        else:
+            # Another server has deployed it, or will: it is followed here.
+            await self._apply_at_last(deployed.endpoint)
 
     async def _take_down(self, running: Running, operation: OperationName) -> None:
         deployed = running.deployed

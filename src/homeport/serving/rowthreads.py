@@ -39,17 +39,15 @@ class RowThreads:
         return await loop.run_in_executor(self._threads, work, *args)
 
     async def record(
-        self, work: Callable[[*_Arguments], object], *args: *_Arguments
-    ) -> None:
+        self, work: Callable[[*_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
         """Write what came of a wish, as often as it takes: it is not told twice."""
         while True:
             try:
-                await self.ask(work, *args)
+                return await self.ask(work, *args)
             except DatabaseUnavailableError as error:
                 _log.warning("not recorded yet: %s", error)
                 await asyncio.sleep(self._retry_s)
-            else:
-                return
 
     def stop(self) -> None:
         """Take no more work; what is under way ends by itself."""

@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from homeport.checking import report as reports
 from homeport.checking.ending import Ending
@@ -193,12 +193,17 @@ class Wanted:
     def record_deployed(self, deployment: Deployment) -> None:
         """Write, all at once, that a model serves and the split it came for.
 
+        Nothing is written if another server has: one of the two had taken it over.
+
         Raises:
             AbortedError: Somebody else changed the endpoint's split meanwhile.
             InvalidArgumentError: The endpoint has changed so that the split cannot be.
         """
         deployed = deployment.deployed_model
         with self._stores.database.transaction() as transaction:
+            found = endpoint_rows.get_deployment(transaction, deployed.id)
+            if found is not None and _is_recorded(found):
+                return
             endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
             endpoint = endpoint_rows.get(transaction, deployed.endpoint)
             if endpoint is None:
@@ -223,6 +228,11 @@ class Wanted:
                 transaction, deployment.operation, DeployStage.FINISHING_UP
             )
 
+    def end_recorded(self, deployments: Iterable[Deployment]) -> None:
+        """End those that serve, and whose server died before it ended them."""
+        for deployment in filter(_is_recorded, deployments):
+            self.end_deploy(deployment)
+
     def end_deploy(self, deployment: Deployment) -> None:
         """End the operation of a recorded deployment, if that has not happened yet."""
         with self._stores.database.transaction() as transaction:
@@ -240,20 +250,28 @@ class Wanted:
             if promised is not None:
                 self._stores.operations.fulfil(transaction, promised, {})
 
-    def record_gone(self, deployed_id: str, operation: OperationName) -> None:
+    def record_gone(self, deployed_id: str, operation: OperationName) -> bool:
         """Write that a deployed model that was never there is not wanted any more.
 
-        Nothing is written if another server has taken the deployment over.
+        Nothing is written, and False returned, if another server has taken the
+        deployment over, or has ended it well.
         """
         with self._stores.database.transaction() as transaction:
             owner = operation_rows.owner(transaction, operation)
             if owner != self._stores.operations.owner:
-                return
+                return False
             found = endpoint_rows.get_deployment(transaction, deployed_id)
+            if found is not None and _is_recorded(found):
+                return False
             if found is not None:
                 journal = Journal(transaction, SERVER, self._stores.now())
                 chronicle.note_undeployed(journal, found.deployed_model)
             endpoint_rows.delete_deployment(transaction, deployed_id)
+        return True
+
+
+def _is_recorded(deployment: Deployment) -> bool:
+    return deployment.deployed_model.state is DeployState.DEPLOYED
 
 
 def _platform(

@@ -427,6 +427,108 @@ def test_what_is_taken_over_while_others_are_followed_is_carried_on_with(
     run(scenario)
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_what_a_dead_server_had_deployed_and_not_told_is_told_by_another(
+    rooms: Rooms, *, follows: bool
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "b") as second:
+            async with serving(rooms, "a") as first:
+                await first.create()
+                promised = await first.deploy("7")
+                await until(lambda: rooms.operations.get(promised.name).done)
+            # It died before the last of what it wrote.
+            with rooms.database.transaction() as transaction:
+                operation_rows.update(transaction, promised)
+            if follows:
+                await second.reconciler.follow()
+            await asyncio.to_thread(first_lease_ends, rooms)
+
+            await second.reconciler.take_over()
+
+            ended = rooms.operations.get(promised.name)
+            assert ended.result == {"deployed_model": "7"}
+            await second.reconciler.follow()
+            await second.routes_to("7")
+
+    run(scenario)
+
+
+async def deployed_by_both(first: Server, second: Server) -> Operation:
+    """Have a server that only seemed dead deploy what another has taken over."""
+    await first.create()
+    await first.served("6")
+    await second.reconciler.follow()
+    await second.routes_to("6")
+    for server in (first, second):
+        server.runtime.held = asyncio.Event()
+    promised = await first.deploy("7")
+    await until(lambda: len(first.runtime.launches) == 2)
+    await asyncio.to_thread(first_lease_ends, first.rooms)
+    await second.reconciler.take_over()
+    await second.reconciler.follow()
+    await until(lambda: len(second.runtime.launches) == 2)
+    return promised
+
+
+def release(server: Server) -> None:
+    assert server.runtime.held is not None
+    server.runtime.held.set()
+
+
+def test_what_two_servers_deploy_is_deployed_once_and_served_by_both(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            promised = await deployed_by_both(first, second)
+
+            release(first)
+            await first.routes_to("7")
+            release(second)
+
+            await second.routes_to("7")
+            await until(lambda: rooms.operations.get(promised.name).done)
+            assert rooms.operations.get(promised.name).failure is None
+            endpoint = second.endpoints.get(NAME)
+            assert endpoint.traffic_split == {"7": 100}
+            assert {one.id for one in endpoint.deployed_models} == {"6", "7"}
+            await first.reconciler.follow()
+            assert first.turn() == "7"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_one_of_two_servers_cannot_start_is_deployed_by_the_other(
+    rooms: Rooms, *, is_late: bool
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            promised = await deployed_by_both(first, second)
+            owner, other = (first, second) if is_late else (second, first)
+            other.runtime.failures = [UnavailableError("no room")]
+
+            async def fails() -> None:
+                release(other)
+                await until(lambda: not other.runtime.failures)
+
+            async def deploys() -> None:
+                release(owner)
+                await owner.routes_to("7")
+
+            await (deploys() if is_late else fails())
+            await (fails() if is_late else deploys())
+
+            await until(lambda: rooms.operations.get(promised.name).done)
+            assert rooms.operations.get(promised.name).failure is None
+            await other.reconciler.follow()
+            await other.routes_to("7")
+            assert owner.endpoints.get(NAME).traffic_split == {"7": 100}
+
+    run(scenario)
+
+
 def first_lease_ends(rooms: Rooms) -> None:
     Lease(rooms.database, "a").end()
 
