@@ -1,7 +1,6 @@
 """Two servers on one PostgreSQL and one bucket are one registry."""
 
 import concurrent.futures
-import contextlib
 import json
 import pathlib
 import signal
@@ -15,6 +14,7 @@ import pytest
 
 import s3_servers
 from databases import Databases
+from server_pairs import pair
 from servers import PARENT, Server, running, wait_until
 
 # Servers, their stores and their commands take their time on a machine under load.
@@ -31,33 +31,12 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@contextlib.contextmanager
-def _both(
-    s3: str, databases: Databases, folder: pathlib.Path
-) -> Iterator[tuple[Server, Server]]:
-    """Yield two servers that are one registry."""
-    store = f"s3://blobs/{folder.name}?endpoint={s3}"
-    options = (
-        *("--private-endpoint", s3.removeprefix("http://"), "--blob-store", store),
-        *("--database-url", databases.create()),
-    )
-    with pytest.MonkeyPatch.context() as variables, contextlib.ExitStack() as stack:
-        for name, value in s3_servers.CREDENTIALS.items():
-            variables.setenv(name, value)
-        servers = []
-        for name, policy in (("a", "warn"), ("b", "none")):
-            (folder / name).mkdir()
-            server = Server(folder / name / "data", options, policy)
-            servers.append(stack.enter_context(running(server)))
-        yield servers[0], servers[1]
-
-
 @pytest.fixture(scope="module")
 def both(
     s3: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
     """Two servers that the tests share; each has models and objects of its own."""
-    with _both(s3, databases, tmp_path_factory.mktemp("both")) as servers:
+    with pair(s3, databases, tmp_path_factory.mktemp("both")) as servers:
         yield servers
 
 
@@ -130,7 +109,7 @@ def test_what_a_killed_server_promised_is_ended_by_the_other(
     tmp_path: pathlib.Path,
     archived: Callable[..., pathlib.Path],
 ) -> None:
-    with _both(s3, databases, tmp_path) as (first, second):
+    with pair(s3, databases, tmp_path) as (first, second):
         _kill_and_take_over(first, second, archived(SLOW))
 
 
@@ -157,7 +136,7 @@ def _kill_and_take_over(first: Server, second: Server, slow: pathlib.Path) -> No
 def test_a_batch_prediction_is_cancelled_through_the_other_and_taken_over_by_it(
     s3: str, databases: Databases, tmp_path: pathlib.Path, acting: pathlib.Path
 ) -> None:
-    with _both(s3, databases, tmp_path) as (first, second):
+    with pair(s3, databases, tmp_path) as (first, second):
         model = first.register(acting)["response"]["model"]
 
         def reaches(path: str, *states: str) -> dict[str, Any]:
