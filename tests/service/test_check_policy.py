@@ -442,6 +442,17 @@ def test_deploy_tells_what_the_check_found(warning: Server, archived: Archived) 
     assert "warning     the check failed at 'import handler': " in told.stderr
 
 
+def test_deploy_and_check_say_alike_that_nothing_was_predicted(
+    warning: Server, archived: Archived
+) -> None:
+    told = _homeport(warning, "deploy", str(archived(ECHO, name="untried")))
+
+    outcome = "passed, as far as loading goes: nothing was predicted"
+    assert f"checked     {outcome}" in told.stdout
+    checked = _homeport(warning, "models", "check", "untried")
+    assert f"\n{outcome}" in checked.stdout
+
+
 def test_who_deploys_at_a_terminal_sees_what_is_waited_for(
     warning: Server, archived: Archived
 ) -> None:

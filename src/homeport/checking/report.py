@@ -138,6 +138,20 @@ class Report:
         return next(failed, None)
 
     @property
+    def outcome(self) -> str:
+        """How it ended, for people; of one that passed also what it does not prove."""
+        if self.failure is not None:
+            return Verdict.FAILED.value
+        if any(
+            one.name is StageName.PREDICT and one.verdict is Verdict.PASSED
+            for one in self.stages
+        ):
+            return Verdict.PASSED.value
+        return (
+            "passed, as far as loading goes: nothing was predicted, there was no sample"
+        )
+
+    @property
     def lock_digest(self) -> str:
         """The sha256 of the lock's text, "" without one."""
         return hashlib.sha256(self.lock.encode()).hexdigest() if self.lock else ""

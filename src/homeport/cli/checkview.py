@@ -80,7 +80,7 @@ class View:
                 print_(f"warning: {printable(warning)}")
             proof = report.batching
             print_(f"batching  {proof.verdict}: {printable(proof.reason)}")
-            print_(Text("passed" + _untried(report), style="bold green"))
+            print_(Text(report.outcome, style="bold green"))
             return
         print_(Text(f"{failure.name} failed", style="bold red"))
         print_(printable(failure.cause))
@@ -98,16 +98,6 @@ class View:
         if following < len(order):
             self._stage = order[following]
             self._status.update(_running(self._stage))
-
-
-def _untried(report: Report) -> str:
-    """Return what a report that passed does not prove, "" if it had a sample."""
-    if any(
-        one.name is StageName.PREDICT and one.verdict is Verdict.PASSED
-        for one in report.stages
-    ):
-        return ""
-    return ", as far as loading goes: nothing was predicted, there was no sample"
 
 
 def _running(name: StageName) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final
 import click
 
 from homeport.archive import mar
+from homeport.checking import report as reports
 from homeport.cli import deploysources, options, pairs, values, waiting, words
 from homeport.cli.deploysources import Source
 from homeport.cli.texts import printable
@@ -249,10 +251,17 @@ def _register(connection: Connection, model: Mapping[str, Any]) -> str:
     click.echo(f"registered  {registered.name}")
     with waiting.telling(_going_on(connection, registered.name)):
         checked = registry.check(connection, registered.name)
-    click.echo(f"checked     {checked['state']}")
+    click.echo(f"checked     {_outcome(checked)}")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
     return registered.name
+
+
+def _outcome(checked: Mapping[str, Any]) -> str:
+    """Return how a check ended; one that was not carried out has no report."""
+    if "report" not in checked:
+        return str(checked["state"])
+    return reports.from_json(json.dumps(checked["report"])).outcome
 
 
 def _deploy(

@@ -64,6 +64,27 @@ def test_a_report_passes_when_no_stage_failed() -> None:
     assert one.failure is None
 
 
+@pytest.mark.parametrize(
+    ("predict", "outcome"),
+    [
+        pytest.param(Verdict.PASSED, "passed", id="a sample was predicted"),
+        pytest.param(Verdict.FAILED, "failed", id="a sample was not"),
+        pytest.param(
+            Verdict.SKIPPED,
+            "passed, as far as loading goes: nothing was predicted, there was no "
+            "sample",
+            id="no sample",
+        ),
+    ],
+)
+def test_a_report_says_what_it_does_not_prove(predict: Verdict, outcome: str) -> None:
+    stages = (Stage(StageName.LOAD, Verdict.PASSED), Stage(StageName.PREDICT, predict))
+
+    one = Report(model_name="m", stages=stages, batching=UNPROVEN)
+
+    assert one.outcome == outcome
+
+
 def test_a_report_names_the_stage_that_failed() -> None:
     read = Stage(StageName.READ, Verdict.PASSED, 0.1)
     load = Stage(StageName.LOAD, Verdict.FAILED, 0.2, cause="no such file")
