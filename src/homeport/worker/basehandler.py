@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
-from homeport.worker import handlers, weights
+from homeport.worker import handlers, results, weights
 from homeport.worker.context import Context
 
 
@@ -133,9 +133,11 @@ def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:
     dtype = str(getattr(batch, "dtype", type(batch).__name__)).removeprefix("torch.")
     # TorchScript's message is its own traceback; the last line is the reason.
     reason = [line for line in str(error).splitlines() if line.strip()] or [""]
+    is_row = len(shape) == 1 and shape[0] > 1
+    hint = f"; {results.WRAP}" if is_row else ""
     return InputRefusedError(
         f"the model refused an input of shape {shape} and type {dtype}: "
-        f"{reason[-1].strip():.300}"
+        f"{reason[-1].strip():.300}{hint}"
     )
 
 

@@ -135,7 +135,8 @@ class HandlerPredictor:
         )
         rows = [row for part in parts for row in part]
         expected, unit = len(rows), self._envelope.unit
-        found = results.checked(self._entry_point(rows, self._context), expected, unit)
+        answer = self._entry_point(rows, self._context)
+        found = results.checked(answer, expected, unit, rows)
         outputs, start = [], 0
         for part in parts:
             outputs.append(found[start : start + len(part)])

@@ -98,7 +98,7 @@ class Handler:
         status, phrase = self.context.get_response_status(0)
         if self.context.explain and status >= _HTTP_FAILURES:
             raise PredictionException(phrase or f"the status is {status}", status)
-        return results.checked(found, expected, self.envelope.unit)
+        return results.checked(found, expected, self.envelope.unit, rows)
 
 
 class _Pieces:

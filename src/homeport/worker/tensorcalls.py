@@ -136,7 +136,8 @@ class TensorPredictor:
             )
         if output.dim() == 0 or output.shape[0] != batch.shape[0]:
             returned = output.shape[0] if output.dim() else 1
-            raise results.count_error("model", returned, len(batch))
+            bare = batch.dim() == 1
+            raise results.count_error("model", returned, len(batch), bare=bare)
         return output
 
     def _run(self, batch: torch.Tensor) -> Any:  # noqa: ANN401  # models may do anything

@@ -83,7 +83,8 @@ def test_a_batch_with_a_wrong_count_is_tried_one_by_one() -> None:
         pytest.param(
             [1, 2],
             "the handler returned 2 results for 3 instances: "
-            "return one prediction for each instance",
+            "return one prediction for each instance; "
+            "if the numbers are one instance, wrap it in a list: [[...]]",
             id="too few",
         ),
         pytest.param(
@@ -112,6 +113,15 @@ def test_a_wrong_result_is_internal_and_says_what_came(
     replies = predictor(lambda _, __: returned).predict([body(1, 2, 3)])
 
     assert replies == [Reply(Code.INTERNAL, message.encode())]
+
+
+def test_who_gave_no_bare_numbers_is_not_told_to_wrap_them() -> None:
+    (reply,) = predictor(lambda _, __: [1]).predict([body([1, 2], [3, 4])])
+
+    assert reply.payload == (
+        b"the handler returned 1 result for 2 instances: "
+        b"return one prediction for each instance"
+    )
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,26 @@ def test_an_output_that_is_no_batch_is_internal(model: object, words: bytes) -> 
     assert words in reply.payload
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        pytest.param([1.5, 2.5], "returned 1 result for 2 instances", id="taken"),
+        pytest.param([1, 2], "returned 1 result for 2 instances", id="whole numbers"),
+        pytest.param([1.5, 2.5, 3.5], "refused an input of shape (3,)", id="refused"),
+    ],
+)
+def test_a_row_that_was_not_wrapped_is_told_to_be(row: list[float], words: str) -> None:
+    (bare, wrapped) = TensorPredictor(linear(), CPU, ARCHIVE).predict(
+        [body(*row), body(row)]
+    )
+
+    assert words in bare.payload.decode()
+    assert bare.payload.endswith(
+        b"; if the numbers are one instance, wrap it in a list: [[...]]"
+    )
+    assert b"wrap it" not in wrapped.payload
+
+
 def test_half_precision_outputs_are_served() -> None:
     (reply,) = TensorPredictor(lambda x: x.bfloat16(), CPU, ARCHIVE).predict(
         [body(1.5)]
