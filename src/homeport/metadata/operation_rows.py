@@ -10,6 +10,7 @@ from homeport.errors import Code
 from homeport.metadata import keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import operations
+from homeport.resources.change import SERVER
 from homeport.resources.listing import OrderBy
 from homeport.resources.names import OperationName, Parent
 from homeport.resources.operation import (
@@ -135,6 +136,7 @@ def _state(operation: Operation) -> Mapping[str, Any]:
             "kind": operation.kind.value,
             "warnings": list(operation.warnings),
             "api_version": operation.api_version,
+            "caller": operation.caller,
             "failures": [
                 {"code": int(one.code), "message": one.message}
                 for one in operation.failures
@@ -167,6 +169,7 @@ def _to_operation(row: sa.Row[Any]) -> Operation:
         update_time=row.update_time,
         # Rows of older versions have none of these.
         api_version=row.metadata.get("api_version", "v1"),
+        caller=row.metadata.get("caller", SERVER),
         stages=tuple(
             Reached(DeployStage(one["stage"]), dt.datetime.fromisoformat(one["time"]))
             for one in row.metadata.get("stages", ())

@@ -20,6 +20,7 @@ from homeport.errors import (
 from homeport.metadata import operation_rows, server_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.paging import Pager, PageRequest
+from homeport.resources.change import SERVER
 from homeport.resources.names import OperationName, Parent
 from homeport.resources.operation import (
     DeployStage,
@@ -85,6 +86,7 @@ class Operations:
         resource: str = "",
         *,
         warnings: tuple[str, ...] = (),
+        caller: str = SERVER,
     ) -> Operation:
         """Write an operation that has not ended, in the caller's transaction.
 
@@ -94,9 +96,10 @@ class Operations:
             parent: Project and location.
             resource: `models/{id}` or `endpoints/{id}`.
             warnings: What was accepted and has no effect here.
+            caller: Who asks, where the server changes later what the history tells.
         """
         name = OperationName(parent, resource, self._new_id())
-        operation = Operation.begun(name, kind, warnings, self._now())
+        operation = Operation.begun(name, kind, warnings, self._now(), caller=caller)
         operation_rows.insert(transaction, operation, self.owner)
         return operation
 
@@ -115,12 +118,17 @@ class Operations:
 
     def note_stage(
         self, transaction: Transaction, name: OperationName, stage: DeployStage
-    ) -> None:
-        """Write a stage as `reach` does, in the transaction that brought it there."""
+    ) -> Operation | None:
+        """Write a stage as `reach` does, in the transaction that brought it there.
+
+        Returns:
+            The operation as it was, None if it is not there.
+        """
         operation = operation_rows.get(transaction, name)
         if operation is not None and not operation.done:
             reached = operation.reached(stage, self._now())
             operation_rows.update(transaction, reached)
+        return operation
 
     def warn(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from homeport.errors import Code
+from homeport.resources.change import SERVER
 from homeport.resources.names import OperationName
 
 
@@ -82,6 +83,8 @@ class Operation:
         failures: What failed without failing the operation.
         api_version: `v1` or `v1beta1`: whose messages the client that waits unpacks.
         stages: What a deployment went through so far, in order.
+        caller: Who asked for a deployment, which changes the traffic when it answers;
+            the server for all else.
     """
 
     name: OperationName
@@ -95,6 +98,7 @@ class Operation:
     failures: tuple[Failure, ...] = ()
     api_version: str = "v1"
     stages: tuple[Reached, ...] = ()
+    caller: str = SERVER
 
     @classmethod
     def begun(
@@ -103,6 +107,8 @@ class Operation:
         kind: OperationKind,
         warnings: tuple[str, ...],
         now: dt.datetime,
+        *,
+        caller: str = SERVER,
     ) -> Self:
         """Return an operation that was just promised."""
         begun = cls(
@@ -114,6 +120,7 @@ class Operation:
             result={},
             create_time=now,
             update_time=now,
+            caller=caller,
         )
         return begun._at_stage(DeployStage.STARTING_DEPLOYMENT, now)
 

@@ -86,7 +86,11 @@ class Deployments:
             )
             deployed = self._deployed_model(transaction, name, version, spec)
             operation = self._at.promise(
-                transaction, OperationKind.DEPLOY_MODEL, name, spec.warnings + lacking
+                transaction,
+                OperationKind.DEPLOY_MODEL,
+                name,
+                spec.warnings + lacking,
+                caller=caller,
             )
             self._want(
                 transaction,
@@ -219,7 +223,7 @@ class Deployments:
             for deployed_id in missing:
                 deployed = self._once_more(transaction, name, deployed_id, state)
                 operation = self._at.promise(
-                    transaction, OperationKind.DEPLOY_MODEL, name
+                    transaction, OperationKind.DEPLOY_MODEL, name, caller=caller
                 )
                 wish = Deployment(
                     deployed, state.split, operation.name, endpoint.traffic_split

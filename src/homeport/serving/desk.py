@@ -9,6 +9,7 @@ from homeport.metadata import endpoint_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.journal import Journal
 from homeport.registry.operations import Operations
+from homeport.resources.change import SERVER
 from homeport.resources.endpoint import DeployState, Endpoint
 from homeport.resources.names import EndpointName
 from homeport.resources.operation import Operation, OperationKind
@@ -39,6 +40,8 @@ class Desk:
         kind: OperationKind,
         name: EndpointName,
         warnings: tuple[str, ...] = (),
+        *,
+        caller: str = SERVER,
     ) -> Operation:
         """Write an operation on an endpoint that has not ended."""
         return self.operations.promise(
@@ -47,6 +50,7 @@ class Desk:
             name.parent,
             f"endpoints/{name.endpoint}",
             warnings=warnings,
+            caller=caller,
         )
 
     def journal(self, transaction: Transaction, caller: str) -> Journal:

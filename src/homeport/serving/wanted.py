@@ -222,11 +222,12 @@ class Wanted:
                 etag=deployment.operation.operation,
             )
             endpoint_rows.update(transaction, changed)
-            journal = Journal(transaction, SERVER, self._stores.now())
-            chronicle.note(journal, endpoint.name, endpoint, changed)
-            self._stores.operations.note_stage(
+            operation = self._stores.operations.note_stage(
                 transaction, deployment.operation, DeployStage.FINISHING_UP
             )
+            caller = SERVER if operation is None else operation.caller
+            journal = Journal(transaction, caller, self._stores.now())
+            chronicle.note(journal, endpoint.name, endpoint, changed)
 
     def end_recorded(self, deployments: Iterable[Deployment]) -> None:
         """End those that serve, and whose server died before it ended them."""

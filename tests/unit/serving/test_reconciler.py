@@ -19,7 +19,7 @@ from homeport.errors import (
     NotFoundError,
     UnavailableError,
 )
-from homeport.metadata import endpoint_rows
+from homeport.metadata import endpoint_rows, traffic_rows
 from homeport.metadata.database import Database
 from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
@@ -66,10 +66,10 @@ class Server:
     endpoints: Endpoints
     deployments: Deployments
 
-    async def verb(self, verb: Callable[..., _T], *args: Any) -> _T:
+    async def verb(self, verb: Callable[..., _T], *args: Any, **said: Any) -> _T:
         """Call a verb as a surface does."""
         async with asyncio.timeout(10.0):
-            return await asyncio.to_thread(verb, *args)
+            return await asyncio.to_thread(verb, *args, **said)
 
     async def create(self, endpoint_id: str = "e") -> None:
         await self.verb(
@@ -296,10 +296,36 @@ def test_what_became_of_a_deploy_is_in_the_history(rooms: Rooms) -> None:
             assert told() == [
                 ("deployed_model", "deleted", "homeport", None),
                 ("deployed_model", "created", "anonymous", {"0": 50, "1": 50}),
-                ("endpoint", "updated", "homeport", {"1": 100}),
+                ("endpoint", "updated", "anonymous", {"1": 100}),
                 ("deployed_model", "created", "anonymous", {"0": 100}),
                 ("endpoint", "created", "anonymous", {}),
             ]
+
+    run(scenario)
+
+
+def test_traffic_that_came_with_a_deployment_has_the_caller_who_asked(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with running(rooms) as server:
+            await server.create()
+            for deployed_id, caller in (("1", "ada"), ("2", "bob")):
+                spec = DeploySpec(MODEL, {"0": 100}, deployed_id)
+                promised = await server.verb(
+                    server.deployments.deploy, NAME, spec, caller=caller
+                )
+                await server.ended(promised)
+            await server.ended(await server.undeploy("1"))
+
+            _, again = await server.verb(
+                server.deployments.roll_back, NAME, caller="cleo"
+            )
+            await server.ended(again[0])
+
+            with rooms.database.snapshot() as transaction:
+                states = traffic_rows.newest(transaction, NAME, 9)
+            assert [one.caller for one in states] == ["cleo", "bob", "ada"]
 
     run(scenario)
 
