@@ -91,16 +91,16 @@ def of_python(version: tuple[int, ...]) -> Finding:
 
 def of_torch(version: str) -> Finding:
     """Tell of what runs PyTorch's models without a lock of their own."""
+    newest = ".".join(map(str, _TORCH_BELOW))
     if not version:
         return Finding(
             "torch",
             State.WARNING,
             "not installed: only versions with a lock can be served",
-            "pip install 'homeport[torch]'",
+            f"pip install 'torch<{newest}' numpy (the extra homeport[torch])",
         )
     major, minor = (int(part) for part in version.split(".")[:2])
     if (major, minor) >= _TORCH_BELOW:
-        newest = ".".join(map(str, _TORCH_BELOW))
         return Finding(
             "torch",
             State.WARNING,

@@ -129,7 +129,8 @@ def _vertex(publication: Publication) -> "Vertex":
         from homeport.publishing.vertex import Vertex  # noqa: PLC0415
     except ImportError as error:
         raise FailedPreconditionError(
-            f"publishing needs Google's own clients ({error}): install homeport[vertex]"
+            f"publishing needs Google's own clients ({error}): pip install "
+            "google-cloud-aiplatform google-cloud-storage (the extra homeport[vertex])"
         ) from error
     return Vertex(publication)
 

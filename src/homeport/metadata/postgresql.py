@@ -175,7 +175,8 @@ def _engine(url: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401  # as SQL
         )
     except ImportError as error:
         raise FailedPreconditionError(
-            "PostgreSQL needs the driver psycopg: pip install 'homeport[postgres]'"
+            "PostgreSQL needs the driver psycopg: pip install 'psycopg[binary]' (the "
+            "extra homeport[postgres])"
         ) from error
 
 

@@ -253,7 +253,8 @@ def _read_safetensors(path: pathlib.Path, device: torch.device) -> object:
             "Please "
             + optional.remedy(
                 "safetensors",
-                here="install homeport[safetensors] where the server runs",
+                here="install safetensors (the extra homeport[safetensors]) where the "
+                "server runs",
             )
             + ".",
         )
