@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 THREADS = 4
 TIMEOUT_S = 60.0
+END_S = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,21 +67,51 @@ class Load:
 
     def __init__(self, url: str, body: bytes, requests_s: float = 0.0) -> None:
         forking = multiprocessing.get_context("fork")
-        self._control, theirs = forking.Pipe()
+        self._control, self._theirs = forking.Pipe()
         self._process = forking.Process(
-            target=_run, args=(theirs, url, body, requests_s), daemon=True
+            target=_run,
+            args=(self._theirs, self._control, url, body, requests_s),
+            daemon=True,
         )
         self._answers: list[Answer] = []
 
     def __enter__(self) -> "Load":
-        self._process.start()
-        self._control.recv()  # that it has begun
+        try:
+            self._process.start()
+            # Then its end is the end of the pipe.
+            self._theirs.close()
+            self._wait()
+            self._control.recv()  # that it has begun
+        except BaseException:
+            self._end()
+            raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._control.send("end")
-        self._answers = self._control.recv()
-        self._process.join()
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
+        try:
+            # Nobody wants the answers of a measurement that broke off.
+            if raised is None:
+                self._control.send("end")
+                self._wait()
+                self._answers = self._control.recv()
+                self._process.join(END_S)
+        finally:
+            self._end()
+
+    def _wait(self) -> None:
+        """Return when the process sends something, or has ended.
+
+        Raises:
+            TimeoutError: Neither comes for longer than a request may take.
+        """
+        if not self._control.poll(TIMEOUT_S + END_S):
+            raise TimeoutError(f"the load sent nothing for {TIMEOUT_S + END_S:g} s")
+
+    def _end(self) -> None:
+        """Kill the process if it is there."""
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
 
     def between(self, first_s: float, last_s: float) -> list[Answer]:
         """Return what came of the requests that were sent in a time, at the end."""
@@ -89,12 +120,16 @@ class Load:
 
 def _run(
     control: multiprocessing.connection.Connection,
+    other_end: multiprocessing.connection.Connection,
     url: str,
     body: bytes,
     requests_s: float,
 ) -> None:
+    # A fork has both: what is read here ends only if nobody here could write it.
+    other_end.close()
     clients = _Clients(url, body, requests_s)
     control.send("begun")
+    # Its end, when the benchmark was killed, raises.
     control.recv()
     control.send(clients.stop())
 
@@ -109,7 +144,8 @@ class _Clients:
         self._ends = threading.Event()
         self._answers: list[list[Answer]] = [[] for _ in range(THREADS)]
         self._threads = [
-            threading.Thread(target=self._ask, args=(index,))
+            # None outlives a process that is interrupted.
+            threading.Thread(target=self._ask, args=(index,), daemon=True)
             for index in range(THREADS)
         ]
         for thread in self._threads:
