@@ -3,7 +3,7 @@
 import datetime as dt
 import pathlib
 
-import fastapi
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from homeport.api import storage
@@ -37,8 +37,7 @@ def application(database: Database, blobs: Blobs, parts: pathlib.Path) -> ASGIAp
             Compositions(database, blobs, kept, now),
         )
     )
-    json_api = fastapi.FastAPI()
-    json_api.include_router(surfaces.routes)
+    json_api = Starlette(routes=surfaces.routes)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         chosen = surfaces.xml if surfaces.xml.takes(scope) else json_api

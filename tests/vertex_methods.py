@@ -10,9 +10,8 @@ import re
 import types
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from fastapi import APIRouter
 from starlette.routing import Match, Route
 
 from homeport.api import (
@@ -122,17 +121,17 @@ def of_service(service: str, methods: type) -> Iterator[Rule]:
             )
 
 
-def answering() -> list[APIRouter]:
-    """Return the routers that answer; they only keep what they are given."""
+def answering() -> list[Route]:
+    """Return the routes that answer; they only keep what they are given."""
     return [
-        operations.router(NOTHING, NOTHING),
-        locations.router(NOTHING),
-        transfers.router(NOTHING, NOTHING, NOTHING),
-        evaluations.router(NOTHING),
-        jobs.router(NOTHING, NOTHING),
-        models.router(NOTHING, NOTHING, NOTHING),
-        deployments.router(NOTHING, NOTHING, NOTHING),
-        endpoints.router(NOTHING, NOTHING),
+        *operations.routes(NOTHING, NOTHING),
+        *locations.routes(NOTHING),
+        *transfers.routes(NOTHING, NOTHING, NOTHING),
+        *evaluations.routes(NOTHING),
+        *jobs.routes(NOTHING, NOTHING),
+        *models.routes(NOTHING, NOTHING, NOTHING),
+        *deployments.routes(NOTHING, NOTHING, NOTHING),
+        *endpoints.routes(NOTHING, NOTHING),
     ]
 
 
@@ -142,21 +141,18 @@ def is_answered(rule: Rule) -> bool:
     matches = (Predictions.match, ModelCalls.match, ModelReads.match)
     if any(match(scope) for match in matches):
         return True
-    return any(takes(router, rule) for router in answering())
+    return takes(answering(), rule)
 
 
 def is_refused(rule: Rule) -> bool:
     """Tell whether a route takes the rule's requests and refuses them by name."""
-    return takes(unimplemented.router(), rule)
+    return takes(unimplemented.routes(), rule)
 
 
-def takes(router: APIRouter, rule: Rule) -> bool:
+def takes(routes: Iterable[Route], rule: Rule) -> bool:
     path = re.sub(r"^/(v1|ui)", "", rule.sample)
     scope = {"type": "http", "method": rule.verb, "path": path}
-    return any(
-        isinstance(route, Route) and route.matches(scope)[0] is Match.FULL
-        for route in router.routes
-    )
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
 def table() -> str:

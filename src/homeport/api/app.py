@@ -4,15 +4,16 @@ import dataclasses
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import homeport
 from homeport.api import (
     checks,
     comparison,
@@ -160,67 +161,62 @@ def _limits(max_request_bytes: int) -> dict[str, int]:
     return {**own, **dict.fromkeys(uploads, _UPLOAD_BYTES)}
 
 
-def _control_plane(verbs: Verbs, storage: APIRouter, tls_port: int | None) -> FastAPI:
-    # No interactive documentation: it would load scripts from elsewhere. `openapi`
-    # describes what the framework does not know of, too.
-    app = FastAPI(
-        title="Homeport",
-        version=homeport.__version__,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+def _control_plane(
+    verbs: Verbs, storage: Sequence[Route], tls_port: int | None
+) -> Starlette:
+    vertex, own = _vertex(verbs), _own(verbs)
+    # Behind all that are answered.
+    refused = unimplemented.routes()
+    app = Starlette(
+        routes=[
+            *(Mount(at, routes=[*found, *refused]) for at, found in vertex),
+            *own,
+            *openapi.routes([*vertex, ("", own)]),
+            *storage,
+        ],
+        exception_handlers={
+            HomeportError: _on_error,
+            HTTPException: _on_no_route,
+            Exception: _on_error,
+        },
     )
     app.state.tls_port = tls_port
-    routers = [*_vertex(verbs), *(("", own) for own in _own(verbs))]
-    routers.append(("", openapi.router(tuple(routers))))
-    # Routes are tried one after the other.
-    for prefix, one in routers:
-        app.include_router(one, prefix=prefix)
-    # Behind all that are answered.
-    for version in ("/v1", "/v1beta1", "/ui"):
-        app.include_router(unimplemented.router(), prefix=version)
-    app.include_router(storage)
-    app.add_exception_handler(HomeportError, _on_error)
-    app.add_exception_handler(HTTPException, _on_no_route)
-    app.add_exception_handler(Exception, _on_error)
     return app
 
 
-def _vertex(verbs: Verbs) -> Iterator[tuple[str, APIRouter]]:
-    """Yield the routers of Vertex AI's services by prefix, those asked most first."""
+def _vertex(verbs: Verbs) -> list[openapi.Prefixed]:
+    """Return the routes of Vertex AI's services by prefix, those asked most first."""
     ledger = verbs.operations
-    registered = models.router(verbs.catalog, verbs.uploads, ledger)
-    services = (
-        transfers.router(verbs.transfers, verbs.exports, ledger),
-        evaluations.router(verbs.evaluations),
-        deployments.router(verbs.deployments, verbs.endpoints, ledger),
-        jobs.router(verbs.batch_jobs, ledger),
-        endpoint_routes.router(verbs.endpoints, verbs.reconciler.ready_replicas),
-    )
-    shared = (
-        # Custom verbs stand before the plain resource of the same path.
-        operation_routes.router(ledger, verbs.endpoints),
-        locations.router(verbs.locations),
-    )
-    yield from ((version, registered) for version in ("/v1", "/v1beta1"))
+    shared = [
+        *operation_routes.routes(ledger, verbs.endpoints),
+        *locations.routes(verbs.locations),
+    ]
+    services = [
+        *shared,
+        *models.routes(verbs.catalog, verbs.uploads, ledger),
+        *transfers.routes(verbs.transfers, verbs.exports, ledger),
+        *evaluations.routes(verbs.evaluations),
+        *deployments.routes(verbs.deployments, verbs.endpoints, ledger),
+        *jobs.routes(verbs.batch_jobs, ledger),
+        *endpoint_routes.routes(verbs.endpoints, verbs.reconciler.ready_replicas),
+    ]
     # The SDK asks operations and locations under /ui.
-    for version in ("/v1", "/v1beta1", "/ui"):
-        yield from ((version, one) for one in shared)
-    for version in ("/v1", "/v1beta1"):
-        yield from ((version, one) for one in services)
+    return [("/v1", services), ("/v1beta1", services), ("/ui", shared)]
 
 
-def _own(verbs: Verbs) -> Iterator[APIRouter]:
-    yield traffic.router(verbs.deployments, verbs.endpoints, verbs.operations)
-    yield checks.router(verbs.catalog)
-    yield history.router(verbs.history)
-    yield jobs.own_router(verbs.batch_jobs)
-    yield provenance.router(verbs.provenances)
-    yield comparison.router(verbs.comparisons)
-    yield health.router(
-        verbs.reconciler, verbs.endpoints, verbs.metrics, verbs.worker_sandbox
-    )
-    yield tokens.router(verbs.tokens)
+def _own(verbs: Verbs) -> list[Route]:
+    return [
+        *health.routes(
+            verbs.reconciler, verbs.endpoints, verbs.metrics, verbs.worker_sandbox
+        ),
+        *traffic.routes(verbs.deployments, verbs.endpoints, verbs.operations),
+        *checks.routes(verbs.catalog),
+        *history.routes(verbs.history),
+        *jobs.own_routes(verbs.batch_jobs),
+        *provenance.routes(verbs.provenances),
+        *comparison.routes(verbs.comparisons),
+        *tokens.routes(verbs.tokens),
+    ]
 
 
 async def _read(reads: ModelReads, asked: re.Match[str], request: Request) -> Response:

@@ -4,27 +4,27 @@ import asyncio
 import json
 from typing import Any
 
-from fastapi import APIRouter, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import scalars
 from homeport.registry.catalog import Catalog
 from homeport.resources.check import Check
-from homeport.resources.names import ModelName, Parent
+from homeport.resources.names import ModelName
 
 
-def router(catalog: Catalog) -> APIRouter:
+def routes(catalog: Catalog) -> list[Route]:
     """Return the routes about checks."""
-    routes = APIRouter()
     path = "/homeport/v1/projects/{project}/locations/{location}/models/{model}/check"
 
-    @routes.get(path)
-    async def get_check(project: str, location: str, model: str) -> Response:
-        name = ModelName.parse(f"{Parent(project, location)}/models/{model}")
+    async def get_check(request: Request) -> Response:
+        name = requests.model_name(request)
         version, found = await asyncio.to_thread(catalog.check, name)
         return requests.answer(_document(version, found))
 
-    return routes
+    return [Route(path, get_check, methods=["GET"])]
 
 
 def _document(version: ModelName, check: Check) -> dict[str, Any]:

@@ -3,30 +3,30 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import provenance, requests
 from homeport.errors import InvalidArgumentError
 from homeport.registry.comparisons import Comparisons
 from homeport.resources.comparison import Comparison, Differences, Side
-from homeport.resources.names import ModelName, Parent
+from homeport.resources.names import ModelName
 
 
-def router(comparisons: Comparisons) -> APIRouter:
+def routes(comparisons: Comparisons) -> list[Route]:
     """Return the route of comparisons."""
-    routes = APIRouter()
     parents = "/homeport/v1/projects/{project}/locations/{location}"
 
-    @routes.get(parents + "/models/{model}/comparison")
-    async def get_comparison(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        first = ModelName.parse(f"{Parent(project, location)}/models/{model}")
+    async def get_comparison(request: Request) -> Response:
+        first = requests.model_name(request)
         other = _other(first, requests.query_value(request, "with"))
         found = await asyncio.to_thread(comparisons.compare, first, other)
         return requests.answer(_document(found))
 
-    return routes
+    return [
+        Route(parents + "/models/{model}/comparison", get_comparison, methods=["GET"])
+    ]
 
 
 def _other(first: ModelName, text: str) -> ModelName:

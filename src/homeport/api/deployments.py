@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.api.endpoints import endpoint_name
 from homeport.edge import messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.registry.operations import Operations
@@ -35,24 +36,16 @@ _MOST: Final = "max_replica_count"
 _COUNTS: Final = frozenset({_FEWEST, _MOST})
 
 
-def router(
+def routes(
     deployments: Deployments, endpoints: Endpoints, operations: Operations
-) -> APIRouter:
+) -> list[Route]:
     """Return the routes of deployed models, without the version prefix."""
-    routes = APIRouter()
-    _add_deploy(routes, deployments, operations)
-    _add_mutate(routes, deployments, endpoints)
-    return routes
+    return [*_deploy(deployments, operations), *_mutate(deployments, endpoints)]
 
 
-def _add_deploy(
-    routes: APIRouter, deployments: Deployments, operations: Operations
-) -> None:
-    @routes.post(_ENDPOINT + ":deployModel")
-    async def deploy_model(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+def _deploy(deployments: Deployments, operations: Operations) -> list[Route]:
+    async def deploy_model(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         message = await requests.read(request, messages.DeployModelRequest)
         deployed = message.deployed_model
         if deployed is None or not deployed.model:
@@ -73,10 +66,7 @@ def _add_deploy(
         )
         return await requests.promised(request, operations, operation)
 
-    @routes.post(_ENDPOINT + ":undeployModel")
-    async def undeploy_model(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
+    async def undeploy_model(request: Request) -> Response:
         message = await requests.read(request, messages.UndeployModelRequest)
         if not message.deployed_model_id:
             raise InvalidArgumentError(
@@ -84,22 +74,22 @@ def _add_deploy(
             )
         operation = await asyncio.to_thread(
             deployments.undeploy,
-            endpoint_name(project, location, endpoint),
+            requests.endpoint_name(request),
             message.deployed_model_id,
             message.traffic_split,
             caller=requests.caller(request),
         )
         return await requests.promised(request, operations, operation)
 
+    return [
+        Route(_ENDPOINT + ":deployModel", deploy_model, methods=["POST"]),
+        Route(_ENDPOINT + ":undeployModel", undeploy_model, methods=["POST"]),
+    ]
 
-def _add_mutate(
-    routes: APIRouter, deployments: Deployments, endpoints: Endpoints
-) -> None:
-    @routes.post(_ENDPOINT + ":mutateDeployedModel")
-    async def mutate_deployed_model(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+
+def _mutate(deployments: Deployments, endpoints: Endpoints) -> list[Route]:
+    async def mutate_deployed_model(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         asked = await requests.read(request, messages.MutateDeployedModelRequest)
         message = asked.deployed_model
         if message is None or not message.id:
@@ -116,6 +106,12 @@ def _add_mutate(
         made = await asyncio.to_thread(_deployed, endpoints, name, message.id)
         told = None if made is None else translate.deployed_model_message(made)
         return requests.told(request, operation, told)
+
+    return [
+        Route(
+            _ENDPOINT + ":mutateDeployedModel", mutate_deployed_model, methods=["POST"]
+        )
+    ]
 
 
 def _deployed(

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import codec, masks, messages, translate
 from homeport.errors import InvalidArgumentError
 from homeport.resources.endpoint import Endpoint
-from homeport.resources.names import EndpointName, Parent
+from homeport.resources.names import EndpointName
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.specs import EndpointPatch, EndpointSpec
 
@@ -18,39 +20,27 @@ _ENDPOINT = _PARENT + "/endpoints/{endpoint}"
 _PATCHED = ("display_name", "description", "labels", "traffic_split")
 
 
-def router(endpoints: Endpoints, replicas: Callable[[str], int | None]) -> APIRouter:
+def routes(endpoints: Endpoints, replicas: Callable[[str], int | None]) -> list[Route]:
     """Return the routes of endpoints, without the version prefix.
 
     Args:
         endpoints: What is wanted.
         replicas: How many replicas of a deployed model, by its id, answer now.
     """
-    routes = APIRouter()
-    _add_long_update(routes, endpoints)
-    _add_writers(routes, endpoints)
-    _add_readers(routes, endpoints, replicas)
-    return routes
+    return [
+        *_long_update(endpoints),
+        *_writers(endpoints),
+        *_readers(endpoints, replicas),
+    ]
 
 
-def endpoint_name(project: str, location: str, endpoint: str) -> EndpointName:
-    """Return the endpoint that a path names.
-
-    Raises:
-        InvalidArgumentError: A part of it cannot be a name.
-    """
-    return EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
-
-
-def _add_writers(routes: APIRouter, endpoints: Endpoints) -> None:
-    @routes.post(_PARENT + "/endpoints")
-    async def create_endpoint(
-        request: Request, project: str, location: str
-    ) -> Response:
+def _writers(endpoints: Endpoints) -> list[Route]:
+    async def create_endpoint(request: Request) -> Response:
         message = await requests.read(request, messages.EndpointMessage)
         spec = _spec(request, message)
         operation = await asyncio.to_thread(
             endpoints.create,
-            _parent(project, location),
+            requests.parent(request),
             spec,
             requests.query_value(request, "endpoint_id"),
             caller=requests.caller(request),
@@ -59,35 +49,34 @@ def _add_writers(routes: APIRouter, endpoints: Endpoints) -> None:
         made = await asyncio.to_thread(endpoints.get, name)
         return requests.told(request, operation, _told(request, made))
 
-    @routes.patch(_ENDPOINT)
-    async def update_endpoint(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
+    async def update_endpoint(request: Request) -> Response:
         message = await requests.read(request, messages.EndpointMessage)
         patch = _patch(message, requests.query_value(request, "update_mask"))
-        name = endpoint_name(project, location, endpoint)
+        name = requests.endpoint_name(request)
         updated = await asyncio.to_thread(
             endpoints.update, name, patch, caller=requests.caller(request)
         )
         return requests.answer(_told(request, updated))
 
-    @routes.delete(_ENDPOINT)
-    async def delete_endpoint(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+    async def delete_endpoint(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         operation = await asyncio.to_thread(
             endpoints.delete, name, caller=requests.caller(request)
         )
         return requests.told(request, operation)
 
+    return [
+        Route(_PARENT + "/endpoints", create_endpoint, methods=["POST"]),
+        Route(_ENDPOINT, update_endpoint, methods=["PATCH"]),
+        Route(_ENDPOINT, delete_endpoint, methods=["DELETE"]),
+    ]
 
-def _add_readers(
-    routes: APIRouter, endpoints: Endpoints, replicas: Callable[[str], int | None]
-) -> None:
-    @routes.get(_PARENT + "/endpoints")
-    async def list_endpoints(request: Request, project: str, location: str) -> Response:
-        parent = _parent(project, location)
+
+def _readers(
+    endpoints: Endpoints, replicas: Callable[[str], int | None]
+) -> list[Route]:
+    async def list_endpoints(request: Request) -> Response:
+        parent = requests.parent(request)
         page = requests.page_request(request, "ListEndpoints", str(parent))
         found, token = await asyncio.to_thread(endpoints.list_endpoints, parent, page)
         shown = masks.shown(
@@ -99,23 +88,22 @@ def _add_readers(
             messages.ListEndpointsResponse(endpoints=shown, next_page_token=token)
         )
 
-    @routes.get(_ENDPOINT)
-    async def get_endpoint(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+    async def get_endpoint(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         found = await asyncio.to_thread(endpoints.get, name)
         return requests.answer(_told(request, found, replicas))
 
+    return [
+        Route(_PARENT + "/endpoints", list_endpoints, methods=["GET"]),
+        Route(_ENDPOINT, get_endpoint, methods=["GET"]),
+    ]
 
-def _add_long_update(routes: APIRouter, endpoints: Endpoints) -> None:
-    @routes.post(_ENDPOINT + ":update")
-    async def update_endpoint_long_running(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
+
+def _long_update(endpoints: Endpoints) -> list[Route]:
+    async def update_endpoint_long_running(request: Request) -> Response:
         asked = await requests.read(request, messages.UpdateEndpointLongRunningRequest)
         message = asked.endpoint or messages.EndpointMessage()
-        name = endpoint_name(project, location, endpoint)
+        name = requests.endpoint_name(request)
         operation = await asyncio.to_thread(
             endpoints.update_connection,
             name,
@@ -125,6 +113,10 @@ def _add_long_update(routes: APIRouter, endpoints: Endpoints) -> None:
         )
         made = await asyncio.to_thread(endpoints.get, name)
         return requests.told(request, operation, _told(request, made))
+
+    return [
+        Route(_ENDPOINT + ":update", update_endpoint_long_running, methods=["POST"])
+    ]
 
 
 def _told(
@@ -170,7 +162,3 @@ def _patch(message: messages.EndpointMessage, mask: str) -> EndpointPatch:
         traffic_split=message.traffic_split if "traffic_split" in paths else None,
         etag=message.etag,
     )
-
-
-def _parent(project: str, location: str) -> Parent:
-    return Parent.parse(f"projects/{project}/locations/{location}")

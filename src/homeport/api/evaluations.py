@@ -2,7 +2,9 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import masks, messages_evaluations, translate_evaluations
@@ -16,16 +18,12 @@ _EVALUATION = _EVALUATIONS + "/{evaluation}"
 _SLICES = _EVALUATION + "/slices"
 
 
-def router(evaluations: Evaluations) -> APIRouter:
+def routes(evaluations: Evaluations) -> list[Route]:
     """Return the routes of evaluations, without the version prefix."""
-    routes = APIRouter()
-    _add_evaluations(routes, evaluations)
-    _add_slices(routes, evaluations)
-    return routes
+    return [*_evaluations(evaluations), *_slices(evaluations)]
 
 
-def _add_evaluations(routes: APIRouter, evaluations: Evaluations) -> None:
-    @routes.post(_EVALUATIONS + ":import")
+def _evaluations(evaluations: Evaluations) -> list[Route]:
     async def import_evaluation(request: Request) -> Response:
         model = ModelName.parse(_name(request, "/evaluations:import"))
         message = await requests.read(
@@ -41,7 +39,6 @@ def _add_evaluations(routes: APIRouter, evaluations: Evaluations) -> None:
         )
         return requests.answer(translate_evaluations.evaluation_message(made))
 
-    @routes.get(_EVALUATIONS)
     async def list_evaluations(request: Request) -> Response:
         model = ModelName.parse(_name(request, "/evaluations"))
         page = requests.page_request(request, "ListModelEvaluations", str(model))
@@ -59,15 +56,19 @@ def _add_evaluations(routes: APIRouter, evaluations: Evaluations) -> None:
             )
         )
 
-    @routes.get(_EVALUATION)
     async def get_evaluation(request: Request) -> Response:
         name = EvaluationName.parse(_name(request))
         found = await asyncio.to_thread(evaluations.get, name)
         return requests.answer(translate_evaluations.evaluation_message(found))
 
+    return [
+        Route(_EVALUATIONS + ":import", import_evaluation, methods=["POST"]),
+        Route(_EVALUATIONS, list_evaluations, methods=["GET"]),
+        Route(_EVALUATION, get_evaluation, methods=["GET"]),
+    ]
 
-def _add_slices(routes: APIRouter, evaluations: Evaluations) -> None:
-    @routes.post(_SLICES + ":batchImport")
+
+def _slices(evaluations: Evaluations) -> list[Route]:
     async def import_slices(request: Request) -> Response:
         name = EvaluationName.parse(_name(request, "/slices:batchImport"))
         message = await requests.read(
@@ -86,7 +87,6 @@ def _add_slices(routes: APIRouter, evaluations: Evaluations) -> None:
             )
         )
 
-    @routes.get(_SLICES)
     async def list_slices(request: Request) -> Response:
         name = EvaluationName.parse(_name(request, "/slices"))
         page = requests.page_request(request, "ListModelEvaluationSlices", str(name))
@@ -102,11 +102,16 @@ def _add_slices(routes: APIRouter, evaluations: Evaluations) -> None:
             )
         )
 
-    @routes.get(_SLICES + "/{slice}")
     async def get_slice(request: Request) -> Response:
         name = SliceName.parse(_name(request))
         found = await asyncio.to_thread(evaluations.get_slice, name)
         return requests.answer(translate_evaluations.slice_message(found))
+
+    return [
+        Route(_SLICES + ":batchImport", import_slices, methods=["POST"]),
+        Route(_SLICES, list_slices, methods=["GET"]),
+        Route(_SLICES + "/{slice}", get_slice, methods=["GET"]),
+    ]
 
 
 def _name(request: Request, without: str = "") -> str:

@@ -2,22 +2,23 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 import homeport
 from homeport.api import requests
-from homeport.resources.names import EndpointName, Parent
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.reconciler import Reconciler
 from homeport.telemetry import Metrics
 
 
-def router(
+def routes(
     reconciler: Reconciler,
     endpoints: Endpoints,
     metrics: Metrics,
     worker_sandbox: str,
-) -> APIRouter:
+) -> list[Route]:
     """Return the routes that are Homeport's own.
 
     Args:
@@ -26,10 +27,8 @@ def router(
         metrics: What is measured.
         worker_sandbox: What the kernel keeps from workers, for people.
     """
-    routes = APIRouter()
 
-    @routes.get("/")
-    async def introduce() -> Response:
+    async def introduce(_: Request) -> Response:
         return requests.answer(
             {
                 "name": "homeport",
@@ -43,12 +42,10 @@ def router(
             }
         )
 
-    @routes.get("/healthz")
-    async def healthy() -> Response:
+    async def healthy(_: Request) -> Response:
         return requests.answer({"status": "ok"})
 
-    @routes.get("/readyz")
-    async def ready() -> Response:
+    async def ready(_: Request) -> Response:
         missing = reconciler.missing_replicas()
         if not missing:
             return requests.answer({"status": "ready"})
@@ -56,20 +53,22 @@ def router(
         told.status_code = 503
         return told
 
-    @routes.get("/metrics")
-    async def show_metrics() -> Response:
+    async def show_metrics(_: Request) -> Response:
         reconciler.update_gauges()
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     path = "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
 
-    @routes.get(path + "/logs")
-    async def logs(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
+    async def logs(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         await asyncio.to_thread(endpoints.get, name)
         tails = reconciler.log_tail(name, requests.log_lines(request))
         return requests.answer({"deployedModels": tails})
 
-    return routes
+    return [
+        Route("/", introduce, methods=["GET"]),
+        Route("/healthz", healthy, methods=["GET"]),
+        Route("/readyz", ready, methods=["GET"]),
+        Route("/metrics", show_metrics, methods=["GET"]),
+        Route(path + "/logs", logs, methods=["GET"]),
+    ]

@@ -3,29 +3,27 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import scalars
 from homeport.errors import InvalidArgumentError
 from homeport.registry.history import History
 from homeport.resources.change import Change, ChangeKind
-from homeport.resources.names import EndpointName, ModelName, Parent
+from homeport.resources.names import Parent
 
 _PARENT = "/homeport/v1/projects/{project}/locations/{location}"
 _MODEL = _PARENT + "/models/{model}"
 
 
-def router(history: History) -> APIRouter:
+def routes(history: History) -> list[Route]:
     """Return the routes about the history."""
-    routes = APIRouter()
-    _add_lists(routes, history)
 
-    @routes.get(_MODEL + "/aliases/{alias}")
-    async def get_alias(
-        request: Request, project: str, location: str, model: str, alias: str
-    ) -> Response:
-        name = ModelName.parse(f"{Parent(project, location)}/models/{model}")
+    async def get_alias(request: Request) -> Response:
+        name = requests.model_name(request)
+        alias = request.path_params["alias"]
         time = requests.time_value(request, "at")
         point = await asyncio.to_thread(history.alias_at, name.unversioned, alias, time)
         version = {"versionId": point.version} if point.version else {}
@@ -38,32 +36,36 @@ def router(history: History) -> APIRouter:
             }
         )
 
-    return routes
+    return [
+        *_lists(history),
+        Route(_MODEL + "/aliases/{alias}", get_alias, methods=["GET"]),
+    ]
 
 
-def _add_lists(routes: APIRouter, history: History) -> None:
-    @routes.get(_PARENT + "/history")
-    async def list_all(request: Request, project: str, location: str) -> Response:
-        parent = Parent.parse(f"projects/{project}/locations/{location}")
+def _lists(history: History) -> list[Route]:
+    async def list_all(request: Request) -> Response:
+        parent = requests.parent(request)
         return await _page(request, history, parent, "")
 
-    @routes.get(_MODEL + "/history")
-    async def list_of_model(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        name = ModelName.parse(f"{Parent(project, location)}/models/{model}")
+    async def list_of_model(request: Request) -> Response:
+        name = requests.model_name(request)
         if name.version:
             raise InvalidArgumentError(
                 f"{name} names a version: name the model and filter by its key"
             )
         return await _page(request, history, name.parent, f"models/{name.model}")
 
-    @routes.get(_PARENT + "/endpoints/{endpoint}/history")
-    async def list_of_endpoint(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = EndpointName.parse(f"{Parent(project, location)}/endpoints/{endpoint}")
+    async def list_of_endpoint(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         return await _page(request, history, name.parent, f"endpoints/{name.endpoint}")
+
+    return [
+        Route(_PARENT + "/history", list_all, methods=["GET"]),
+        Route(_MODEL + "/history", list_of_model, methods=["GET"]),
+        Route(
+            _PARENT + "/endpoints/{endpoint}/history", list_of_endpoint, methods=["GET"]
+        ),
+    ]
 
 
 async def _page(

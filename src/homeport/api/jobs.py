@@ -2,7 +2,9 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import masks, messages_jobs, translate_jobs
@@ -15,42 +17,34 @@ _JOBS = "/projects/{project}/locations/{location}/batchPredictionJobs"
 _OWN = f"/homeport/v1{_JOBS}/{{job}}"
 
 
-def router(jobs: BatchJobs, operations: Operations) -> APIRouter:
+def routes(jobs: BatchJobs, operations: Operations) -> list[Route]:
     """Return the routes of batch prediction jobs, without the version prefix."""
-    routes = APIRouter()
-    _add_readers(routes, jobs)
-    _add_writers(routes, jobs, operations)
-    return routes
+    return [*_readers(jobs), *_writers(jobs, operations)]
 
 
-def own_router(jobs: BatchJobs) -> APIRouter:
+def own_routes(jobs: BatchJobs) -> list[Route]:
     """Return the routes about jobs that are ours, not Vertex AI's."""
-    routes = APIRouter()
 
-    @routes.get(_OWN + "/logs")
-    async def job_logs(
-        request: Request, project: str, location: str, job: str
-    ) -> Response:
-        name = BatchJobName(Parent(project, location), job)
+    async def job_logs(request: Request) -> Response:
+        name = _own_name(request)
         lines = requests.log_lines(request)
         return requests.answer(
             {"lines": await asyncio.to_thread(jobs.log_tail, name, lines)}
         )
 
-    @routes.post(_OWN + ":resume")
-    async def resume_job(
-        request: Request, project: str, location: str, job: str
-    ) -> Response:
-        name = BatchJobName(Parent(project, location), job)
+    async def resume_job(request: Request) -> Response:
+        name = _own_name(request)
         caller = requests.caller(request)
         found = await asyncio.to_thread(jobs.resume, name, caller=caller)
         return requests.answer(translate_jobs.job_message(found))
 
-    return routes
+    return [
+        Route(_OWN + "/logs", job_logs, methods=["GET"]),
+        Route(_OWN + ":resume", resume_job, methods=["POST"]),
+    ]
 
 
-def _add_readers(routes: APIRouter, jobs: BatchJobs) -> None:
-    @routes.get(_JOBS)
+def _readers(jobs: BatchJobs) -> list[Route]:
     async def list_jobs(request: Request) -> Response:
         parent = _parent(request)
         page = requests.page_request(request, "ListBatchPredictionJobs", str(parent))
@@ -66,14 +60,17 @@ def _add_readers(routes: APIRouter, jobs: BatchJobs) -> None:
             )
         )
 
-    @routes.get(_JOBS + "/{job}")
     async def get_job(request: Request) -> Response:
         found = await asyncio.to_thread(jobs.get, _name(request))
         return requests.answer(translate_jobs.job_message(found))
 
+    return [
+        Route(_JOBS, list_jobs, methods=["GET"]),
+        Route(_JOBS + "/{job}", get_job, methods=["GET"]),
+    ]
 
-def _add_writers(routes: APIRouter, jobs: BatchJobs, operations: Operations) -> None:
-    @routes.post(_JOBS)
+
+def _writers(jobs: BatchJobs, operations: Operations) -> list[Route]:
     async def create_job(request: Request) -> Response:
         message = await requests.read(request, messages_jobs.BatchPredictionJobMessage)
         spec = translate_jobs.job_spec(message)
@@ -82,18 +79,27 @@ def _add_writers(routes: APIRouter, jobs: BatchJobs, operations: Operations) -> 
         )
         return requests.answer(translate_jobs.job_message(made))
 
-    @routes.post(_JOBS + "/{job}:cancel")
     async def cancel_job(request: Request) -> Response:
         caller = requests.caller(request)
         await asyncio.to_thread(jobs.cancel, _name(request), caller=caller)
         return requests.answer({})
 
-    @routes.delete(_JOBS + "/{job}")
     async def delete_job(request: Request) -> Response:
         operation = await asyncio.to_thread(
             jobs.delete, _name(request), caller=requests.caller(request)
         )
         return await requests.promised(request, operations, operation)
+
+    return [
+        Route(_JOBS, create_job, methods=["POST"]),
+        Route(_JOBS + "/{job}:cancel", cancel_job, methods=["POST"]),
+        Route(_JOBS + "/{job}", delete_job, methods=["DELETE"]),
+    ]
+
+
+def _own_name(request: Request) -> BatchJobName:
+    path = request.path_params
+    return BatchJobName(Parent(path["project"], path["location"]), path["job"])
 
 
 def _parent(request: Request) -> Parent:

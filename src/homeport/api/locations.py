@@ -2,31 +2,34 @@
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import messages
 from homeport.registry.locations import Locations
 from homeport.resources.names import Parent
 
+_ALL = "/projects/{project}/locations"
 
-def router(locations: Locations) -> APIRouter:
+
+def routes(locations: Locations) -> list[Route]:
     """Return the routes of locations, without the version prefix."""
-    routes = APIRouter()
 
-    @routes.get("/projects/{project}/locations")
-    async def list_locations(project: str) -> Response:
+    async def list_locations(request: Request) -> Response:
+        project = request.path_params["project"]
         found = await asyncio.to_thread(locations.list_locations, project)
         shown = tuple(_location(one) for one in found)
         return requests.answer(messages.ListLocationsResponse(locations=shown))
 
-    @routes.get("/projects/{project}/locations/{location}")
-    async def get_location(project: str, location: str) -> Response:
-        return requests.answer(
-            _location(Parent.parse(f"projects/{project}/locations/{location}"))
-        )
+    async def get_location(request: Request) -> Response:
+        return requests.answer(_location(requests.parent(request)))
 
-    return routes
+    return [
+        Route(_ALL, list_locations, methods=["GET"]),
+        Route(_ALL + "/{location}", get_location, methods=["GET"]),
+    ]
 
 
 def _location(parent: Parent) -> messages.Location:

@@ -1,13 +1,14 @@
 """ModelService over REST, what is asked most: get, list, list versions.
 
-Without the framework, whose layers take as long as a model's row.
+Before the routes: such a request goes through none of their layers.
 """
 
 import asyncio
 import re
 from typing import Final
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Scope
 
 from homeport.api import requests
@@ -16,6 +17,7 @@ from homeport.registry.catalog import Catalog
 from homeport.resources.model import ModelVersion
 from homeport.resources.names import ModelName, Parent
 
+_VERBS: Final = frozenset({"GET", "HEAD"})
 _PATH: Final = re.compile(
     r"/v1(?:beta1)?/(?P<parent>projects/[^/]+/locations/[^/]+)/models"
     r"(?P<model>/[^/:]+(?P<versions>:listVersions)?)?"
@@ -35,7 +37,7 @@ class ModelReads:
     @staticmethod
     def match(scope: Scope) -> re.Match[str] | None:
         """Return what a request asks for, None if it is not for these methods."""
-        if scope["type"] != "http" or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["method"] not in _VERBS:
             return None
         return _PATH.fullmatch(scope["path"])
 

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import messages, translate
@@ -11,34 +13,31 @@ from homeport.registry.catalog import Catalog
 from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.upload import Uploads
-from homeport.resources.names import ModelName, Parent
 
 _PARENT = "/projects/{project}/locations/{location}"
 _MODEL = _PARENT + "/models/{model}"
+# The model itself, whose fields belong to all of its versions.
+_EVERY_VERSION = "-"
 
 
-def router(catalog: Catalog, uploads: Uploads, operations: Operations) -> APIRouter:
+def routes(catalog: Catalog, uploads: Uploads, operations: Operations) -> list[Route]:
     """Return the routes of ModelService, without the version prefix."""
-    routes = APIRouter()
-    _add_readers(routes, catalog)
-    _add_upload(routes, uploads, operations)
-    _add_writers(routes, catalog)
-    return routes
+    return [*_readers(catalog), *_upload(uploads, operations), *_writers(catalog)]
 
 
-def _add_readers(routes: APIRouter, catalog: Catalog) -> None:
-    @routes.get(_MODEL + ":listCheckpoints")
-    async def list_checkpoints(project: str, location: str, model: str) -> Response:
-        name = _name(project, location, model)
+def _readers(catalog: Catalog) -> list[Route]:
+    async def list_checkpoints(request: Request) -> Response:
+        name = requests.model_name(request)
         # Only tuning makes checkpoints, and nothing is tuned here.
         await asyncio.to_thread(catalog.get, name)
         return requests.answer({})
 
+    return [Route(_MODEL + ":listCheckpoints", list_checkpoints, methods=["GET"])]
 
-def _add_upload(routes: APIRouter, uploads: Uploads, operations: Operations) -> None:
-    @routes.post(_PARENT + "/models:upload")
-    async def upload_model(request: Request, project: str, location: str) -> Response:
-        parent = _parent(project, location)
+
+def _upload(uploads: Uploads, operations: Operations) -> list[Route]:
+    async def upload_model(request: Request) -> Response:
+        parent = requests.parent(request)
         message = await requests.read(request, messages.UploadModelRequest)
         if message.model is None:
             raise InvalidArgumentError("model is missing: say what to register")
@@ -56,13 +55,14 @@ def _add_upload(routes: APIRouter, uploads: Uploads, operations: Operations) -> 
         )
         return await requests.promised(request, operations, operation)
 
+    return [Route(_PARENT + "/models:upload", upload_model, methods=["POST"])]
 
-def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
-    @routes.patch(_MODEL)
-    async def update_model(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        name = _name(project, location, model.removesuffix("@-"))
+
+def _writers(catalog: Catalog) -> list[Route]:
+    async def update_model(request: Request) -> Response:
+        name = requests.model_name(request)
+        if name.version == _EVERY_VERSION:
+            name = name.unversioned
         message = await requests.read(request, messages.ModelMessage)
         mask = requests.query_value(request, "update_mask")
         patch = translate.model_patch(message, mask, versioned=bool(name.version))
@@ -72,38 +72,36 @@ def _add_writers(routes: APIRouter, catalog: Catalog) -> None:
         versioned = bool(name.version)
         return requests.answer(translate.model_message(updated, versioned=versioned))
 
-    @routes.post(_MODEL + ":mergeVersionAliases")
-    async def merge_version_aliases(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
+    async def merge_version_aliases(request: Request) -> Response:
         message = await requests.read(request, messages.MergeVersionAliasesRequest)
         version = await asyncio.to_thread(
             catalog.merge_aliases,
-            _name(project, location, model),
+            requests.model_name(request),
             message.version_aliases,
             caller=requests.caller(request),
         )
         return requests.answer(translate.model_message(version, versioned=True))
 
-    @routes.delete(_MODEL + ":deleteVersion")
-    async def delete_model_version(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        name = _name(project, location, model)
+    async def delete_model_version(request: Request) -> Response:
+        name = requests.model_name(request)
         operation = await asyncio.to_thread(
             catalog.delete_version, name, caller=requests.caller(request)
         )
         return requests.told(request, operation)
 
-    @routes.delete(_MODEL)
-    async def delete_model(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
-        name = _name(project, location, model)
+    async def delete_model(request: Request) -> Response:
+        name = requests.model_name(request)
         operation = await asyncio.to_thread(
             catalog.delete_model, name, caller=requests.caller(request)
         )
         return requests.told(request, operation)
+
+    return [
+        Route(_MODEL, update_model, methods=["PATCH"]),
+        Route(_MODEL + ":mergeVersionAliases", merge_version_aliases, methods=["POST"]),
+        Route(_MODEL + ":deleteVersion", delete_model_version, methods=["DELETE"]),
+        Route(_MODEL, delete_model, methods=["DELETE"]),
+    ]
 
 
 def _upsert(request: Request) -> bool:
@@ -112,11 +110,3 @@ def _upsert(request: Request) -> bool:
     if told not in {"", "true", "false"}:
         raise InvalidArgumentError(f"upsert is {told!r:.40}: expected true or false")
     return told == "true"
-
-
-def _name(project: str, location: str, model: str) -> ModelName:
-    return ModelName.parse(f"{Parent(project, location)}/models/{model}")
-
-
-def _parent(project: str, location: str) -> Parent:
-    return Parent.parse(f"projects/{project}/locations/{location}")

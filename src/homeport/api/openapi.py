@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 import homeport
@@ -19,36 +20,38 @@ from homeport.api.described import Described, Shape
 from homeport.edge.schemas import Schema, Schemas
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+Prefixed = tuple[str, Sequence[Route]]
+"""Routes, and what stands before their paths."""
+
 _NOTE: Final = (
     "Requests are read as proto3-JSON has it: names in camelCase or snake_case, null "
     "for absence, numbers as strings, enums by number."
 )
 
 
-def router(routers: Sequence[tuple[str, APIRouter]]) -> APIRouter:
+def routes(answering: Sequence[Prefixed]) -> list[Route]:
     """Return the route of the document, which is made when it is first asked for.
 
     Args:
-        routers: Those that answer, each with its prefix.
+        answering: The routes that answer.
     """
-    own = APIRouter()
     made: list[bytes] = []
 
-    @own.get("/openapi.json")
-    async def show() -> Response:
+    async def show(_: Request) -> Response:
         if not made:
-            whole = [*routers, ("", own)]
+            whole = [*answering, ("", own)]
             made.append(orjson.dumps(await asyncio.to_thread(document, whole)))
         return Response(made[0], media_type="application/json; charset=UTF-8")
 
+    own = [Route("/openapi.json", show, methods=["GET"])]
     return own
 
 
-def document(routers: Iterable[tuple[str, APIRouter]]) -> dict[str, Any]:
-    """Return the description of these routers and of what is past the framework."""
+def document(answering: Iterable[Prefixed]) -> dict[str, Any]:
+    """Return the description of these routes and of what is past the framework."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for verb, path, method in (*_past_the_framework(), *_routed(routers)):
+    for verb, path, method in (*_past_the_framework(), *_routed(answering)):
         operation = _operation(path, method, schemas)
         paths.setdefault(path, {})[verb.lower()] = operation
     return {
@@ -69,15 +72,13 @@ def _past_the_framework() -> Iterator[tuple[str, str, Described]]:
             yield verb, version + path, method
 
 
-def _routed(
-    routers: Iterable[tuple[str, APIRouter]],
-) -> Iterator[tuple[str, str, Described]]:
-    for prefix, one in routers:
-        for route in one.routes:
-            if isinstance(route, Route):
-                for verb in sorted(set(route.methods or ()) - {"HEAD"}):
-                    method = described.BY_FUNCTION[route.name]
-                    yield verb, prefix + route.path, method
+def _routed(answering: Iterable[Prefixed]) -> Iterator[tuple[str, str, Described]]:
+    for prefix, routes_there in answering:
+        for route in routes_there:
+            # Where GET is answered, so is HEAD: it goes without saying.
+            for verb in sorted(set(route.methods or ()) - {"HEAD"}):
+                method = described.BY_FUNCTION[route.name]
+                yield verb, prefix + route.path, method
 
 
 def _operation(path: str, method: Described, schemas: Schemas) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import asyncio
 import dataclasses
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import scalars, translate
@@ -26,19 +28,15 @@ _PARENTS = (
     "/projects/{project}/locations/{location}/models/{resource}",
     "/projects/{project}/locations/{location}/endpoints/{resource}",
 )
+_OPERATION = "/operations/{operation}"
 
 
-def router(operations: Operations, endpoints: Endpoints) -> APIRouter:
+def routes(operations: Operations, endpoints: Endpoints) -> list[Route]:
     """Return the routes of operations, without the version prefix."""
-    routes = APIRouter()
-    _add_readers(routes, operations, endpoints)
-    _add_writers(routes, operations)
-    return routes
+    return [*_readers(operations, endpoints), *_writers(operations)]
 
 
-def _add_readers(
-    routes: APIRouter, operations: Operations, endpoints: Endpoints
-) -> None:
+def _readers(operations: Operations, endpoints: Endpoints) -> list[Route]:
     async def get_operation(request: Request) -> Response:
         name = _name(request)
         found = await asyncio.to_thread(operations.get, name)
@@ -59,14 +57,18 @@ def _add_readers(
     async def list_operations(request: Request) -> Response:
         return await asyncio.to_thread(_list, operations, endpoints, request)
 
-    for parent in _PARENTS:
-        path = parent + "/operations/{operation}"
-        routes.add_api_route(path + ":wait", wait_operation, methods=["POST"])
-        routes.add_api_route(path, get_operation, methods=["GET"])
-        routes.add_api_route(parent + "/operations", list_operations, methods=["GET"])
+    return [
+        route
+        for parent in _PARENTS
+        for route in (
+            Route(parent + _OPERATION, get_operation, methods=["GET"]),
+            Route(parent + _OPERATION + ":wait", wait_operation, methods=["POST"]),
+            Route(parent + "/operations", list_operations, methods=["GET"]),
+        )
+    ]
 
 
-def _add_writers(routes: APIRouter, operations: Operations) -> None:
+def _writers(operations: Operations) -> list[Route]:
     async def cancel_operation(request: Request) -> Response:
         await asyncio.to_thread(operations.cancel, _name(request))
         return requests.answer({})
@@ -75,10 +77,14 @@ def _add_writers(routes: APIRouter, operations: Operations) -> None:
         await asyncio.to_thread(operations.forget, _name(request))
         return requests.answer({})
 
-    for parent in _PARENTS:
-        path = parent + "/operations/{operation}"
-        routes.add_api_route(path + ":cancel", cancel_operation, methods=["POST"])
-        routes.add_api_route(path, delete_operation, methods=["DELETE"])
+    return [
+        route
+        for parent in _PARENTS
+        for route in (
+            Route(parent + _OPERATION + ":cancel", cancel_operation, methods=["POST"]),
+            Route(parent + _OPERATION, delete_operation, methods=["DELETE"]),
+        )
+    ]
 
 
 def _list(operations: Operations, endpoints: Endpoints, request: Request) -> Response:

@@ -3,14 +3,15 @@
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import scalars
 from homeport.edge.codec import Message
 from homeport.registry.provenance import Provenances
 from homeport.resources.lineage import UPLOADED_BY, Provenance
-from homeport.resources.names import ModelName, Parent
 
 _MODEL: Final = "/homeport/v1/projects/{project}/locations/{location}/models/{model}"
 # Whatever an author wrote: nothing of it is to run in a browser.
@@ -26,19 +27,16 @@ class Readme(Message):
     text: str = ""
 
 
-def router(provenances: Provenances) -> APIRouter:
+def routes(provenances: Provenances) -> list[Route]:
     """Return the routes about lineage and READMEs."""
-    routes = APIRouter()
 
-    @routes.get(_MODEL + "/lineage")
-    async def get_lineage(project: str, location: str, model: str) -> Response:
-        name = _name(project, location, model)
+    async def get_lineage(request: Request) -> Response:
+        name = requests.model_name(request)
         found = await asyncio.to_thread(provenances.get, name)
         return requests.answer(document(found))
 
-    @routes.get(_MODEL + "/readme")
-    async def get_readme(project: str, location: str, model: str) -> Response:
-        name = _name(project, location, model)
+    async def get_readme(request: Request) -> Response:
+        name = requests.model_name(request)
         _, text = await asyncio.to_thread(provenances.readme, name)
         return Response(
             text.encode(),
@@ -46,20 +44,21 @@ def router(provenances: Provenances) -> APIRouter:
             headers=_TEXT_HEADERS,
         )
 
-    @routes.put(_MODEL + "/readme")
-    async def put_readme(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
+    async def put_readme(request: Request) -> Response:
         message = await requests.read(request, Readme)
         version = await asyncio.to_thread(
             provenances.put_readme,
-            _name(project, location, model),
+            requests.model_name(request),
             message.text,
             caller=requests.caller(request),
         )
         return requests.answer({"model": str(version.name)})
 
-    return routes
+    return [
+        Route(_MODEL + "/lineage", get_lineage, methods=["GET"]),
+        Route(_MODEL + "/readme", get_readme, methods=["GET"]),
+        Route(_MODEL + "/readme", put_readme, methods=["PUT"]),
+    ]
 
 
 def document(found: Provenance) -> dict[str, Any]:
@@ -86,7 +85,3 @@ def document(found: Provenance) -> dict[str, Any]:
         "check": check,
         **copied,
     }
-
-
-def _name(project: str, location: str, model: str) -> ModelName:
-    return ModelName.parse(f"{Parent(project, location)}/models/{model}")

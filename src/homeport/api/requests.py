@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from homeport.edge import codec, messages, scalars, translate_operations
 from homeport.errors import InvalidArgumentError
@@ -15,9 +16,14 @@ from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
 from homeport.resources.change import check_caller
 from homeport.resources.listing import ListQuery
+from homeport.resources.names import EndpointName, ModelName, Parent
 from homeport.resources.operation import Operation
 
 _M = TypeVar("_M", bound=codec.Message)
+# As routes name what stands in a path.
+_PARENT: Final = "projects/{project}/locations/{location}"
+_MODEL: Final = _PARENT + "/models/{model}"
+_ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
 _CALLER_HEADER: Final = "x-homeport-caller"
 # The only way in which JSON has it; PostgreSQL's texts have none.
 _ESCAPED_NUL: Final = rb"\u0000"
@@ -37,6 +43,33 @@ async def read(request: Request, message_type: type[_M]) -> _M:
     if _ESCAPED_NUL in body:
         _refuse_nul(orjson.loads(body))
     return message
+
+
+def parent(request: Request) -> Parent:
+    """Return the project and location in the path that a route took.
+
+    Raises:
+        InvalidArgumentError: One of them cannot be a name.
+    """
+    return Parent.parse(_PARENT.format_map(request.path_params))
+
+
+def model_name(request: Request) -> ModelName:
+    """Return the model or version in the path that a route took.
+
+    Raises:
+        InvalidArgumentError: It cannot be the name of one.
+    """
+    return ModelName.parse(_MODEL.format_map(request.path_params))
+
+
+def endpoint_name(request: Request) -> EndpointName:
+    """Return the endpoint in the path that a route took.
+
+    Raises:
+        InvalidArgumentError: It cannot be the name of one.
+    """
+    return EndpointName.parse(_ENDPOINT.format_map(request.path_params))
 
 
 def query_value(request: Request, name: str) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import anyio
-from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from homeport.api import storage_downloads, storage_json
 from homeport.api.storage_batches import Batches
@@ -71,7 +71,7 @@ class Storage:
         xml: The XML API, on every path that begins with a bucket.
     """
 
-    routes: APIRouter
+    routes: Sequence[Route]
     xml: XmlApi
 
 
@@ -82,10 +82,14 @@ def build(verbs: StorageVerbs) -> Storage:
     """
     threads = anyio.CapacityLimiter(_THREADS)
     surface = _Surface(verbs, threads)
-    routes = APIRouter()
-    for root in _ROOTS:
-        routes.add_route(f"{root}/{{path:path}}", surface.answer, methods=_METHODS)
-    routes.add_route("/batch/storage/v1", Batches(surface.answer).answer, ["POST"])
+    batches = Batches(surface.answer)
+    routes = (
+        *(
+            Route(f"{root}/{{path:path}}", surface.answer, methods=_METHODS)
+            for root in _ROOTS
+        ),
+        Route("/batch/storage/v1", batches.answer, methods=["POST"]),
+    )
     return Storage(routes, XmlApi(verbs, threads))
 
 

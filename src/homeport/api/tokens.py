@@ -4,8 +4,9 @@ import asyncio
 import urllib.parse
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from homeport.errors import UnauthenticatedError
 from homeport.identity.tokens import Tokens
@@ -14,11 +15,9 @@ _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _BAD_REQUEST: Final = 400
 
 
-def router(tokens: Tokens) -> APIRouter:
+def routes(tokens: Tokens) -> list[Route]:
     """Return the route that Google's clients find in a key as `token_uri`."""
-    routes = APIRouter()
 
-    @routes.post("/token")
     async def exchange(request: Request) -> Response:
         form = urllib.parse.parse_qs((await request.body()).decode("latin-1"))
         grant = form.get("grant_type", [""])[0]
@@ -38,7 +37,7 @@ def router(tokens: Tokens) -> APIRouter:
             headers={"cache-control": "no-store"},
         )
 
-    return routes
+    return [Route("/token", exchange, methods=["POST"])]
 
 
 def _refused(error: str, description: str) -> Response:

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.api.endpoints import endpoint_name
 from homeport.edge import codec, scalars
 from homeport.registry.operations import Operations
 from homeport.resources.names import OperationName
@@ -26,49 +27,45 @@ class RollbackRequest(codec.Message):
     state: codec.Int64 = 0
 
 
-def router(
+def routes(
     deployments: Deployments, endpoints: Endpoints, operations: Operations
-) -> APIRouter:
+) -> list[Route]:
     """Return the routes."""
-    routes = APIRouter()
-    _add_traffic(routes, deployments, endpoints)
 
-    @routes.get(_ENDPOINT + "/operations/{operation}/stages")
-    async def stages(
-        project: str, location: str, endpoint: str, operation: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+    async def stages(request: Request) -> Response:
+        name = requests.endpoint_name(request)
+        operation = request.path_params["operation"]
         asked = OperationName.parse(f"{name}/operations/{operation}")
         found = await asyncio.to_thread(operations.get, asked)
         return requests.answer({"stages": _stages(found)})
 
-    return routes
+    return [
+        *_traffic(deployments, endpoints),
+        Route(_ENDPOINT + "/operations/{operation}/stages", stages, methods=["GET"]),
+    ]
 
 
-def _add_traffic(
-    routes: APIRouter, deployments: Deployments, endpoints: Endpoints
-) -> None:
-    @routes.get(_ENDPOINT + "/trafficStates")
-    async def list_states(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+def _traffic(deployments: Deployments, endpoints: Endpoints) -> list[Route]:
+    async def list_states(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         page = requests.page_request(request, "ListTrafficStates", str(name))
         found, token = await asyncio.to_thread(endpoints.traffic_states, name, page)
         states = [_document(one) for one in found]
         return requests.page("trafficStates", states, token)
 
-    @routes.post(_ENDPOINT + ":rollback")
-    async def roll_back(
-        request: Request, project: str, location: str, endpoint: str
-    ) -> Response:
-        name = endpoint_name(project, location, endpoint)
+    async def roll_back(request: Request) -> Response:
+        name = requests.endpoint_name(request)
         wanted = await requests.read(request, RollbackRequest)
         state, promised = await asyncio.to_thread(
             deployments.roll_back, name, wanted.state, caller=requests.caller(request)
         )
         told = [requests.operation(request, one) for one in promised]
         return requests.answer({"state": _document(state), "operations": told})
+
+    return [
+        Route(_ENDPOINT + "/trafficStates", list_states, methods=["GET"]),
+        Route(_ENDPOINT + ":rollback", roll_back, methods=["POST"]),
+    ]
 
 
 def _document(state: TrafficState) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.api import requests
 from homeport.edge import translate
@@ -12,18 +14,17 @@ from homeport.registry.exports import Exports
 from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
-from homeport.resources.names import ModelName, Parent
 
 _PARENT = "/projects/{project}/locations/{location}"
 
 
-def router(transfers: Transfers, exports: Exports, operations: Operations) -> APIRouter:
+def routes(
+    transfers: Transfers, exports: Exports, operations: Operations
+) -> list[Route]:
     """Return the routes of copy and export, without the version prefix."""
-    routes = APIRouter()
 
-    @routes.post(_PARENT + "/models:copy")
-    async def copy_model(request: Request, project: str, location: str) -> Response:
-        parent = Parent.parse(f"projects/{project}/locations/{location}")
+    async def copy_model(request: Request) -> Response:
+        parent = requests.parent(request)
         message = await requests.read(request, CopyModelRequest)
         if not message.source_model:
             raise InvalidArgumentError(
@@ -47,20 +48,20 @@ def router(transfers: Transfers, exports: Exports, operations: Operations) -> AP
         )
         return requests.told(request, operation)
 
-    @routes.post(_PARENT + "/models/{model}:export")
-    async def export_model(
-        request: Request, project: str, location: str, model: str
-    ) -> Response:
+    async def export_model(request: Request) -> Response:
         message = await requests.read(request, ExportModelRequest)
         operation = await asyncio.to_thread(
             exports.export,
-            ModelName.parse(f"{Parent(project, location)}/models/{model}"),
+            requests.model_name(request),
             _prefix(message),
             message.output_config.export_format_id if message.output_config else "",
         )
         return await requests.promised(request, operations, operation)
 
-    return routes
+    return [
+        Route(_PARENT + "/models:copy", copy_model, methods=["POST"]),
+        Route(_PARENT + "/models/{model}:export", export_model, methods=["POST"]),
+    ]
 
 
 def _prefix(message: ExportModelRequest) -> str:

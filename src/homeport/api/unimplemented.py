@@ -9,7 +9,9 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport.errors import HomeportError, NotFoundError, UnimplementedError
 
@@ -84,12 +86,12 @@ METHODS: Final = (
 )
 
 
-def router() -> APIRouter:
+def routes() -> list[Route]:
     """Return the routes that refuse, without the version prefix."""
-    routes = APIRouter()
-    for method in METHODS:
-        routes.add_api_route(method.path, _refusing(method), methods=[method.verb])
-    return routes
+    return [
+        Route(method.path, _refusing(method), methods=[method.verb])
+        for method in METHODS
+    ]
 
 
 def no_route(request: Request) -> HomeportError:
@@ -106,8 +108,8 @@ def no_route(request: Request) -> HomeportError:
     )
 
 
-def _refusing(method: Method) -> Callable[[], Awaitable[Response]]:
-    async def refuse() -> Response:
+def _refusing(method: Method) -> Callable[[Request], Awaitable[Response]]:
+    async def refuse(_: Request) -> Response:
         raise UnimplementedError(f"{method.rpc} is not implemented: {method.instead}")
 
     return refuse

@@ -4,7 +4,7 @@ import asyncio
 import urllib.parse
 
 import pytest
-from fastapi import Request
+from starlette.requests import Request
 
 from homeport.api import requests
 from homeport.edge.messages import EndpointMessage
