@@ -255,7 +255,7 @@ def _check_files(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     warnings: tuple[str, ...] = ()
     if spec.model_file is not None:
         warnings += sourcecode.check_model_file(spec.model_file)
-    _check_format(spec, handler)
+    warnings += _check_format(spec, handler)
     if spec.requirements_file is not None:
         warnings += requirements.check(spec.requirements_file)
     if spec.config_file is not None:
@@ -311,27 +311,33 @@ def _opened(spec: PackSpec, handler: Handler) -> PackSpec:
     return dataclasses.replace(spec, serialized_file=weights, extra_files=extra_files)
 
 
-def _check_format(spec: PackSpec, handler: Handler) -> None:
-    """Refuse what is known not to load."""
+def _check_format(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
+    """Refuse what is known not to load; warn of what an own handler may not load."""
     path = spec.serialized_file
     if path is None:
         if handler.path is None:
             raise InvalidArgumentError(
                 f"{handler.name} needs a saved model: give it with --serialized-file"
             )
-        return
+        return ()
     evidence = Evidence(path)
     known = recognition.recognize(evidence)
-    if known is not None:
-        known.check(
-            Wanted(
-                file_name=path.name,
-                evidence=evidence,
-                model_file=spec.model_file is not None,
-                default_handler=_default(handler),
-                trust_pickle=spec.trust_pickle,
-            )
-        )
+    if known is None:
+        return ()
+    wanted = Wanted(
+        file_name=path.name,
+        evidence=evidence,
+        model_file=spec.model_file is not None,
+        default_handler=_default(handler),
+        trust_pickle=spec.trust_pickle,
+    )
+    known.check(wanted)
+    base = sourcecode.base_that_loads(handler)
+    try:
+        known.check(dataclasses.replace(wanted, default_handler=base))
+    except InvalidArgumentError as refusal:
+        return (f"{handler.name} has no initialize of its own: {refusal.message}",)
+    return ()
 
 
 def _default(handler: Handler) -> str:

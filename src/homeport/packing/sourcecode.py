@@ -12,6 +12,7 @@ from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.packing import sources
 
 _BUILT_IN: Final = ("base_handler", "image_classifier")
+_BASES: Final = frozenset({"BaseHandler", "VisionHandler", "ImageClassifier"})
 _MAX_BYTES: Final = 8 << 20
 
 
@@ -110,6 +111,26 @@ def check_model_file(path: Path) -> tuple[str, ...]:
         "default handler takes a model file with exactly one, move the others into a "
         "module that it imports",
     )
+
+
+def base_that_loads(handler: Handler) -> str:
+    """Return which base class of TorchServe's loads the model, "" if that is not sure.
+
+    It does where the one class of the file extends it and nothing there is called
+    initialize.
+    """
+    if handler.path is None or ":" in handler.name:
+        return ""
+    module = parse(handler.path)
+    match [node for node in module.body if isinstance(node, ast.ClassDef)]:
+        case [ast.ClassDef(bases=[ast.Name(id=name) | ast.Attribute(attr=name)])]:
+            own = any(
+                isinstance(node, ast.FunctionDef) and node.name == "initialize"
+                for node in ast.walk(module)
+            )
+            return name if name in _BASES and not own else ""
+        case _:
+            return ""
 
 
 def _default_handler(name: str, function: str) -> Handler:

@@ -261,6 +261,43 @@ def test_a_handler_of_ones_own_may_load_any_format(tmp_path: pathlib.Path) -> No
     assert mar.check(packed.path).manifest.serialized_file == "model.onnx"
 
 
+INHERITS = """from ts.torch_handler.base_handler import BaseHandler
+
+
+class H(BaseHandler):
+    def postprocess(self, rows):
+        return rows
+"""
+INITIALIZES = INHERITS.replace("postprocess", "initialize")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "warnings"),
+    [
+        pytest.param(INHERITS, {}, 1, id="BaseHandler loads it"),
+        pytest.param(INITIALIZES, {}, 0, id="the handler loads it"),
+        pytest.param(INHERITS, {"model_file": "net.py"}, 0, id="with its class"),
+        pytest.param(HANDLER, {}, 0, id="no class"),
+    ],
+)
+def test_weights_that_an_inherited_initialize_cannot_load_are_warned_of(
+    source: str, options: dict[str, str], warnings: int, tmp_path: pathlib.Path
+) -> None:
+    weights, handler = tmp_path / "w.pth", tmp_path / "h.py"
+    torch.save(linear().state_dict(), weights)
+    handler.write_text(source)
+    (tmp_path / "net.py").write_text(NET)
+    paths = {key: tmp_path / name for key, name in options.items()}
+
+    packed = pack(spec(weights, handler=str(handler), **paths), tmp_path)
+
+    told = (
+        "h.py has no initialize of its own: w.pth is a checkpoint written by "
+        "torch.save, which BaseHandler loads only into a class"
+    )
+    assert [one.startswith(told) for one in packed.warnings] == [True] * warnings
+
+
 def test_trust_in_a_pickle_is_recorded(tmp_path: pathlib.Path) -> None:
     torch.save(linear(), tmp_path / "model.pt")
     torch.save(STATE, tmp_path / "state.pt")
