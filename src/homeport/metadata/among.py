@@ -8,7 +8,6 @@ not use an index.
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -33,7 +32,7 @@ def _in_values(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  
 def _in_array(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the same
     column, name = element.clauses
     member = sa.BigInteger() if isinstance(column.type, sa.Integer) else sa.String()
-    values = sa.bindparam(str(name), type_=postgresql.ARRAY(member))
+    values = sa.bindparam(str(name), type_=sa.ARRAY(member))
     array = sa.func.any(values)
     return compiler.process(column == array, **options)
 
