@@ -6,10 +6,6 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-import alembic.command
-import alembic.config
-import alembic.migration
-import alembic.script
 import sqlalchemy as sa
 
 from homeport.errors import (
@@ -22,7 +18,10 @@ from homeport.metadata import postgresql, sqlite
 Transaction = sa.Connection
 """What the `*_rows` functions work in; open one with `Database.transaction`."""
 
-_MIGRATIONS: Final = pathlib.Path(__file__).parent / "migrations"
+_MIGRATIONS: Final = pathlib.Path(__file__).parent / "migrations" / "versions"
+_HEAD: Final = "head"
+# Alembic's own table.
+_VERSION: Final = sa.table("alembic_version", sa.column("version_num", sa.String()))
 _BUSY_TIMEOUT_S: Final = 10.0
 # Writers of this process queue up here instead of polling the database's lock, where
 # under load one may find it taken each time it looks.
@@ -101,7 +100,7 @@ class Database:
                 its encoding is not UTF-8.
         """
         with self.transaction() as transaction:
-            self.shape(transaction, "head")
+            self.shape(transaction, _HEAD)
 
     def shape(self, transaction: Transaction, revision: str) -> None:
         """Bring an empty or older database to one shape, in the caller's transaction.
@@ -114,17 +113,15 @@ class Database:
             FailedPreconditionError: A newer Homeport has already changed its shape, or
                 knows this one; or its encoding is not UTF-8.
         """
-        config = _config()
         if self._kind is postgresql:
             postgresql.check_encoding(transaction)
-        config.attributes["connection"] = transaction
-        try:
-            alembic.command.upgrade(config, revision)
-        except alembic.util.CommandError as error:
-            raise FailedPreconditionError(
-                "the database was written by a newer Homeport: "
-                "start that version or restore a backup"
-            ) from error
+        wanted = revisions()[-1] if revision == _HEAD else revision
+        if revision_of(transaction) == wanted:
+            return
+        # Deferred: Alembic takes a tenth of a start, and most starts need it not.
+        from homeport.metadata import migrating  # noqa: PLC0415
+
+        migrating.migrate(transaction, wanted)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -271,26 +268,21 @@ def _begin(engine: sa.Engine) -> tuple[sa.Connection, sa.RootTransaction]:
 
 
 def revisions() -> tuple[str, ...]:
-    """Return the numbers of all migrations, oldest first."""
-    script = alembic.script.ScriptDirectory.from_config(_config())
-    return tuple(reversed([one.revision for one in script.walk_revisions()]))
+    """Return the numbers that the files of migrations begin with, oldest first."""
+    files = _MIGRATIONS.glob("[0-9]*.py")
+    return tuple(sorted(file.name.partition("_")[0] for file in files))
 
 
 def revision_of(transaction: Transaction) -> str:
     """Return the number of the last migration a database went through, "" if none."""
-    context = alembic.migration.MigrationContext.configure(transaction)
-    return context.get_current_revision() or ""
+    if not sa.inspect(transaction).has_table(_VERSION.name):
+        return ""
+    return transaction.scalar(sa.select(_VERSION.c.version_num)) or ""
 
 
 def is_empty(transaction: Transaction) -> bool:
     """Tell whether a database has no tables."""
     return not sa.inspect(transaction).get_table_names()
-
-
-def _config() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
 
 
 def parse_url(url: str) -> sa.URL:

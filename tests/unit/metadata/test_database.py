@@ -5,15 +5,19 @@ import contextlib
 import datetime as dt
 import pathlib
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import alembic.autogenerate
 import alembic.migration
+import alembic.script
 import pytest
 import sqlalchemy as sa
 
 from databases import KINDS, POSTGRESQL, SQLITE, Databases
+from homeport import metadata
 from homeport.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -28,7 +32,12 @@ from homeport.metadata import (
     tables,
     version_rows,
 )
-from homeport.metadata.database import Database, DatabaseUnavailableError
+from homeport.metadata.database import (
+    Database,
+    DatabaseUnavailableError,
+    revision_of,
+    revisions,
+)
 from homeport.resources.change import ChangeAction, ChangeKind, Subject
 from homeport.resources.model import PredictSchemata
 from homeport.resources.names import ModelName, Parent
@@ -37,6 +46,7 @@ from rooms import T0, Rooms
 
 FORMATS = pathlib.Path(__file__).parents[2] / "formats"
 OLD_ROWS = FORMATS / "database_0001.sql"
+MIGRATIONS = pathlib.Path(metadata.__file__).parent / "migrations"
 
 
 PLACE = {"project": "p", "location": "us-central1"}
@@ -240,6 +250,44 @@ def test_upgrading_again_changes_nothing(database: Database) -> None:
 
     with database.snapshot() as transaction:
         assert _digests(transaction) == ["a"]
+
+
+def test_the_migrations_are_numbered_as_they_follow_each_other() -> None:
+    script = alembic.script.ScriptDirectory(str(MIGRATIONS))
+
+    walked = [one.revision for one in script.walk_revisions()]
+
+    assert list(revisions()) == walked[::-1]
+
+
+def test_a_database_says_which_migration_it_went_through_last(
+    database: Database,
+) -> None:
+    said = []
+    for revision in ("0001", "0009"):
+        with database.transaction() as transaction:
+            said.append(revision_of(transaction))
+            database.shape(transaction, revision)
+            said.append(revision_of(transaction))
+
+    assert said == ["", "0001", "0001", "0009"]
+
+
+def test_a_database_of_the_newest_shape_is_opened_without_alembic(
+    database: Database, url: str
+) -> None:
+    database.upgrade()
+    program = (
+        "import sys; from homeport.metadata.database import Database; "
+        "database = Database(sys.argv[1]); database.upgrade(); database.close(); "
+        "print('alembic' in sys.modules)"
+    )
+
+    said = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, url], capture_output=True, check=True
+    )
+
+    assert said.stdout == b"False\n"
 
 
 def test_a_database_of_a_newer_homeport_is_refused_and_left_alone(
