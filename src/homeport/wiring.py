@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import gc
 import logging
 import pathlib
 import secrets
@@ -167,6 +168,9 @@ async def _serve(
                 reconciler,
             ),
         ):
+            # What was imported and built stays: a collection that looked at it would
+            # hold up all requests for a tenth of a second, and the end for longer.
+            gc.freeze()
             server = HttpServer(
                 application,
                 listeners,
