@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import sqlalchemy as sa
@@ -51,6 +51,8 @@ class Database:
             self._url, busy_timeout_s
         )
         self._turn = threading.Lock()
+        # Of the transaction whose turn it is.
+        self._calls: list[Callable[[], None]] = []
         self._held: sa.Connection | None = None
         self._closed = False
 
@@ -134,12 +136,20 @@ class Database:
             DatabaseUnavailableError: It is locked, full or cannot be reached.
             InvalidArgumentError: A text that the database cannot hold.
         """
-        with (
-            self._translated(),
-            self._own_turn(),
-            self._begun(self._writing) as connection,
-        ):
-            yield connection
+        with self._translated(), self._own_turn():
+            calls = self._calls = []
+            with self._begun(self._writing) as connection:
+                yield connection
+        for call in calls:
+            call()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have a function called once the transaction that writes now is committed.
+
+        Args:
+            call: Called on the transaction's thread, and never if that is undone.
+        """
+        self._calls.append(call)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Transaction]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ from homeport.errors import (
 from homeport.metadata import operation_rows, server_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry.paging import Pager, PageRequest
+from homeport.registry.waiting import Waiting
 from homeport.resources.change import SERVER
 from homeport.resources.names import OperationName, Parent
 from homeport.resources.operation import (
@@ -32,7 +35,8 @@ from homeport.resources.operation import (
 _log: Final = logging.getLogger(__name__)
 # How long ended operations can still be asked for.
 _KEPT_FOR: Final = dt.timedelta(days=30)
-_POLL_S: Final = 0.05
+# Who waits is woken when this server ends the operation; others' are looked for.
+_POLL_S: Final = 0.5
 _WORKERS: Final = 4
 _LONG_WORKERS: Final = 2
 # The reconciler ends these.
@@ -75,6 +79,7 @@ class Operations:
         self._long_threads = concurrent.futures.ThreadPoolExecutor(
             _LONG_WORKERS, thread_name_prefix="long operation"
         )
+        self._waiting = Waiting()
         # What ends the work of those that may be cancelled.
         self._ends: dict[OperationName, Callable[[], None]] = {}
 
@@ -155,7 +160,7 @@ class Operations:
     ) -> Operation:
         """Write that the operation ended well; return it as it now stands."""
         ended = operation.fulfilled(result, self._now())
-        operation_rows.update(transaction, ended)
+        self._end(transaction, ended)
         return ended
 
     def fail(self, name: OperationName, error: Exception) -> None:
@@ -173,8 +178,11 @@ class Operations:
             operation = operation_rows.get(transaction, name)
             if operation is None or operation.done:
                 return
-            ended = operation.failed(failure, self._now())
-            operation_rows.update(transaction, ended)
+            self._end(transaction, operation.failed(failure, self._now()))
+
+    def _end(self, transaction: Transaction, ended: Operation) -> None:
+        operation_rows.update(transaction, ended)
+        self._database.after_commit(functools.partial(self._waiting.wake, ended.name))
 
     def carry_out(
         self,
@@ -308,11 +316,16 @@ class Operations:
             NotFoundError: No operation has this name.
         """
         deadline = time.monotonic() + timeout_s
-        while True:
-            operation = await asyncio.to_thread(self.get, name)
-            if operation.done or time.monotonic() >= deadline:
-                return operation
-            await asyncio.sleep(_POLL_S)
+        # Before the first look: it may end right after that.
+        with self._waiting.for_end(name) as ended:
+            while True:
+                operation = await asyncio.to_thread(self.get, name)
+                left_s = deadline - time.monotonic()
+                if operation.done or left_s <= 0.0:
+                    return operation
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left_s, _POLL_S)):
+                        await ended.wait()
 
     def recover(self, still_wanted: frozenset[OperationName]) -> None:
         """At start: end what the last server left, and forget what ended long ago.

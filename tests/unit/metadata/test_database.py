@@ -329,6 +329,29 @@ def test_a_raise_undoes_the_transaction(rooms: Rooms) -> None:
         assert _digests(transaction) == []
 
 
+def test_what_is_to_follow_a_commit_comes_after_it_and_after_no_other(
+    rooms: Rooms,
+) -> None:
+    seen: list[str] = []
+
+    def look() -> None:
+        with rooms.database.snapshot() as snapshot:
+            seen.extend(_digests(snapshot))
+
+    with contextlib.suppress(KeyError), rooms.database.transaction() as transaction:
+        rooms.database.after_commit(look)
+        raise KeyError
+    with rooms.database.transaction() as transaction:
+        rooms.database.after_commit(look)
+        _add_artifact(transaction, "first")
+        assert seen == []
+    assert seen == ["first"]
+    with rooms.database.transaction() as transaction:
+        _add_artifact(transaction, "second")
+
+    assert seen == ["first"]
+
+
 def test_a_snapshot_sees_nothing_of_what_is_written_after_its_first_read(
     rooms: Rooms,
 ) -> None:

@@ -1,6 +1,7 @@
 """An operation ends once, with what it made or with a cause that may be told."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import threading
@@ -198,16 +199,117 @@ def test_what_ended_long_ago_is_forgotten_at_a_restart(rooms: Rooms) -> None:
     assert rooms.operations.get(unfinished.name) == unfinished
 
 
-def test_waiting_ends_with_the_operation(rooms: Rooms) -> None:
+def _end_by_work(rooms: Rooms, promised: Operation) -> None:
+    rooms.operations.carry_out(promised, lambda: lambda _: {})
+
+
+def _end_by_failing(rooms: Rooms, promised: Operation) -> None:
+    rooms.operations.fail(promised.name, UnavailableError("over"))
+
+
+@pytest.fixture
+def never_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who wait for an operation look again only when they are woken."""
+    monkeypatch.setattr("homeport.registry.operations._POLL_S", 1000.0)
+
+
+async def _begin_waiting(rooms: Rooms, name: OperationName) -> asyncio.Task[Operation]:
+    """Return what waits, once it has looked and found no end."""
+    looked = asyncio.Event()
+    loop, get = asyncio.get_running_loop(), rooms.operations.get
+
+    def look(name: OperationName) -> Operation:
+        found = get(name)
+        loop.call_soon_threadsafe(looked.set)
+        return found
+
+    rooms.operations.get = look  # type: ignore[method-assign]
+    waiting = asyncio.create_task(rooms.operations.wait(name, 1000.0))
+    await looked.wait()
+    rooms.operations.get = get  # type: ignore[method-assign]
+    return waiting
+
+
+@pytest.mark.usefixtures("never_looks")
+@pytest.mark.parametrize("resource", ["models/m", ""], ids=["its path", "another path"])
+@pytest.mark.parametrize("end", [_end_by_work, _end_by_failing])
+def test_who_waits_is_woken_by_the_end_of_the_operation(
+    rooms: Rooms, resource: str, end: Callable[[Rooms, Operation], None]
+) -> None:
+    promised = _promise(rooms)
+    name = OperationName(PARENT, resource, promised.name.operation)
+
+    async def scenario() -> Operation:
+        waiting = await _begin_waiting(rooms, name)
+        await asyncio.to_thread(end, rooms, promised)
+        async with asyncio.timeout(DEADLINE_S):
+            return await waiting
+
+    assert asyncio.run(scenario()).done
+
+
+@pytest.mark.usefixtures("never_looks")
+def test_an_end_while_somebody_looks_for_it_is_not_missed(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    get = rooms.operations.get
+
+    def look_and_then_end(name: OperationName) -> Operation:
+        found = get(name)
+        rooms.operations.get = get  # type: ignore[method-assign]
+        _end_by_failing(rooms, promised)
+        return found
+
+    rooms.operations.get = look_and_then_end  # type: ignore[method-assign]
+
+    async def scenario() -> Operation:
+        async with asyncio.timeout(DEADLINE_S):
+            return await rooms.operations.wait(promised.name, 1000.0)
+
+    assert asyncio.run(scenario()).done
+
+
+@pytest.mark.usefixtures("never_looks")
+def test_who_waits_is_not_woken_by_an_end_that_is_not_committed(rooms: Rooms) -> None:
     promised = _promise(rooms)
 
     async def scenario() -> Operation:
-        waiting = asyncio.create_task(rooms.operations.wait(promised.name, 30.0))
-        await asyncio.sleep(0)
-        rooms.operations.carry_out(promised, lambda: lambda _: {})
-        return await asyncio.wait_for(waiting, 10.0)
+        waiting = await _begin_waiting(rooms, promised.name)
+        with contextlib.suppress(UnavailableError), rooms.database.transaction() as one:
+            rooms.operations.fulfil(one, promised, {})
+            raise UnavailableError("over")
+        looked = threading.Event()
+        get = rooms.operations.get
 
-    assert asyncio.run(scenario()).done
+        def look(name: OperationName) -> Operation:
+            looked.set()
+            return get(name)
+
+        rooms.operations.get = look  # type: ignore[method-assign]
+        with rooms.database.transaction() as transaction:
+            rooms.operations.fulfil(transaction, promised, {"model": "m"})
+            # Whoever was woken now would look, and find no end.
+            await asyncio.sleep(0.1)
+            assert not looked.is_set()
+        async with asyncio.timeout(DEADLINE_S):
+            return await waiting
+
+    assert asyncio.run(scenario()).result == {"model": "m"}
+
+
+def test_an_end_by_another_server_is_found(rooms: Rooms) -> None:
+    promised = _promise(rooms)
+    other = Rooms(rooms.directory, rooms.rows_url, rooms.clock)
+
+    async def scenario() -> Operation:
+        waiting = await _begin_waiting(rooms, promised.name)
+        await asyncio.to_thread(_end_by_failing, other, promised)
+        async with asyncio.timeout(DEADLINE_S):
+            return await waiting
+
+    try:
+        assert asyncio.run(scenario()).done
+    finally:
+        other.close()
 
 
 def test_waiting_ends_at_the_timeout(rooms: Rooms) -> None:
