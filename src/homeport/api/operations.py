@@ -38,12 +38,8 @@ def routes(operations: Operations, endpoints: Endpoints) -> list[Route]:
 
 def _readers(operations: Operations, endpoints: Endpoints) -> list[Route]:
     async def get_operation(request: Request) -> Response:
-        name = _name(request)
-        found = await asyncio.to_thread(operations.get, name)
-        made = await asyncio.to_thread(
-            _made, endpoints, found, requests.dedicated_dns(request)
-        )
-        return requests.told(request, found, made)
+        # On one thread: this is polled.
+        return await asyncio.to_thread(_get, operations, endpoints, request)
 
     async def wait_operation(request: Request) -> Response:
         name = _name(request)
@@ -85,6 +81,12 @@ def _writers(operations: Operations) -> list[Route]:
             Route(parent + _OPERATION, delete_operation, methods=["DELETE"]),
         )
     ]
+
+
+def _get(operations: Operations, endpoints: Endpoints, request: Request) -> Response:
+    found = operations.get(_name(request))
+    made = _made(endpoints, found, requests.dedicated_dns(request))
+    return requests.told(request, found, made)
 
 
 def _list(operations: Operations, endpoints: Endpoints, request: Request) -> Response:
