@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import command_line
 from servers import Server
 
 pytestmark = pytest.mark.service
@@ -38,6 +39,31 @@ def test_a_rollback_deploys_again_what_was_undeployed(
     states = homeport(server, "endpoints", "states", "mlp").splitlines()
     assert "@1=100" in states[1]
     assert "@2=100" in states[2]
+
+
+def test_what_a_plain_name_means_is_told_beside_what_serves(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    for _ in range(2):
+        homeport(server, "deploy", str(mlp_archive))
+    homeport(server, "endpoints", "rollback", "mlp")
+    homeport(server, "storage", "mb", "gs://rows")
+
+    made = command_line.run(
+        *("batch", "create", "--async", "--display-name", "rows"),
+        *("--model", "mlp"),
+        *("--gcs-source", "gs://rows/in.jsonl"),
+        *("--gcs-destination-prefix", "gs://rows/out"),
+        url=server.url,
+    )
+    unnamed = command_line.run("undeploy", "mlp", url=server.url)
+
+    assert "version     2, the default of mlp" in made.err
+    assert "version 1 has traffic at an endpoint: --model mlp@1" in made.err
+    assert made.out.startswith("projects/homeport/")
+    assert unnamed.code == 2
+    assert "name what leaves mlp: it has " in unnamed.err
+    assert "(v1)" in unnamed.err
 
 
 def test_a_registered_version_is_deployed_without_its_file(

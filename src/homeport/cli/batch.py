@@ -3,6 +3,7 @@
 The options have the names that the API's fields have.
 """
 
+import contextlib
 import time
 from typing import Any, Final
 
@@ -22,7 +23,11 @@ from homeport.cli.output import Column, Output
 from homeport.client import resources
 from homeport.client.connection import Connection
 from homeport.client.resources import Document
-from homeport.errors import DeadlineExceededError, FailedPreconditionError
+from homeport.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    HomeportError,
+)
 from homeport.resources.batch_job import (
     InstancesFormat,
     InstanceType,
@@ -104,10 +109,12 @@ def create(*, wait: bool, form: Output, **given: Any) -> None:
         note = f"the server may have made it: `homeport batch list{there} --limit 1`"
         with waiting.telling(f"{note} shows the newest job"):
             made = connection.post(f"/v1/{connection.address.parent}/{_KIND}", job)
+            if not wait:
+                click.echo(made["name"])
+            if "@" not in given["model"]:
+                _tell_version(connection, given["model"], made)
             if wait:
                 _finish(connection, made, form, waiting.LONGEST_S)
-            else:
-                click.echo(made["name"])
 
 
 @batch.command("list")
@@ -235,6 +242,28 @@ def _resources(given: dict[str, Any]) -> dict[str, Any]:
 
 def _said(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value}
+
+
+def _tell_version(connection: Connection, wanted: str, job: Document) -> None:
+    """Say which version a plain model name meant, and which others have traffic."""
+    taken = job["modelVersionId"]
+    click.echo(f"version     {taken}, the default of {wanted}", err=True)
+    path = f"{connection.address.parent}/endpoints"
+    # The job is made: what fails here is no failure of it.
+    with contextlib.suppress(HomeportError):
+        others = {
+            one["modelVersionId"]
+            for endpoint in resources.listed(connection, path)
+            for one in endpoint.get("deployedModels", ())
+            if one["model"].partition("@")[0] == job["model"].partition("@")[0]
+            and endpoint.get("trafficSplit", {}).get(one["id"])
+        } - {taken}
+        for version in sorted(others, key=int):
+            click.echo(
+                f"            version {version} has traffic at an endpoint: --model "
+                f"{wanted}@{version} predicts with it",
+                err=True,
+            )
 
 
 def _finish(

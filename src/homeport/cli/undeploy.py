@@ -16,9 +16,9 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("endpoint")
-@click.argument("deployed_model")
+@click.argument("deployed_model", required=False)
 @options.server_options
-def undeploy(endpoint: str, deployed_model: str, **server: str) -> None:
+def undeploy(endpoint: str, deployed_model: str | None, **server: str) -> None:
     """Undeploy DEPLOYED_MODEL (id, or version as v2) from ENDPOINT (name or id).
 
     Its share of the traffic goes to the others, in the proportions of theirs. What it
@@ -26,6 +26,10 @@ def undeploy(endpoint: str, deployed_model: str, **server: str) -> None:
     """
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
+        if deployed_model is None:
+            raise click.UsageError(
+                f"name what leaves {endpoint}: it has {traffic.told(found) or 'none'}"
+            )
         leaving = traffic.find_deployed(found, deployed_model)
         split = traffic.without(found, leaving)
         registry.undeploy(connection, found, leaving.id, split)

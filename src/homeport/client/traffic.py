@@ -114,10 +114,9 @@ def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
     version = wanted.removeprefix("v")
     found = [one for one in endpoint.deployed if one.version == version]
     if not found:
-        there = ", ".join(f"{one.id} (v{one.version})" for one in endpoint.deployed)
         raise NotFoundError(
             f"endpoint {endpoint.display_name} has no deployed model {wanted!r}: it "
-            f"has {there or 'none'}"
+            f"has {told(endpoint) or 'none'}"
         )
     if len(found) > 1:
         ids = ", ".join(one.id for one in found)
@@ -126,6 +125,11 @@ def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
             f"id, {ids}"
         )
     return found[0]
+
+
+def told(endpoint: Endpoint) -> str:
+    """Return the ids and versions of what is deployed, for people, "" for nothing."""
+    return ", ".join(f"{one.id} (v{one.version})" for one in endpoint.deployed)
 
 
 def _shared(serving: dict[str, int], percent: int) -> dict[str, int]:
