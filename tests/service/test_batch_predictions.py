@@ -299,11 +299,15 @@ def test_a_job_without_a_prediction_has_failed(
 def test_an_object_that_is_not_there_fails_the_job(served: tuple[Server, str]) -> None:
     server, model = served
 
-    for uri in ("gs://models/absent.jsonl", "gs://models/absent/*"):
+    for uri, looked_at in (
+        ("gs://models/absent.jsonl", "gs://models/"),
+        ("gs://models/absent/*", "gs://models/absent/"),
+    ):
         job = ended(server, created(server, job_of(model, uris=[uri])))
         assert job["state"] == "JOB_STATE_FAILED"
         assert job["error"]["code"] == 5
         assert "absent" in job["error"]["message"]
+        assert f"`homeport storage ls {looked_at}`" in job["error"]["message"]
 
 
 def test_a_job_that_failed_tries_again_and_its_log_has_both(

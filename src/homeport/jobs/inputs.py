@@ -71,7 +71,10 @@ class Inputs:
                         f"the input has more than {MAX_FILES} objects: split the job"
                     )
             if len(found) == before and "*" in uri:
-                raise NotFoundError(f"no object matches {uri!r}: list the bucket")
+                raise NotFoundError(
+                    f"no object matches {uri!r}: see what there is with `homeport "
+                    f"storage ls {uri.partition('*')[0].rpartition('/')[0]}/`"
+                )
         return list(found)
 
     def read(self, spec: BatchJobSpec, file: InputFile, start: int) -> "InputReader":
