@@ -47,7 +47,8 @@ def _subject(ctx: click.Context, parameter: click.Parameter, value: str) -> Path
     model, _, version = value.rpartition("@")
     if not model or not version:
         raise click.BadParameter(
-            f"{value!r} is not there, and no MODEL@VERSION such as digits@3",
+            f"{value!r} is not there, and no MODEL@VERSION such as digits@3"
+            + deploysources.nearest(path),
             param=parameter,
         )
     return value
@@ -83,7 +84,7 @@ def _lineage(
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--traffic",
-    type=click.IntRange(1, 100),
+    type=values.Percent(1, 100),
     default=100,
     show_default=True,
     help="Percent for the new version, if others have traffic; at 100 the older ones "

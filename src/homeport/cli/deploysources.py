@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -67,6 +68,12 @@ def archive(source: Source) -> Iterator[Path]:
     elif path.suffix in _WEIGHTS:
         with _packed(_of_file(source)) as made:
             yield made
+    elif path.suffix == ".py":
+        raise InvalidArgumentError(
+            f"{path.name} is Python source and no model: give the model file and "
+            f"--handler {path}, or make an archive of it first with `homeport pack "
+            f"--model-name NAME --handler {path}`"
+        )
     elif source.says_how_to_pack:
         raise InvalidArgumentError(
             f"{path.name} is an archive, and what belongs into it was said when it was "
@@ -75,6 +82,18 @@ def archive(source: Source) -> Iterator[Path]:
         )
     else:
         yield path
+
+
+def nearest(path: Path) -> str:
+    """Return a question after the file that a mistyped path may mean, "" for none."""
+    try:
+        names = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        return ""
+    return "".join(
+        f": did you mean {path.with_name(name)}?"
+        for name in difflib.get_close_matches(path.name, names, n=1)
+    )
 
 
 def _only(folder: Path, archives: list[Path]) -> Path:

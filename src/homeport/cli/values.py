@@ -20,6 +20,21 @@ _SHOWN: Final = 80
 _MAX_PORT: Final = 65535
 
 
+class Percent(click.IntRange):
+    """A whole percentage, as 20 or 20%."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the number; click's texts and defaults come here."""
+        if isinstance(value, str):
+            value = value.removesuffix("%")
+        return super().convert(value, param, ctx)
+
+
 def items(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:

@@ -78,6 +78,9 @@ BATCH = (
         pytest.param("models list --sort-by ~", "names no field", id="no field"),
         pytest.param("models list --url=", "it is empty", id="an empty address"),
         pytest.param("models list --project=", "it is empty", id="an empty project"),
+        pytest.param(
+            f"deploy {__file__} --traffic 120%", "120 is not in the range", id="120 %"
+        ),
         pytest.param("deploy @1", "no MODEL@VERSION", id="a version of nothing"),
         pytest.param(
             f"deploy {__file__} --lineage Run=1", "the key 'Run'", id="no lineage"

@@ -50,6 +50,33 @@ def test_a_folder_becomes_an_archive_with_all_that_is_shown(
     assert not made.exists()
 
 
+def test_a_handler_alone_is_told_to_be_packed(folder: pathlib.Path) -> None:
+    with (
+        pytest.raises(InvalidArgumentError) as caught,
+        deploysources.archive(source(folder / "handler.py")),
+    ):
+        pass
+
+    assert "is Python source and no model" in caught.value.message
+    assert "homeport pack --model-name NAME --handler" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "asked"),
+    [
+        pytest.param("model.tp", "model.pt?", id="a letter"),
+        pytest.param("digits.mar", "", id="nothing like it"),
+        pytest.param("gone/model.pt", "", id="no folder"),
+    ],
+)
+def test_the_file_that_a_mistyped_path_may_mean_is_told(
+    folder: pathlib.Path, mistyped: str, asked: str
+) -> None:
+    question = deploysources.nearest(folder / mistyped)
+
+    assert question.rpartition("/")[2] == asked
+
+
 def test_a_model_file_is_packed_with_what_is_said(folder: pathlib.Path) -> None:
     said = source(
         folder / "model.pt",
