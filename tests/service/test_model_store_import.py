@@ -2,13 +2,15 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 import command_line
 from homeport.packing import pack
-from servers import Server
+from servers import PARENT, Server, running, wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -22,6 +24,7 @@ models={"head-counts": {"1.0": {"marName": "old.mar", "defaultVersion": true,\\
                            "minWorkers": 2, "batchSize": 3},\\
                    "2.0": {"marName": "new.mar"}}}
 """
+SLOW = f"import time\n\ntime.sleep(5)\n\n\n{HANDLER}"
 COMMAND = ("import", "--from", "torchserve-model-store")
 
 
@@ -104,6 +107,31 @@ def test_a_model_that_others_made_keeps_its_default_version(
 
     assert (ended.code, ended.err) == (0, "")
     assert versions(run, "census") == {"1": ["default"], "2": []}
+
+
+def test_what_the_server_still_registers_for_a_killed_run_is_found_by_the_next(
+    tmp_path: pathlib.Path, archived: Callable[..., pathlib.Path]
+) -> None:
+    store = archived(SLOW, "census").parent
+    words = (*COMMAND, str(store), "--project", "p")
+    unfinished = f"/v1/{PARENT}/operations?filter=done%3Dfalse"
+
+    with running(Server(tmp_path / "data", check_policy="warn")) as server:
+        with subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "homeport", *words, "--url", server.url],
+            stdout=subprocess.DEVNULL,
+        ) as killed:
+            try:
+                wait_until(lambda: server.call("GET", unfinished)[1] != {})
+            finally:
+                killed.kill()
+        ended = command_line.run(*words, url=server.url)
+        models = server.call("GET", f"/v1/{PARENT}/models")[1]["models"]
+
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1].startswith("there       1/1 census.mar")
+    assert "still registers a version" in ended.err
+    assert [one["versionId"] for one in models] == ["1"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`homeport import`: a TorchServe model store into the registry."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -87,7 +88,8 @@ def import_(
 
     What cannot be imported is told at the end, and the others go on. A second run adds
     nothing: an archive is known again by its bytes and what the configuration says of
-    it.
+    it. It waits for what the server still registers, which may be the first one's; two
+    runs at the same time may register an archive twice.
     """
     del source
     told = configuration.read(config) if config else StoreConfig()
@@ -135,6 +137,8 @@ def _version(run: _Run, one: Planned, place: str) -> str:
     """Return the full name of an archive's version, "" if it is not made for now."""
     said = f"{printable(one.name)}, version {printable(one.declared.version)}"
     digest = bringing.identify(one)
+    if not run.dry:
+        _await_earlier(run.connection)
     found = bringing.find(run.connection, one, digest)
     if found.version:
         click.echo(f"there       {place}: {found.version} ({said})")
@@ -154,6 +158,16 @@ def _version(run: _Run, one: Planned, place: str) -> str:
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
     return registered.name
+
+
+def _await_earlier(connection: Connection) -> None:
+    """Wait for what an earlier run has left to the server, to find it then."""
+    for operation in bringing.under_way(connection):
+        name = operation["name"]
+        click.echo(f"waiting     {name} still registers a version", err=True)
+        # What became of it is seen by what is there.
+        with contextlib.suppress(HomeportError):
+            waiting.for_operation(connection, operation, f"{name} ends")
 
 
 def _answers(connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from homeport.archive import mar
 from homeport.client import registry, resources, staging, uploading
 from homeport.client.connection import Connection
 from homeport.client.registry import Endpoint
-from homeport.client.resources import Document
+from homeport.client.resources import Document, Listing
 from homeport.client.uploading import OnProgress, Target
 from homeport.errors import InvalidArgumentError, NotFoundError
 from homeport.modelstores.plan import Planned
@@ -77,6 +77,16 @@ def find(connection: Connection, planned: Planned, digest: str) -> Found:
         if _label(one) == digest[:_LABEL_LENGTH]:
             return Found(f"{model}@{one['versionId']}")
     return Found(takes_default=all(map(_label, versions)))
+
+
+def under_way(connection: Connection) -> list[Document]:
+    """Return the operations that register what an earlier run may have begun.
+
+    Which version one makes is known when it has ended.
+    """
+    path = f"{connection.address.parent}/operations"
+    begun = resources.listed(connection, path, Listing(filter="done=false"))
+    return [one for one in begun if _may_register(one, path)]
 
 
 def upload(
@@ -172,6 +182,13 @@ def _model(connection: Connection, display_name: str) -> str:
             "`homeport models update ID --display-name`"
         )
     return str(named[0]["name"]).partition("@")[0] if named else ""
+
+
+def _may_register(operation: Document, path: str) -> bool:
+    """Tell whether one is as `begin_registering` begins them: of no model yet."""
+    kind = str(operation.get("metadata", {}).get("@type", ""))
+    is_upload = kind.endswith("UploadModelOperationMetadata")
+    return is_upload and str(operation["name"]).startswith(f"{path}/")
 
 
 def _label(version: Document) -> str:
