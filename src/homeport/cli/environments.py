@@ -157,4 +157,4 @@ def _document(kept: Kept) -> Document:
 def _sum_up(found: Iterable[Kept], what: str) -> None:
     sizes = [one.size_bytes for one in found]
     named = "1 environment" if len(sizes) == 1 else f"{len(sizes)} environments"
-    click.echo(f"{named} of {sum(sizes)} bytes {what}.", err=True)
+    click.echo(f"{named} of {sum(sizes) / 1e6:,.1f} MB {what}.", err=True)

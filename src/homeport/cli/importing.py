@@ -109,7 +109,8 @@ def import_(
 
 def _introduce(folder: Path, found: Plan, told: StoreConfig) -> None:
     count = len(found.planned)
-    click.echo(f"{folder}: {count} to import, {len(found.problems)} that cannot be")
+    refused = len(found.problems)
+    click.echo(f"{folder}: {count} can be imported or are there, {refused} cannot be")
     if told.without_effect:
         names = printable(", ".join(told.without_effect))
         click.echo(f"no effect   {names}", err=True)

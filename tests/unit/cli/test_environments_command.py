@@ -20,6 +20,7 @@ def data_dir(tmp_path: pathlib.Path) -> pathlib.Path:
         path = tmp_path / "environments" / digest
         path.mkdir(parents=True)
         (path / "requirements.txt").write_text("alpha==1.0\n")
+        (path / "alpha.py").write_bytes(bytes(1_600_000))
         then_s = time.time() - 10 * 86400
         os.utime(path, (then_s, then_s))
     return tmp_path
@@ -42,10 +43,11 @@ def test_a_list_tells_of_each(data_dir: pathlib.Path) -> None:
     assert (first.split()[0], first.split()[-1]) == ("bbbbbbbbbbbb", "UNUSED")
     assert second.split()[0] == "aaaaaaaaaaaa"
     assert second.endswith("IN USE")
-    assert shown.err == "2 environments of 22 bytes are there.\n"
+    assert shown.err == "2 environments of 3.2 MB are there.\n"
     unused, used = json.loads(told.out)
     assert (unused["name"], unused["packages"]) == (UNUSED, ["alpha==1.0"])
-    assert (unused["sizeBytes"], unused["inUse"], used["inUse"]) == (11, False, True)
+    assert unused["sizeBytes"] == 1_600_011
+    assert (unused["inUse"], used["inUse"]) == (False, True)
 
 
 def test_what_would_go_is_shown_before_it_goes(data_dir: pathlib.Path) -> None:
@@ -59,7 +61,7 @@ def test_what_would_go_is_shown_before_it_goes(data_dir: pathlib.Path) -> None:
 
     os.close(held)
     assert would_go.out == gone.out == f"{UNUSED}\n"
-    assert would_go.err == "1 environment of 11 bytes would go.\n"
+    assert would_go.err == "1 environment of 1.6 MB would go.\n"
     assert before == [USED, UNUSED]
     assert left_in(data_dir) == [USED]
 
@@ -70,8 +72,8 @@ def test_what_would_go_is_shown_before_it_goes(data_dir: pathlib.Path) -> None:
         pytest.param((), 2, id="as a server does"),
         pytest.param(("--older-than", "2w"), 2, id="not so old"),
         pytest.param(("--older-than", "12h"), 0, id="older"),
-        pytest.param(("--max-size", "1K"), 2, id="not so large"),
-        pytest.param(("--max-size", "11"), 1, id="until it fits"),
+        pytest.param(("--max-size", "4M"), 2, id="not so large"),
+        pytest.param(("--max-size", "2M"), 1, id="until it fits"),
         pytest.param(("--older-than", "2w", "--max-size", "0"), 0, id="either"),
     ],
 )

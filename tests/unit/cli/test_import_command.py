@@ -96,7 +96,8 @@ def test_an_archive_that_the_server_is_too_slow_for_does_not_keep_the_others_out
         ended = command_line.run(*COMMAND, str(store), "--deploy", url=url)
 
     assert ended.code == 1
-    assert ended.out.splitlines()[1:] == [
+    assert ended.out.splitlines() == [
+        f"{store}: 2 can be imported or are there, 0 cannot be",
         f"there       1/2 digits-1.0.mar: {PARENT[4:]}/models/digits@1 "
         "(digits, version 1.0)",
         "failed      1/2 digits-1.0.mar",
