@@ -52,6 +52,16 @@ def test_the_first_that_answers_is_used(
     assert engine.name == found
 
 
+def test_an_engine_need_not_describe_its_host_to_be_found(
+    on_path: pathlib.Path,
+) -> None:
+    command(on_path, "podman", '[ "$1" != info ]')
+
+    engine = asyncio.run(containercli.find("podman"))
+
+    assert engine.name == "podman"
+
+
 def test_where_none_answers_each_is_told_with_its_words(on_path: pathlib.Path) -> None:
     command(on_path, "docker", DEAD)
     command(on_path, "podman", "echo no storage >&2; exit 125")
