@@ -91,12 +91,14 @@ def archive(
     return buffer.getvalue()
 
 
-def requiring() -> bytes:
-    """Return the bytes of a small `.mar` with requirements and no lock."""
+def requiring(requirement: str = "idna") -> bytes:
+    """Return the bytes of a small `.mar` with a requirement and no lock."""
     manifest = _MANIFEST.replace(
         b'"handler.py"', b'"handler.py", "requirementsFile": "requirements.txt"'
     )
-    return archive(manifest=manifest, files={"requirements.txt": b"idna\n"})
+    return archive(
+        manifest=manifest, files={"requirements.txt": f"{requirement}\n".encode()}
+    )
 
 
 def _files(directory: pathlib.Path) -> FileBlobs:

@@ -11,7 +11,7 @@ from typing import Final, final
 from homeport.archive import lockfile
 from homeport.checking.apart import CheckError
 from homeport.checking.ending import Ending
-from homeport.errors import FailedPreconditionError
+from homeport.errors import AbortedError, FailedPreconditionError
 from homeport.metadata import check_rows, lineage_rows, model_rows
 from homeport.metadata.database import Database, Transaction
 from homeport.registry import catalog
@@ -54,6 +54,7 @@ class LateLocks:
             ending: Through which the check can be ended from another thread.
 
         Raises:
+            AbortedError: Another version has its name by now.
             CancelledError: It was ended so.
             CheckError: It could not be carried out, as the package index does not
                 answer.
@@ -67,7 +68,13 @@ class LateLocks:
                 error.code, f"{version.name} {_WHY} cannot be now: {error.message}"
             ) from error
         with self._database.transaction() as transaction:
-            catalog.resolve(transaction, version.name)
+            current = catalog.resolve(transaction, version.name)
+            # Its model may have been deleted, and another been given its id.
+            if (current.artifact, current.container) != (artifact, version.container):
+                raise AbortedError(
+                    f"{version.name} is another version by now than the one whose "
+                    "requirements were locked: send the request again"
+                )
             # Of two that deploy it at once the first has its word.
             lock = model_rows.get_lock(transaction, version.name)
             if lock:

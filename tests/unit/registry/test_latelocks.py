@@ -9,7 +9,7 @@ import pytest
 
 from homeport.checking.ending import Ending
 from homeport.checking.report import Report
-from homeport.errors import NotFoundError
+from homeport.errors import AbortedError, NotFoundError
 from homeport.metadata import model_rows
 from homeport.registry.intake import Intake
 from homeport.registry.latelocks import LateLocks
@@ -77,3 +77,20 @@ def test_a_version_that_is_deleted_meanwhile_is_not_found(
 
     with pytest.raises(NotFoundError, match="models/m"):
         _make(rooms, version, delete_and_find)
+
+
+def test_a_version_that_has_another_ones_name_by_then_does_not_get_its_lock(
+    rooms: Rooms, version: ModelVersion
+) -> None:
+    def replace_and_find() -> Report:
+        rooms.catalog.delete_model(NAME.unversioned)
+        rooms.put("second/model.mar", requiring("idna==3.9"))
+        spec = VersionSpec("m", artifact_uri=URI.replace("first", "second"))
+        assert rooms.upload(spec, model_id="m").failure is None
+        return LOCKED
+
+    with pytest.raises(AbortedError, match="models/m@1 is another version by now"):
+        _make(rooms, version, replace_and_find)
+
+    with rooms.database.snapshot() as transaction:
+        assert model_rows.get_lock(transaction, NAME) == ""
