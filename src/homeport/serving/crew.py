@@ -103,6 +103,11 @@ class Crew:
         """Whether a replica that died is being replaced right now."""
         return any(place.hopeful for place in self._places)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a replica works, be it for somebody who waits no longer."""
+        return any(replica.busy_since is not None for replica in self.replicas)
+
     def want(self, count: int, grace_s: float) -> None:
         """Have so many replicas from now on.
 

@@ -3,8 +3,9 @@
 Everything here runs on the event loop's thread. A request goes to a replica at once
 where one has room, else it waits in a bounded queue; a request that has waited or
 worked past its deadline fails, and a replica that works on one call past the deadline,
-or past the limit that its model brings, is killed and replaced. A timer runs only while
-requests are out or more replicas than the fewest: idle pools cost nothing.
+or past the limit that its model brings, is killed and replaced: a client's own, shorter
+deadline proves nothing. A timer runs only while there is work or more replicas than the
+fewest: idle pools cost nothing.
 """
 
 import asyncio
@@ -18,16 +19,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from homeport.errors import (
-    DeadlineExceededError,
     HomeportError,
     ResourceExhaustedError,
     UnavailableError,
 )
-from homeport.serving import choice, retries, usage
+from homeport.serving import choice, hanging, retries, usage
 from homeport.serving.autoscaler import Autoscaler, Sample, Scaling
 from homeport.serving.crew import Crew, Pauses
 from homeport.serving.runtime import Replica
-from homeport.worker.replica import LoadReport, Reply
+from homeport.worker.replica import Reply
 from homeport.worker.requests import Request
 
 _log: Final = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class Limits:
 
     Attributes:
         queue_length: Requests that may wait for room, all replicas together.
-        deadline_s: Seconds from accepting a request to answering it.
+        deadline_s: The most seconds from accepting a request to answering it, and of
+            one call.
         scaling: How many replicas are wanted.
         sweep_s: Seconds between two looks at the deadlines.
         sample_s: Seconds between two looks at the load.
@@ -75,6 +76,7 @@ class Pool:
         self._tell = tell
         self._name = name
         self._limits = limits
+        self._deadline_s = limits.deadline_s
         self._crew = Crew(
             name, lambda: start_replica(self._on_room), self, limits.pauses
         )
@@ -162,8 +164,7 @@ class Pool:
 
     def end_after(self, deadline_s: float) -> None:
         """Give requests so many seconds from now on, those that wait already too."""
-        if deadline_s != self._limits.deadline_s:
-            self._limits = dataclasses.replace(self._limits, deadline_s=deadline_s)
+        self._deadline_s = min(deadline_s, self._limits.deadline_s)
 
     async def close(self, grace_s: float) -> None:
         """Answer what was accepted, for `grace_s` at the most, and end the replicas.
@@ -285,18 +286,15 @@ class Pool:
         self._end_late()
         if not self._limits.scaling.is_fixed and not self._closing:
             self._scale()
-        if self._accepted:
+        if self._accepted or self._crew.is_at_work:
             self._schedule(self._limits.sweep_s)
         elif not self._scaler.at_rest and not self._closing:
             self._schedule(self._limits.sample_s)
 
     def _end_late(self) -> None:
         """Fail what is past its deadline; end the replicas that hang."""
-        latest = time.monotonic() - self._limits.deadline_s
-        late = DeadlineExceededError(
-            f"no answer within {self._limits.deadline_s:g} s: the model is slow or "
-            "stuck, or too many requests wait for it"
-        )
+        latest = time.monotonic() - self._deadline_s
+        late = hanging.late(self._deadline_s)
         while self._accepted and (
             self._accepted[0][1].done() or self._accepted[0][0] < latest
         ):
@@ -312,7 +310,7 @@ class Pool:
             else:
                 self._accepted.append(entry)
         self._forget_cancelled()
-        self._end_hanging(late)
+        self._end_hanging()
 
     def _let_go(self, reply: asyncio.Future[Reply]) -> None:
         """Forget a request that is done; one that was given up need not be begun."""
@@ -323,24 +321,13 @@ class Pool:
         for replica in self._crew.replicas:
             replica.cancel(reply)
 
-    def _end_hanging(self, late: DeadlineExceededError) -> None:
-        now = time.monotonic()
-        hanging = [
-            (replica, _why_hanging(replica.report, self._limits.deadline_s) or late)
-            for replica in self._crew.replicas
-            if replica.busy_since is not None
-            and replica.busy_since < now - self._longest_call_s(replica.report)
-        ]
-        for replica, why in hanging:
-            _log.warning("replica of %s hangs, %s: killing it", self._name, why)
-            self._crew.replace(replica, why)
-
-    def _longest_call_s(self, report: LoadReport) -> float:
-        own_s = report.response_timeout_s
-        if own_s is None:
-            return self._limits.deadline_s
-        # The handler does not work while its batch waits for company.
-        return min(own_s + report.max_batch_delay_s, self._limits.deadline_s)
+    def _end_hanging(self) -> None:
+        now, longest_s = time.monotonic(), self._limits.deadline_s
+        for replica in tuple(self._crew.replicas):
+            why = hanging.why(replica, longest_s, now)
+            if why is not None:
+                _log.warning("replica of %s hangs, %s: killing it", self._name, why)
+                self._crew.replace(replica, why)
 
     def _scale(self) -> None:
         now = time.monotonic()
@@ -378,17 +365,6 @@ def _send(
         replica.predict(work, reply)
     else:
         replica.call(work, reply)
-
-
-def _why_hanging(report: LoadReport, deadline_s: float) -> DeadlineExceededError | None:
-    """Return the error of a call past the model's own limit, None if that is longer."""
-    limit_s = report.response_timeout_s
-    if limit_s is None or limit_s >= deadline_s:
-        return None
-    return DeadlineExceededError(
-        f"the handler did not return within {limit_s:g} s, which is "
-        f"{report.response_timeout_source}: make it faster, or raise that limit"
-    )
 
 
 def _fail(reply: asyncio.Future[Reply], error: HomeportError) -> None:

@@ -249,6 +249,48 @@ def test_a_replica_that_hangs_is_replaced_and_others_go_on() -> None:
     asyncio.run(scenario())
 
 
+def test_a_deadline_of_the_clients_ends_requests_and_no_replica() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter) as pool:
+            await pool.ready()
+            pool.end_after(0.02)
+
+            in_work, behind, queued = [_submit(pool, b"") for _ in range(3)]
+            failures = [await _failure(one) for one in (in_work, behind, queued)]
+
+            (replica,) = starter.replicas
+            assert {one.message.split(":")[0] for one in failures} == {
+                "no answer within 0.02 s"
+            }
+            assert replica.cancelled == [in_work, behind, queued]
+            assert replica.grace_s is None
+            assert pool.ready_replicas == 1
+            replica.answer(2)
+            answered = _submit(pool, b"")
+            replica.answer()
+            assert await outcome(answered) == ANSWER
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_hangs_is_ended_when_nobody_waits_for_it_any_more() -> None:
+    async def scenario() -> None:
+        starter = Starter()
+        async with running(starter, _with(deadline_s=0.1)) as pool:
+            await pool.ready()
+            pool.end_after(0.01)
+
+            stuck = _submit(pool, b"stuck")
+            late = await _failure(stuck)
+            await until(lambda: len(starter.replicas) == 2)
+
+            assert "within 0.01 s" in late.message
+            assert starter.replicas[0].grace_s == 0
+
+    asyncio.run(scenario())
+
+
 def test_a_call_past_the_models_own_limit_fails_and_ends_its_replica() -> None:
     async def scenario() -> None:
         replicas: list[FakeReplica] = []
