@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from homeport.errors import FailedPreconditionError, HomeportError, UnavailableError
 from homeport.serving.containercli import Engine, EngineError
@@ -52,6 +52,7 @@ class Container:
         self._ports: Mapping[int, int] = {}
         self._pid = attached.pid
         self._killed_because = ""
+        self._removed: asyncio.Future[None] = loop.create_future()
         self._orders: set[asyncio.Future[None]] = set()
         self._watching = asyncio.create_task(self._watch(), name=order.name)
 
@@ -111,10 +112,7 @@ class Container:
         Raises:
             UnavailableError: The engine's command could not be run.
         """
-        words = [self._engine.program, "exec", self._name, *command]
-        ran = await Program.start(
-            words, environment=os.environ, directory=None, on_log=lambda _: None
-        )
+        ran = await self._run("exec", self._name, *command)
         try:
             return await asyncio.shield(ran.ended)
         finally:
@@ -135,6 +133,7 @@ class Container:
         how = self._killed_because or await self._how()
         self.exited.set_result(self._killed_because or how)
         await self._remove(self._name)
+        self._removed.set_result(None)
         if self._orders:
             await asyncio.wait(self._orders)
         self.closed.set_result(self.exited.result())
@@ -146,11 +145,24 @@ class Container:
 
     async def _stop(self) -> None:
         try:
-            await self._engine.call(
-                "stop a container", "stop", "-t", str(_GOODBYE_S), self._name
-            )
-        except EngineError:
+            ran = await self._run("stop", "-t", str(_GOODBYE_S), self._name)
+        except UnavailableError:
             self._attached.send(signal.SIGKILL)
+            return
+        ends: set[asyncio.Future[Any]] = {ran.ended, self._removed}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        # podman waits on for what was killed and removed meanwhile.
+        ran.send(signal.SIGKILL)
+        if await ran.ended:
+            self._attached.send(signal.SIGKILL)
+
+    async def _run(self, *words: str) -> Program:
+        return await Program.start(
+            [self._engine.program, *words],
+            environment=os.environ,
+            directory=None,
+            on_log=lambda _: None,
+        )
 
     def _do(self, work: Awaitable[None]) -> None:
         order = asyncio.ensure_future(work)
