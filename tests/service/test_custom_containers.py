@@ -227,6 +227,23 @@ def answering(custom: Custom) -> str:
     return custom.serve()
 
 
+def test_a_failure_repeats_no_variable_but_in_the_servers_own_words(
+    custom: Custom,
+) -> None:
+    environment = [
+        {"name": "OWN", "value": "predict"},
+        {"name": "KEY", "value": "key-1"},
+    ]
+    endpoint = custom.serve(env=environment)
+    said = {"answer": {"status": 422, "body": "predict with key-1"}}
+
+    told = custom.server.predict(endpoint, {"instances": [said]})
+
+    assert told[1]["error"]["message"] == (
+        f"the {custom.noun} answered 422 to POST /predict: [OWN] with [KEY]"
+    )
+
+
 def test_what_a_program_says_of_its_predictions_is_passed_on(
     custom: Custom, answering: str
 ) -> None:

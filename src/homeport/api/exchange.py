@@ -124,8 +124,9 @@ async def watched(reply: asyncio.Future[Reply], receive: Receive) -> Reply:
 
 def failure(share: Share, reply: Reply) -> tuple[int, bytes]:
     """Return the status and body for a reply that has a code."""
-    said = reply.payload.decode("utf-8", "replace")
-    (message,) = redacted([said], share.environment)
+    message = reply.payload.decode("utf-8", "replace")
+    if not reply.is_redacted:
+        (message,) = redacted([message], share.environment)
     known = reply.code in Code.__members__.values()
     code = Code(reply.code) if known else Code.INTERNAL
     http, document = status.status(code, message)

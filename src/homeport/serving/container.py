@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from homeport.errors import FailedPreconditionError, HomeportError, UnavailableError
 from homeport.serving.containercli import Engine, EngineError
 from homeport.serving.containerorder import Order
+from homeport.serving.housing import UnwellError
 from homeport.serving.program import Program
 
 _POLL_S: Final = 0.02
@@ -205,7 +206,7 @@ class Container:
                 return
             await asyncio.wait({self.exited}, timeout=pause_s)
             pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
-        raise UnavailableError(
+        raise UnwellError(
             f"the container {self.exited.result()} as soon as it was started: its log "
             "has the reason"
         )

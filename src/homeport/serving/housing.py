@@ -4,6 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from homeport.errors import UnavailableError
+
+
+class UnwellError(UnavailableError):
+    """The program ended or is not well; the message has no word of its own."""
+
 
 class Housing(Protocol):
     """One running program that listens for HTTP."""

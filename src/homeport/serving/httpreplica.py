@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -20,7 +20,7 @@ from homeport.errors import (
 )
 from homeport.resources import probes
 from homeport.serving.contract import Contract
-from homeport.serving.housing import Housing
+from homeport.serving.housing import Housing, UnwellError
 from homeport.serving.httpclient import (
     HttpAnswer,
     HttpClient,
@@ -30,6 +30,7 @@ from homeport.serving.httpclient import (
 from homeport.serving.probing import Prober
 from homeport.serving.runtime import Launch
 from homeport.worker.protocol import MAX_PAYLOAD_BYTES, Head, Reply
+from homeport.worker.redaction import redacted
 from homeport.worker.replica import LoadReport
 from homeport.worker.requests import Request, RequestKind
 
@@ -69,7 +70,7 @@ async def started(
         on_room: Called when an answer has made room.
 
     Raises:
-        UnavailableError: It ended, or was not well in time.
+        UnwellError: It ended, or was not well in time.
     """
     care = probes.read(launch.container.kept if launch.container else {})
     prober = Prober(housing, contract, care)
@@ -79,12 +80,12 @@ async def started(
         ends: set[asyncio.Future[Any]] = {waiting, housing.exited}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if housing.exited.done():
-            raise UnavailableError(  # noqa: TRY301  # cleaned up as every failure
+            raise UnwellError(  # noqa: TRY301  # cleaned up as every failure
                 f"the {housing.noun} {housing.exited.result()} before it was well: "
                 "its log has the reason"
             )
         await waiting
-        return HttpReplica(housing, contract, name, on_room, prober)
+        return HttpReplica(housing, contract, name, on_room, prober, launch.environment)
     except BaseException:
         waiting.cancel()
         await asyncio.wait({waiting})
@@ -102,6 +103,7 @@ class HttpReplica:
         name: Of the image or command, for the report.
         on_room: Called when an answer has made room.
         prober: Looks at it from now on.
+        environment: The deployment's variables; no failure repeats their values.
     """
 
     def __init__(
@@ -111,12 +113,14 @@ class HttpReplica:
         name: str,
         on_room: Callable[[], None],
         prober: Prober,
+        environment: Mapping[str, str],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[str] = loop.create_future()
         self._housing = housing
         self._contract = contract
+        self._environment = environment
         self._on_room = on_room
         self._report = LoadReport(housing.pid, _HALF_AT_ONCE, 0.0, None, name)
         self._client = HttpClient(housing.port(contract.port), MAX_PAYLOAD_BYTES)
@@ -290,14 +294,14 @@ class HttpReplica:
     def _predictions(self, answer: HttpAnswer) -> Reply:
         noun = self._housing.noun
         if not 200 <= answer.status < 300:  # noqa: PLR2004  # HTTP
-            said = _shown(answer.body)
+            said = self._redacted(_shown(answer.body))
             text = f"the {noun} answered {answer.status} to {self._asked}: {said}"
-            return Reply(_code(answer.status), text.encode())
+            return Reply(_code(answer.status), text.encode(), is_redacted=True)
         try:
             document = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
-            type_ = answer.headers.get("content-type", "no content type")
-            return self._refused(f"what is no JSON, but {type_:.100}")
+            type_ = answer.headers.get("content-type", "no content type")[:100]
+            return self._refused(f"what is no JSON, but {self._redacted(type_)}")
         if not isinstance(document, dict):
             return self._refused(f"a JSON {type(document).__name__} and no object")
         found = document.get("predictions")
@@ -312,7 +316,10 @@ class HttpReplica:
             f"the {self._housing.noun} answered {self._asked} with {what}: it has to "
             'answer {"predictions": [...]}'
         )
-        return Reply(Code.INTERNAL, text.encode())
+        return Reply(Code.INTERNAL, text.encode(), is_redacted=True)
+
+    def _redacted(self, said: str) -> str:
+        return redacted([said], self._environment)[0]
 
     @property
     def _asked(self) -> str:

@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from homeport.errors import HomeportError, RelayedError
+from homeport.serving.housing import UnwellError
 from homeport.worker.redaction import redacted
+from homeport.worker.replica import ReplicaEndedError
 
+# Sentences of ours alone: a value in them is a port or a number that we say.
+_OUR_WORDS: Final = (UnwellError, ReplicaEndedError)
 _ERROR_LOG_LINES: Final = 100
 _LINES_IN_MEMORY: Final = 1000
 _FILE_BYTES: Final = 10 << 20
@@ -90,15 +94,20 @@ class ReplicaLog:
 def with_last_lines(
     error: HomeportError, log: ReplicaLog, environment: Mapping[str, str]
 ) -> HomeportError:
-    """Return a replica's failure with what it printed last, values redacted.
+    """Return a replica's failure with what it printed last, its values redacted.
 
     Many a failure comes before anything could print: then it stands alone.
     """
-    lines = redacted(log.tail(_ERROR_LOG_LINES), environment)
-    (message,) = redacted([error.message], environment)
-    if not lines:
+    message = error.message
+    if not isinstance(error, _OUR_WORDS):
+        (message,) = redacted([message], environment)
+    stamped = [line.partition(" ") for line in log.tail(_ERROR_LOG_LINES)]
+    if not stamped:
         return RelayedError(error.code, message)
-    shown = "\n".join(lines)
+    lines = redacted([line for _, _, line in stamped], environment)
+    shown = "\n".join(
+        f"{stamp} {line}" for (stamp, _, _), line in zip(stamped, lines, strict=True)
+    )
     return RelayedError(
         error.code, f"{message}\nLast log lines of the replica:\n{shown}"
     )

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from homeport.errors import HomeportError, UnavailableError
+from homeport.errors import HomeportError
 from homeport.resources.probes import Care, Probe, ProbeKind
 from homeport.serving.contract import Contract
-from homeport.serving.housing import Housing
+from homeport.serving.housing import Housing, UnwellError
 from homeport.serving.httpclient import HttpClient, HttpFailedError, HttpRequest
 
 _OK: Final = 200
@@ -51,7 +51,7 @@ class Prober:
         """Return when the program is well for the first time.
 
         Raises:
-            UnavailableError: It is not in time, or its startup probe gave it up.
+            UnwellError: It is not in time, or its startup probe gave it up.
         """
         last, successes = "", 0
         try:
@@ -68,7 +68,7 @@ class Prober:
                     period_s = min(_EAGERNESS * period_s, _SLOWEST_STARTING_PERIOD_S)
         except TimeoutError as error:
             said = f" ({last})" if last else ""
-            raise UnavailableError(
+            raise UnwellError(
                 f"the {self._housing.noun} was not well within {timeout_s:g} s: "
                 f"{self._asked(self._health)} did not succeed{said}; it has to listen "
                 f"on 0.0.0.0, port {self._contract.port}, which AIP_HTTP_PORT says"
@@ -117,7 +117,7 @@ class Prober:
             if not why:
                 return
             await asyncio.sleep(probe.period_s)
-        raise UnavailableError(
+        raise UnwellError(
             f"the {self._housing.noun} did not start: {self._asked(probe)} failed "
             f"{probe.failures} times ({why})"
         )

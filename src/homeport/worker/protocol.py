@@ -126,12 +126,15 @@ class Reply:
         head: Of a raw answer, None for the others.
         metadata: What a program of an author's own said of its predictions, as JSON;
             empty where it said nothing.
+        is_redacted: Whether a failure's message repeats no value of the deployment's
+            variables, or only such as are of our own words.
     """
 
     code: int
     payload: bytes
     head: Head | None = None
     metadata: bytes = b""
+    is_redacted: bool = False
 
 
 def encode(kind: Kind, payload: bytes = b"", *, status: int = 0, id_: int = 0) -> bytes:

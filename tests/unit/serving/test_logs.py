@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from homeport.errors import FailedPreconditionError
+from homeport.serving.housing import UnwellError
 from homeport.serving.logs import ReplicaLog, with_last_lines
 from homeport.worker.redaction import redacted
 from rooms import T0
@@ -90,6 +91,24 @@ def test_a_later_server_goes_on_with_the_file(path: pathlib.Path) -> None:
         ),
         pytest.param({"DEBUG": "1"}, "1 of 10", "1 of 10", id="short values are words"),
         pytest.param({"RE": "a.*b"}, "aXXb a.*b", "aXXb [RE]", id="no pattern"),
+        pytest.param(
+            {"MODE": "exit"},
+            "exited: exit, exit_code, \\nexit",
+            "exited: [MODE], [MODE]_code, \\n[MODE]",
+            id="a short word by itself",
+        ),
+        pytest.param(
+            {"PORT": "8080"},
+            "18080 or 8080s",
+            "18080 or [PORT]s",
+            id="a short number by itself",
+        ),
+        pytest.param(
+            {"TOKEN": "hunter2", "KEY": "abcdefgh"},
+            "xhunter2x xabcdefghx",
+            "x[TOKEN]x x[KEY]x",
+            id="what is no word, or long, anywhere",
+        ),
         pytest.param({"EMPTY": ""}, "text", "text", id="an empty value"),
         pytest.param(
             {"KEY": "-----BEGIN\nsecret line\n"},
@@ -104,6 +123,28 @@ def test_values_of_the_environment_are_not_told(
     environment: dict[str, str], line: str, told: str
 ) -> None:
     assert redacted([line], environment) == [told]
+
+
+def test_of_a_failure_what_the_server_says_of_a_program_stays_whole(
+    path: pathlib.Path,
+) -> None:
+    log = ReplicaLog(path, lambda: T0)
+    log.write(["on 8080 with sesame, 2026"])
+    environment = {"PORT": "8080", "TOKEN": "sesame", "YEAR": "2026"}
+    ours = UnwellError("GET /health on port 8080 failed")
+    theirs = FailedPreconditionError("the handler raised KeyError: 'sesame'")
+
+    told = [with_last_lines(one, log, environment).message for one in (ours, theirs)]
+    log.close()
+
+    said = (
+        "\nLast log lines of the replica:\n"
+        "2026-01-01T00:00:00.000+00:00 on [PORT] with [TOKEN], [YEAR]"
+    )
+    assert told == [
+        "GET /health on port 8080 failed" + said,
+        "the handler raised KeyError: '[TOKEN]'" + said,
+    ]
 
 
 def test_the_tail_goes_on_from_an_earlier_server(path: pathlib.Path) -> None:
