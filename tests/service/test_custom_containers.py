@@ -302,28 +302,42 @@ def test_a_request_that_hangs_fails_by_its_deadline_and_others_do_not(
         assert custom.server.ask(endpoint, 3) == [6]
 
 
-def test_a_program_that_answers_nothing_any_more_is_replaced(custom: Custom) -> None:
+def test_a_program_that_answers_nothing_any_more_is_replaced(
+    engine: Any, tmp_path: pathlib.Path
+) -> None:
+    with engine(tmp_path, "--request-deadline", "2") as custom:
+        endpoint = custom.serve()
+        first = custom.server.ask(endpoint, {"program": True})
+
+        hanging = {"instances": [{"sleep": 600}]}
+        both = [custom.server.predict(endpoint, hanging)[0] for _ in "12"]
+
+        def is_another() -> bool:
+            rows = {"instances": [{"program": True}]}
+            status, answer = custom.server.predict(endpoint, rows)
+            return status == 200 and answer["predictions"] != first
+
+        assert both == [504, 504]
+        wait_until(is_another)
+
+
+def test_a_timeout_of_the_endpoint_ends_no_program(custom: Custom) -> None:
     endpoint = custom.serve()
     change = {
         "endpoint": {
             "displayName": "e",
-            "clientConnectionConfig": {"inferenceTimeout": "1s"},
+            "clientConnectionConfig": {"inferenceTimeout": "0.5s"},
         }
     }
     first = custom.server.ask(endpoint, {"program": True})
     status, told = custom.server.call("POST", f"/v1/{endpoint}:update", change)
     assert status == 200, told
 
-    hanging = {"instances": [{"sleep": 600}]}
-    both = [custom.server.predict(endpoint, hanging)[0] for _ in "12"]
+    slow = {"instances": [{"sleep": 3}]}
+    late = [custom.server.predict(endpoint, slow)[0] for _ in "123"]
 
-    def is_another() -> bool:
-        rows = {"instances": [{"program": True}]}
-        status, answer = custom.server.predict(endpoint, rows)
-        return status == 200 and answer["predictions"] != first
-
-    assert both == [504, 504]
-    wait_until(is_another)
+    assert late == [504, 504, 504]
+    assert custom.server.ask(endpoint, {"program": True}) == first
 
 
 def test_a_program_that_dies_is_started_again(custom: Custom) -> None:
