@@ -187,3 +187,19 @@ def test_what_cannot_be_is_refused_in_one_sentence(
         refuse: Callable[[], object] = call
         with pytest.raises(kind, match=said):
             refuse()
+
+
+def test_a_failed_deployment_leaves_no_endpoint_that_was_made_for_it(
+    registry: ModelRegistry,
+) -> None:
+    image = "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
+    version = registry.upload_model("of no runtime", serving_container_image_uri=image)
+    kept = registry.endpoints.create("there before")
+
+    with pytest.raises(errors.UnimplementedError):
+        registry.deploy(version, "made for it")
+    with pytest.raises(errors.UnimplementedError):
+        registry.deploy(version, kept)
+
+    assert not registry.endpoints.list_endpoints('display_name="made for it"')
+    assert registry.endpoints.get(kept).display_name == "there before"

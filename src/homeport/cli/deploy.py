@@ -349,10 +349,8 @@ def _tell_what_is_left(
     connection: Connection, endpoint: Endpoint, *, is_new: bool
 ) -> None:
     """Say what a failed deployment leaves, without an endpoint made for it alone."""
-    if is_new:
-        with contextlib.suppress(HomeportError):
-            registry.delete_endpoint(connection, endpoint)
-            click.echo(f"removed again: {endpoint.name}", err=True)
+    if is_new and registry.remove_empty(connection, endpoint):
+        click.echo(f"removed again: {endpoint.name}", err=True)
     for one in endpoint.deployed:
         click.echo(
             f"still serving: {one.id} (version {one.version}), {one.percent} %",

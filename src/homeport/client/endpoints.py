@@ -12,7 +12,12 @@ from homeport.client import traffic as splits
 from homeport.client.connection import Answer, Connection
 from homeport.client.results import Endpoint, ModelVersion, TrafficState
 from homeport.client.tables import Listing
-from homeport.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from homeport.errors import (
+    FailedPreconditionError,
+    HomeportError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,9 +175,10 @@ class Endpoints:
 
         Raises:
             FailedPreconditionError: The version does not load; the sentence says why.
+                An endpoint that was made for it is removed again.
         """
         _check_percent(traffic_percent)
-        found = self._found_or_made(endpoint)
+        found, is_new = self._found_or_made(endpoint)
         machine = {
             "machineSpec": dict(machine_spec or {}),
             "minReplicaCount": min_replica_count,
@@ -187,7 +193,13 @@ class Endpoints:
             "trafficSplit": splits.with_new(_plain(found), traffic_percent),
         }
         path = f"/v1/{found.resource_name}:deployModel"
-        self._connection.wait(self._connection.post(path, request), _DEPLOY_TIMEOUT_S)
+        try:
+            operation = self._connection.post(path, request)
+            self._connection.wait(operation, _DEPLOY_TIMEOUT_S)
+        except HomeportError:
+            if is_new:
+                registry.remove_empty(self._connection, _plain(found))
+            raise
         return self.get(found)
 
     def undeploy(self, endpoint: Wanted, deployed: str) -> Endpoint:
@@ -307,13 +319,14 @@ class Endpoints:
             return resources.quoted(endpoint)
         return self.get(endpoint).resource_name
 
-    def _found_or_made(self, endpoint: Wanted) -> Endpoint:
+    def _found_or_made(self, endpoint: Wanted) -> tuple[Endpoint, bool]:
+        """Return the endpoint that is wanted, and whether it was made for that."""
         try:
-            return self.get(endpoint)
+            return self.get(endpoint), False
         except NotFoundError:
             if isinstance(endpoint, Endpoint) or endpoint.startswith("projects/"):
                 raise
-            return self.create(endpoint)
+            return self.create(endpoint), True
 
 
 def _plain(endpoint: Endpoint) -> registry.Endpoint:

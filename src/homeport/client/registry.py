@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from homeport.client import resources
 from homeport.client.connection import Connection
+from homeport.errors import HomeportError
 
 _REGISTER_TIMEOUT_S: Final = 3600.0
 
@@ -247,6 +248,18 @@ def traffic_states(connection: Connection, endpoint: Endpoint) -> list[dict[str,
 def delete_endpoint(connection: Connection, endpoint: Endpoint) -> None:
     """Delete an endpoint to which nothing is deployed."""
     connection.wait(connection.delete(f"/v1/{endpoint.name}"))
+
+
+def remove_empty(connection: Connection, endpoint: Endpoint) -> bool:
+    """Delete an endpoint made for a deployment that failed; tell whether it is gone.
+
+    It stays where something is deployed to it, or still being deployed.
+    """
+    try:
+        delete_endpoint(connection, endpoint)
+    except HomeportError:
+        return False
+    return True
 
 
 def predict(connection: Connection, endpoint: Endpoint, body: bytes) -> bytes:
