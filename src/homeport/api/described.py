@@ -68,6 +68,7 @@ _PREDICTIONS: Final = {
     "properties": {
         "instances": LIST,
         "parameters": ANY,
+        "labels": OBJECT,
     },
     "required": ["instances"],
 }

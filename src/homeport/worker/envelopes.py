@@ -9,6 +9,7 @@ from typing import Any, Protocol, final
 
 from homeport.errors import HandlerError
 from homeport.worker import instances
+from homeport.worker.instances import PREDICT_FIELDS, Fields
 from homeport.worker.serverconfig import Envelope as Name
 
 
@@ -18,8 +19,12 @@ class Envelope(Protocol):
     unit: str
     """What one row is, for people."""
 
-    def rows(self, body: bytes) -> list[Any]:
+    def rows(self, body: bytes, fields: Fields = PREDICT_FIELDS) -> list[Any]:
         """Return what the handler is given for one request.
+
+        Args:
+            body: As it came.
+            fields: Those that it may have, where the handler is not given them all.
 
         Raises:
             InvalidArgumentError: The body is no :predict request.
@@ -39,9 +44,9 @@ class JsonEnvelope:
 
     unit = "instance"
 
-    def rows(self, body: bytes) -> list[Any]:
+    def rows(self, body: bytes, fields: Fields = PREDICT_FIELDS) -> list[Any]:
         """Return the instances, binary ones decoded."""
-        return instances.decode_binary(instances.parse(body))
+        return instances.decode_binary(instances.parse(body, fields))
 
     def predictions(self, results: list[Any]) -> list[Any]:
         """Return the results as they are."""
@@ -54,8 +59,9 @@ class BodyEnvelope:
 
     unit = "request"
 
-    def rows(self, body: bytes) -> list[Any]:
-        """Return the one object that the body is."""
+    def rows(self, body: bytes, fields: Fields = PREDICT_FIELDS) -> list[Any]:
+        """Return the one object that the body is, whatever its fields."""
+        del fields
         return [instances.parse_body(body)]
 
     def predictions(self, results: list[Any]) -> list[Any]:

@@ -6,7 +6,9 @@ Infinity, which are not JSON.
 
 import base64
 import binascii
+import difflib
 import json
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn
 
 from homeport.errors import InvalidArgumentError
@@ -15,14 +17,37 @@ from homeport.worker import optional
 # An environment without it serves too, slower.
 _orjson: Final = optional.module("orjson")
 
+# PredictRequest and ExplainRequest (aiplatform v1), as proto3-JSON may spell them.
+PREDICT_FIELDS: Final = frozenset({"endpoint", "instances", "parameters", "labels"})
+EXPLAIN_FIELDS: Final = PREDICT_FIELDS | {
+    "explanationSpecOverride",
+    "explanation_spec_override",
+    "concurrentExplanationSpecOverride",
+    "concurrent_explanation_spec_override",
+    "deployedModelId",
+    "deployed_model_id",
+}
+_LONGEST_NAME: Final = 64  # of an unknown field for which a near one is looked for
 
-def parse(body: bytes) -> list[Any]:
+# None for any: a raw request is not of Vertex AI's form.
+Fields = AbstractSet[str] | None
+
+
+def parse(body: bytes, fields: Fields = PREDICT_FIELDS) -> list[Any]:
     """Return the JSON values under `instances`, at least one.
 
+    Args:
+        body: JSON in UTF-8.
+        fields: Those that it may have.
+
     Raises:
-        InvalidArgumentError: The body is not a JSON object with a list of instances.
+        InvalidArgumentError: The body is not a JSON object with a list of instances, or
+            has another field.
     """
-    rows: list[Any] = parse_body(body)["instances"]
+    document = parse_body(body)
+    if fields is not None and not document.keys() <= fields:
+        raise _unknown(document.keys() - fields, fields)
+    rows: list[Any] = document["instances"]
     return rows
 
 
@@ -72,6 +97,18 @@ def decode_binary(rows: list[Any]) -> list[Any]:
             if isinstance(cell, dict) and _is_binary(cell):
                 row[column] = _decode(cell["b64"], index)
     return rows
+
+
+def _unknown(names: AbstractSet[str], fields: AbstractSet[str]) -> InvalidArgumentError:
+    """Return the refusal of fields that a request does not have."""
+    name = min(names)
+    near = []
+    if len(name) <= _LONGEST_NAME:
+        near = difflib.get_close_matches(name, sorted(fields), n=1)
+    remedy = f"did you mean {near[0]}?" if near else "leave it out"
+    return InvalidArgumentError(
+        f"{name[:_LONGEST_NAME]} is not a known field: {remedy}"
+    )
 
 
 def _load(body: bytes) -> Any:  # noqa: ANN401  # any JSON value

@@ -13,6 +13,7 @@ from homeport.worker.context import Context
 from homeport.worker.envelopes import Envelope
 from homeport.worker.handler import EntryPoint
 from homeport.worker.handlers import PredictionException
+from homeport.worker.instances import EXPLAIN_FIELDS
 from homeport.worker.protocol import Head, Reply
 from homeport.worker.requests import Request, RequestKind
 
@@ -54,7 +55,7 @@ class Handler:
             pieces = _Pieces(self.context, None)
         headers = _headers(request)
         if rawbodies.instances_of(request):
-            rows = self.envelope.rows(request.body)
+            rows = self.envelope.rows(request.body, fields=None)
             found = self._call(rows, request_id, headers, pieces.add)
             document = {"predictions": self.envelope.predictions(found)}
             return pieces.last(*rawbodies.render(document))
@@ -73,10 +74,10 @@ class Handler:
                 "it from BaseHandler and give it get_insights, and deploy that version"
             )
         headers = _headers(request)
-        rows = self.envelope.rows(request.body)
+        rows = self.envelope.rows(request.body, EXPLAIN_FIELDS)
         predicted = self._call(rows, request_id, headers, None)
         # Read again: the first call may have changed the rows.
-        rows = self.envelope.rows(request.body)
+        rows = self.envelope.rows(request.body, EXPLAIN_FIELDS)
         explain = {**headers, "explain": "True"}
         explained = self._call(rows, request_id, explain, None)
         document = {

@@ -23,6 +23,7 @@ from homeport.worker import (
     tensors,
 )
 from homeport.worker.examination import Examination, Steps
+from homeport.worker.instances import PREDICT_FIELDS, Fields
 from homeport.worker.protocol import Head, Reply
 from homeport.worker.requests import Request, RequestKind
 
@@ -79,15 +80,15 @@ class TensorPredictor:
             _check_understood(request)
         except (FailedPreconditionError, InvalidArgumentError) as error:
             return calls.reply_for(error, self._model_dir)
-        reply = self._predict_one(request.body)
+        reply = self._predict_one(request.body, fields=None)
         if reply.code:
             return reply
         body = b'{"predictions":' + reply.payload + b"}"
         return Reply(0, body, Head(200, {"content-type": "application/json"}))
 
-    def _predict_one(self, body: bytes) -> Reply:
+    def _predict_one(self, body: bytes, fields: Fields = PREDICT_FIELDS) -> Reply:
         try:
-            batch = self._read(body)
+            batch = self._read(body, fields)
             return Reply(0, self._render(self._forward(batch)))
         except Exception as error:  # noqa: BLE001  # the edge of the model's code
             return calls.reply_for(error, self._model_dir)

@@ -7,20 +7,26 @@ The tests fuzz them against each other.
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import torch
 
 from homeport.errors import InvalidArgumentError
 from homeport.worker import instances, optional
+from homeport.worker.instances import PREDICT_FIELDS, Fields
 
-Reader = Callable[[bytes], torch.Tensor]
 # Without them the general reader serves alone.
 _np: Final = optional.module("numpy")
 _simdjson: Final = optional.module("simdjson")
 _MAX_FAST_DIMENSIONS: Final = 16  # numpy stops at 64
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"[],"))
+
+
+class Reader(Protocol):
+    """Whatever reads a body; see `read`."""
+
+    def __call__(self, body: bytes, fields: Fields = PREDICT_FIELDS) -> torch.Tensor:
+        """Return the instances of a :predict body."""
 
 
 def make_reader() -> Reader:
@@ -30,17 +36,21 @@ def make_reader() -> Reader:
     return functools.partial(_read_fast, _simdjson.Parser())
 
 
-def read(body: bytes) -> torch.Tensor:
+def read(body: bytes, fields: Fields = PREDICT_FIELDS) -> torch.Tensor:
     """Return the instances of a :predict body, shape (instances, ...).
 
     The tensor is int64 if every number is a whole one in the text, as
     `torch.as_tensor` would have it, else float32.
 
+    Args:
+        body: JSON in UTF-8.
+        fields: Those that it may have.
+
     Raises:
         InvalidArgumentError: The body has no instances, or they are not numbers in
-            lists of one shape.
+            lists of one shape, or it has another field.
     """
-    rows = instances.parse(body)
+    rows = instances.parse(body, fields)
     try:
         dtype = torch.float32 if _has_float(rows) else torch.int64
         return torch.tensor(rows, dtype=dtype)
@@ -51,14 +61,18 @@ def read(body: bytes) -> torch.Tensor:
         ) from error
 
 
-def _read_fast(parser: Any, body: bytes) -> torch.Tensor:  # noqa: ANN401  # untyped
+def _read_fast(
+    parser: Any,  # noqa: ANN401  # untyped
+    body: bytes,
+    fields: Fields = PREDICT_FIELDS,
+) -> torch.Tensor:
     # Text without a point is whole numbers, which need the general reader's int64.
     # simdjson skips a byte order mark, which is no JSON: hence the first byte.
     if b"." in body and body[:1] == b"{":
         tensor = _read_rectangle(parser, body)
         if tensor is not None:
             return tensor
-    return read(body)
+    return read(body, fields)
 
 
 def _read_rectangle(parser: Any, body: bytes) -> torch.Tensor | None:  # noqa: ANN401

@@ -28,6 +28,16 @@ from homeport.worker import instances
         ),
         pytest.param(b'{"instances": "x"}', '"instances" is a JSON string', id="text"),
         pytest.param(b'{"instances": []}', '"instances" is empty', id="no element"),
+        pytest.param(
+            b'{"instances": [1], "foo": 1}',
+            "^foo is not a known field: leave it out$",
+            id="a field of nobody",
+        ),
+        pytest.param(
+            b'{"instances": [1], "paramters": {"top_k": 3}}',
+            r"^paramters is not a known field: did you mean parameters\?$",
+            id="a misspelt field",
+        ),
     ],
 )
 def test_a_body_that_cannot_be_predicted_is_refused(
@@ -47,6 +57,13 @@ def test_elements_come_as_their_json_values() -> None:
     rows = [1, 1.5, "x", None, True, [1], {"a": {"b": 2}}]
 
     assert instances.parse(json.dumps({"instances": rows}).encode()) == rows
+
+
+@pytest.mark.parametrize("field", ["endpoint", "parameters", "labels"])
+def test_every_field_of_the_service_is_read(field: str) -> None:
+    body = json.dumps({"instances": [1], field: {}}).encode()
+
+    assert instances.parse(body) == [1]
 
 
 def test_b64_objects_become_bytes_in_a_row_and_in_a_column() -> None:

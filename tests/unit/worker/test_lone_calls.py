@@ -84,6 +84,11 @@ FORM = (
             [1, b"A"],
             id="a :predict body is its instances",
         ),
+        pytest.param(
+            raw(b'{"instances": [1], "id": "7"}', "application/json"),
+            [1],
+            id="a raw body may have any field",
+        ),
     ],
 )
 def test_a_raw_body_reaches_the_handler_as_torchserve_gives_it(
@@ -100,6 +105,11 @@ def test_a_raw_body_reaches_the_handler_as_torchserve_gives_it(
             raw(b'{"instances": [1], "parameters": {"k": 2}}', "application/json"),
             [{"instances": [1], "parameters": {"k": 2}}],
             id="parameters come along",
+        ),
+        pytest.param(
+            raw(b'{"instances": [1], "id": "7"}', "application/json"),
+            [{"instances": [1], "id": "7"}],
+            id="any field comes along",
         ),
     ],
 )
@@ -214,6 +224,18 @@ def test_an_explanation_comes_with_its_predictions() -> None:
         ],
         "predictions": [2, 10],
     }
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [("deployedModelId", 0), ("explanation_spec_override", 0), ("foo", 3)],
+)
+def test_an_explain_request_has_fields_of_its_own(field: str, code: int) -> None:
+    body = json.dumps({"instances": [1], field: None}).encode()
+
+    reply, _ = ask(Insightful().handle, Request(RequestKind.EXPLAIN, body))
+
+    assert reply.code == code
 
 
 def test_what_is_an_explanation_of_vertex_is_handed_on() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from homeport.errors import Code
 from homeport.worker.protocol import Reply
+from homeport.worker.requests import Request, RequestKind
 from homeport.worker.tensorcalls import TensorPredictor
 
 CPU = torch.device("cpu")
@@ -121,6 +122,18 @@ def test_a_row_that_was_not_wrapped_is_told_to_be(row: list[float], words: str) 
         b"; if the numbers are one instance, wrap it in a list: [[...]]"
     )
     assert b"wrap it" not in wrapped.payload
+
+
+def test_a_raw_request_may_have_fields_that_a_predict_request_has_not() -> None:
+    text = b'{"instances": [[1.5, 2.0]], "id": "7"}'
+    request = Request(RequestKind.RAW, text, {"content-type": "application/json"})
+    predictor = TensorPredictor(linear(), CPU, ARCHIVE)
+
+    predicted = predictor.predict([text])
+    answered = predictor.call(request, list[Reply]().append)
+
+    assert predicted[0].payload == b"id is not a known field: leave it out"
+    assert answered.payload == b'{"predictions":[[3.5]]}'
 
 
 def test_half_precision_outputs_are_served() -> None:
