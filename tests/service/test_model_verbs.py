@@ -203,6 +203,21 @@ def test_an_explanation_is_the_integrated_gradients_of_the_model(
             "holds 1 elements",
             id="a tensor that lacks elements",
         ),
+        pytest.param("directPredict", b"{}", 400, '"inputs" is empty', id="no tensors"),
+        pytest.param(
+            "serverStreamingPredict",
+            b"{}",
+            400,
+            '"inputs" is empty',
+            id="no tensors to stream for",
+        ),
+        pytest.param(
+            "predict",
+            b'{"instances": [[1]], "paramters": {}}',
+            400,
+            "paramters is not a known field: did you mean parameters?",
+            id="a misspelt field",
+        ),
         pytest.param("rawPredict", b"{", 400, "not valid JSON", id="broken JSON"),
         pytest.param(
             "streamRawPredict", b"{", 400, "not valid JSON", id="before a stream"

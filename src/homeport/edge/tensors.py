@@ -87,8 +87,10 @@ def to_predict_body(request: TensorsRequest) -> dict[str, Any]:
     """Return the :predict body that asks the same.
 
     Raises:
-        InvalidArgumentError: A tensor does not hold what it says.
+        InvalidArgumentError: There is no tensor, or one does not hold what it says.
     """
+    if not request.inputs:
+        raise InvalidArgumentError('"inputs" is empty: send at least one tensor')
     body: dict[str, Any] = {"instances": [to_json(one) for one in request.inputs]}
     if request.parameters is not None:
         body["parameters"] = to_json(request.parameters)
