@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.edge import messages, translate
+from homeport.edge import messages, translate, translate_warnings
 from homeport.errors import InvalidArgumentError
 from homeport.registry.operations import Operations
 from homeport.resources.endpoint import DeployedModel
@@ -59,7 +59,7 @@ def _deploy(deployments: Deployments, operations: Operations) -> list[Route]:
             display_name=deployed.display_name,
             resources=translate.dedicated_resources(deployed),
             kept=deployed.kept_values(),
-            warnings=translate.no_effect(message),
+            warnings=translate_warnings.no_effect(message),
         )
         operation = await asyncio.to_thread(
             deployments.deploy, name, spec, caller=requests.caller(request)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.edge import codec, masks, messages, translate
+from homeport.edge import codec, masks, messages, translate, translate_warnings
 from homeport.errors import InvalidArgumentError
 from homeport.resources.endpoint import Endpoint
 from homeport.resources.names import EndpointName
@@ -132,7 +132,7 @@ def _spec(request: Request, message: messages.EndpointMessage) -> EndpointSpec:
     acting = ["client_connection_config"]
     if requests.dedicated_dns(request):
         acting.append("dedicated_endpoint_enabled")
-    warnings = translate.no_effect(message, but=acting)
+    warnings = translate_warnings.no_effect(message, but=acting)
     return EndpointSpec(
         display_name=message.display_name,
         description=message.description,

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.edge import messages, translate
+from homeport.edge import messages, translate, translate_warnings
 from homeport.errors import InvalidArgumentError
 from homeport.registry.catalog import Catalog
 from homeport.registry.operations import Operations
@@ -50,7 +50,7 @@ def _upload(uploads: Uploads, operations: Operations) -> list[Route]:
             uploads.upload,
             Target(parent, parent_model, message.model_id, upsert=_upsert(request)),
             translate.version_spec(message.model),
-            translate.upload_warnings(message),
+            translate_warnings.of_upload(message),
             caller=requests.caller(request),
         )
         return await requests.promised(request, operations, operation)

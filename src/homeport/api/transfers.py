@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.edge import translate
+from homeport.edge import translate, translate_warnings
 from homeport.edge.messages_transfers import CopyModelRequest, ExportModelRequest
 from homeport.errors import InvalidArgumentError
 from homeport.registry.exports import Exports
@@ -43,7 +43,7 @@ def routes(
             transfers.copy,
             translate.model_name(message.source_model, parent),
             target,
-            translate.no_effect(message),
+            translate_warnings.no_effect(message),
             caller=requests.caller(request),
         )
         return requests.told(request, operation)

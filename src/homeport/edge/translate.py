@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from homeport.edge import codec
@@ -21,10 +21,9 @@ from homeport.edge.messages import (
     OriginalModelInfo,
     Port,
     PredictSchemataMessage,
-    UploadModelRequest,
 )
 from homeport.errors import InvalidArgumentError
-from homeport.resources import images, lineage
+from homeport.resources import lineage
 from homeport.resources.batch_job import InstancesFormat, PredictionsFormat
 from homeport.resources.endpoint import DedicatedResources, DeployedModel, Endpoint
 from homeport.resources.model import (
@@ -41,20 +40,9 @@ from homeport.resources.names import ModelName, Parent
 # AutoscalingMetricSpec.target (aiplatform v1): what it is where it is not given.
 _DEFAULT_TARGET: Final = 60
 _MODEL_UPDATABLE: Final = ("display_name", "description", "labels")
-_METADATA: Final = "model.metadata"
 _INPUT_FORMATS: Final = tuple(InstancesFormat)
 _OUTPUT_FORMATS: Final = tuple(PredictionsFormat)
-# Kept as they came, and not without effect: they say where a version comes from.
-_OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
 _CONTAINERS: Final = 1024
-# Those of a container that act wherever the container does: `resources.probes`.
-_OF_CONTAINERS: Final = (
-    "deployment_timeout",
-    "shared_memory_size_mb",
-    "startup_probe",
-    "health_probe",
-    "liveness_probe",
-)
 _EXPORT_FORMAT: Final = ExportFormat(
     id=EXPORT_FORMAT, exportable_contents=("ARTIFACT",)
 )
@@ -276,45 +264,6 @@ def deployed_model_message(
     )
 
 
-def no_effect(message: codec.Message, but: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return one warning for each field a request set that has no effect here.
-
-    Args:
-        message: The request.
-        but: Paths of those that have one.
-    """
-    return _stored([path for path in message.kept_paths() if path not in but])
-
-
-def upload_warnings(message: UploadModelRequest) -> tuple[str, ...]:
-    """Return one warning for each field an upload set that has no effect here.
-
-    Our own worker has neither ports nor routes: predictions reach it by the endpoint.
-    gRPC is served for no image.
-    """
-    container = message.model.container_spec if message.model else None
-    paths = [path for path in message.kept_paths() if path not in _OF_LINEAGE]
-    metadata = message.model.metadata if message.model else None
-    if metadata is not None and not _is_lineage(metadata):
-        paths.append(_METADATA)
-    if container is not None:
-        own_worker = images.runs_archives(container.image_uri)
-        if not own_worker:
-            acting = {f"model.container_spec.{field}" for field in _OF_CONTAINERS}
-            paths = [path for path in paths if path not in acting]
-        unused = ("ports", "predict_route", "health_route") if own_worker else ()
-        paths += [
-            f"model.container_spec.{field}"
-            for field in ("grpc_ports", *unused)
-            if getattr(container, field)
-        ]
-    return _stored(paths)
-
-
-def _is_lineage(metadata: object) -> bool:
-    return isinstance(metadata, dict) and metadata.keys() == {lineage.METADATA_KEY}
-
-
 def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
     of_machine = MachineSpec.model_fields.keys() & resources.kept.keys()
     # Those deployed by an earlier version kept the metrics too.
@@ -334,10 +283,6 @@ def _dedicated(resources: DedicatedResources) -> DedicatedResourcesMessage:
         ),
         **{key: resources.kept[key] for key in own},
     )
-
-
-def _stored(paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{path} was stored and has no effect here" for path in paths)
 
 
 def _container(message: ModelContainerSpec) -> ContainerSpec:

@@ -3,7 +3,7 @@
 import enum
 from typing import Any, Final, TypeVar
 
-from homeport.edge import codec, translate
+from homeport.edge import codec, translate, translate_warnings
 from homeport.edge.messages import MachineSpec
 from homeport.edge.messages_jobs import (
     BatchDedicatedResources,
@@ -81,7 +81,7 @@ def job_spec(message: BatchPredictionJobMessage) -> BatchJobSpec:
         ),
         labels=message.labels,
         kept=kept,
-        warnings=translate.no_effect(message),
+        warnings=translate_warnings.no_effect(message),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.edge import codec, messages, translate
+from homeport.edge import codec, messages, translate, translate_warnings
 from homeport.errors import InvalidArgumentError
 from homeport.resources.endpoint import (
     DedicatedResources,
@@ -138,13 +138,13 @@ def test_what_has_no_effect_is_named_once_each() -> None:
     request = {"model": UPLOADED, "serviceAccount": "a@b"}
     message = codec.decode_object(messages.UploadModelRequest, request)
 
-    assert translate.no_effect(message) == (
+    assert translate_warnings.no_effect(message) == (
         "model.container_spec.shared_memory_size_mb was stored and has no effect here",
         "model.explanation_spec was stored and has no effect here",
         "model.metadata_schema_uri was stored and has no effect here",
         "service_account was stored and has no effect here",
     )
-    assert translate.no_effect(messages.UploadModelRequest()) == ()
+    assert translate_warnings.no_effect(messages.UploadModelRequest()) == ()
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_what_a_container_asks_in_vain_is_a_warning(
         {"model": {"displayName": "m", "containerSpec": container}},
     )
 
-    assert sorted(translate.upload_warnings(message)) == [
+    assert sorted(translate_warnings.of_upload(message)) == [
         f"model.container_spec.{field} was stored and has no effect here"
         for field in fields
     ]
