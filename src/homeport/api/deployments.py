@@ -59,7 +59,7 @@ def _deploy(deployments: Deployments, operations: Operations) -> list[Route]:
             display_name=deployed.display_name,
             resources=translate.dedicated_resources(deployed),
             kept=deployed.kept_values(),
-            warnings=translate_warnings.no_effect(message),
+            warnings=translate_warnings.of_deployment(message),
         )
         operation = await asyncio.to_thread(
             deployments.deploy, name, spec, caller=requests.caller(request)

@@ -1,13 +1,14 @@
 """What a request asks for that has no effect here, as sentences for its operation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from homeport.edge import codec
-from homeport.edge.messages import UploadModelRequest
+from homeport.edge.messages import DeployModelRequest, UploadModelRequest
 from homeport.resources import images, lineage
 
 _METADATA: Final = "model.metadata"
+_MINIMUM: Final = "min_replica_count"
 # Kept as they came, and not without effect: they say where a version comes from.
 _OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
 # Those of a container that act wherever the container does: `resources.probes`.
@@ -53,6 +54,28 @@ def of_upload(message: UploadModelRequest) -> tuple[str, ...]:
             if getattr(container, field)
         ]
     return _stored(paths)
+
+
+def of_deployment(message: DeployModelRequest) -> tuple[str, ...]:
+    """Return one warning for each field a deployment set that has no effect here.
+
+    A minimum of 0 is what proto3-JSON makes of none: it warns who wrote it down.
+    """
+    return (*no_effect(message), *_of_no_minimum(message))
+
+
+def _of_no_minimum(message: DeployModelRequest) -> Iterator[str]:
+    for kind in ("dedicated_resources", "automatic_resources"):
+        counts = getattr(message.deployed_model, kind, None)
+        if (
+            counts is not None
+            and _MINIMUM in counts.model_fields_set
+            and not counts.min_replica_count
+        ):
+            yield (
+                f"deployed_model.{kind}.{_MINIMUM} is 0, and one replica runs always: "
+                "nothing is scaled to zero here, undeploy what is to cost nothing"
+            )
 
 
 def _is_lineage(metadata: object) -> bool:

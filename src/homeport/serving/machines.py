@@ -69,7 +69,9 @@ def check_resources(resources: DedicatedResources, host: Host) -> None:
     """
     low, high = resources.min_replica_count, resources.max_replica_count
     if low < 1:
-        raise InvalidArgumentError(f"min_replica_count is {low}: at least 1")
+        raise InvalidArgumentError(
+            f"min_replica_count is {low}: at least 1, nothing is scaled to zero here"
+        )
     # Each is a process of tens of MB that is started, watched and drained; beyond the
     # cores more of them answer no faster.
     most = REPLICAS_PER_CORE * host.cores

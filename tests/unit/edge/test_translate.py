@@ -333,6 +333,23 @@ def test_an_endpoint_reads_with_its_deployed_models() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["dedicatedResources", "automaticResources"])
+def test_a_minimum_of_no_replica_is_a_warning_where_it_was_written(kind: str) -> None:
+    def warnings(counts: dict[str, int]) -> tuple[str, ...]:
+        document = {"deployedModel": {"model": "m", kind: counts}}
+        message = codec.decode_object(messages.DeployModelRequest, document)
+        return translate_warnings.of_deployment(message)
+
+    name = kind.replace("R", "_r")
+    assert warnings({"minReplicaCount": 0, "maxReplicaCount": 2}) == (
+        f"deployed_model.{name}.min_replica_count is 0, and one replica runs always: "
+        "nothing is scaled to zero here, undeploy what is to cost nothing",
+    )
+    assert warnings({"maxReplicaCount": 2}) == ()
+    assert warnings({"minReplicaCount": 1}) == ()
+    assert translate_warnings.of_deployment(messages.DeployModelRequest()) == ()
+
+
 @pytest.mark.parametrize(
     ("image", "fields"),
     [
