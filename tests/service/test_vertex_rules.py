@@ -10,6 +10,8 @@ from servers import PARENT, Server
 
 pytestmark = pytest.mark.service
 
+PREBUILT = "us-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.2-4:latest"
+
 IMAGE = "example.com/serving:1"
 
 
@@ -106,6 +108,50 @@ import os
 def handle(data, context):
     return data and [os.environ.get(row) for row in data]
 """
+
+
+@pytest.mark.parametrize(
+    ("container", "why"),
+    [
+        pytest.param(
+            {"imageUri": "UPPER CASE!!"},
+            "the version has the image 'UPPER CASE!!', which is no name of an image: "
+            "register it as HOST/PATH:TAG",
+            id="no name of an image",
+        ),
+        pytest.param(
+            {
+                "imageUri": "example.com/own:1",
+                "startupProbe": {"grpc": {"port": 8080}},
+            },
+            "a gRPC probe cannot be carried out here: use httpGet, tcpSocket or exec",
+            id="a gRPC probe",
+        ),
+        pytest.param(
+            {"imageUri": PREBUILT, "command": ["serve"]},
+            f"the version overrides the command or arguments of {PREBUILT}: our worker "
+            "takes the place of that image and has none",
+            id="a command for our worker",
+        ),
+    ],
+)
+def test_an_upload_says_what_a_deployment_will_refuse(
+    shared_server: Server, container: dict[str, Any], why: str
+) -> None:
+    model = {
+        "displayName": "for elsewhere",
+        "containerSpec": container,
+        "baseModelSource": {"modelGardenSource": {"publicModelName": "m"}},
+    }
+    path = f"/v1/{PARENT}/models:upload"
+
+    _, operation = shared_server.call("POST", path, {"model": model})
+    ended = shared_server.wait(operation)
+
+    assert "response" in ended
+    generic = ended["metadata"]["genericMetadata"]
+    told = [one["message"] for one in generic["partialFailures"]]
+    assert f"deploying it will be refused: {why}" in told
 
 
 def test_a_deployment_without_a_split_has_no_traffic(

@@ -13,6 +13,7 @@ from homeport.registry.catalog import Catalog
 from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.upload import Uploads
+from homeport.serving import engines
 
 _PARENT = "/projects/{project}/locations/{location}"
 _MODEL = _PARENT + "/models/{model}"
@@ -46,11 +47,12 @@ def _upload(uploads: Uploads, operations: Operations) -> list[Route]:
             if message.parent_model
             else None
         )
+        spec = translate.version_spec(message.model)
         operation = await asyncio.to_thread(
             uploads.upload,
             Target(parent, parent_model, message.model_id, upsert=_upsert(request)),
-            translate.version_spec(message.model),
-            translate_warnings.of_upload(message),
+            spec,
+            translate_warnings.of_upload(message) + engines.warnings(spec.container),
             caller=requests.caller(request),
         )
         return await requests.promised(request, operations, operation)

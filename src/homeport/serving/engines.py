@@ -54,24 +54,30 @@ def check_servable(
         UnimplementedError: Its image, or a field of its container, is not for here.
     """
     container = version.container
+    if container is not None:
+        _check_container(container, str(version.name))
     if is_ours(container):
         _check_archive(version)
-        return
-    if container is not None:
-        _check_container(version, container)
-        if not offer.has_engine:
-            _check_host_command(version, container, resources, offer)
+    elif container is not None and not offer.has_engine:
+        _check_host_command(version, container, resources, offer)
+
+
+def warnings(container: ContainerSpec | None) -> tuple[str, ...]:
+    """Return why no server deploys a version with this container, if so.
+
+    Raises:
+        InvalidArgumentError: A probe cannot be.
+    """
+    if container is None:
+        return ()
+    try:
+        _check_container(container, "the version")
+    except (FailedPreconditionError, UnimplementedError) as error:
+        return (f"deploying it will be refused: {error.message}",)
+    return ()
 
 
 def _check_archive(version: ModelVersion) -> None:
-    container = version.container
-    if container and (container.command or container.args):
-        raise UnimplementedError(
-            f"{version.name} overrides the command or arguments of "
-            f"{container.image_uri or 'our worker'}: our worker takes the place of "
-            "that image and has none",
-            resource=str(version.name),
-        )
     if version.artifact is None:
         raise FailedPreconditionError(
             f"{version.name} has no artifact to serve: upload a version with "
@@ -80,20 +86,30 @@ def _check_archive(version: ModelVersion) -> None:
         )
 
 
-def _check_container(version: ModelVersion, container: ContainerSpec) -> None:
+def _check_container(container: ContainerSpec, version: str) -> None:
+    """Refuse what is served nowhere, whatever the server offers."""
     image = container.image_uri
+    if is_ours(container):
+        if container.command or container.args:
+            raise UnimplementedError(
+                f"{version} overrides the command or arguments of "
+                f"{image or 'our worker'}: our worker takes the place of that image "
+                "and has none",
+                resource=version,
+            )
+        return
     framework = images.prebuilt_framework(image)
     if framework:
         raise UnimplementedError(
-            f"{version.name} has Vertex AI's prebuilt image for {framework}, {image}: "
+            f"{version} has Vertex AI's prebuilt image for {framework}, {image}: "
             "only those for PyTorch have a runtime here; give an image of your own",
-            resource=str(version.name),
+            resource=version,
         )
     if not images.is_reference(image):
         raise FailedPreconditionError(
-            f"{version.name} has the image {image!r:.100}, which is no name of an "
-            "image: register it as HOST/PATH:TAG",
-            resource=str(version.name),
+            f"{version} has the image {image!r:.100}, which is no name of an image: "
+            "register it as HOST/PATH:TAG",
+            resource=version,
         )
     probes.read(container.kept).check_supported()
 
