@@ -4,7 +4,8 @@ import dataclasses
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from homeport.checking.ending import Ending
@@ -224,6 +225,7 @@ def _check_container(container: ContainerSpec) -> None:
             )
     for variable in container.env:
         _check_variable(variable)
+    _check_once([variable.name for variable in container.env])
     probes.read(container.kept)
     routes = {
         "predict_route": container.predict_route,
@@ -235,6 +237,15 @@ def _check_container(container: ContainerSpec) -> None:
                 f"{field} is {route!r:.80}: expected a path that begins with '/', in "
                 "printable ASCII"
             )
+
+
+def _check_once(names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InvalidArgumentError(
+            f"environment variable {twice[0]!r:.80} is given {names.count(twice[0])} "
+            "times in container_spec.env: give it once, with the value that counts"
+        )
 
 
 def _check_variable(variable: EnvironmentVariable) -> None:

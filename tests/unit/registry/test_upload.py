@@ -219,6 +219,16 @@ def test_a_variable_that_cannot_be_set_is_refused(
         )
 
 
+def test_a_variable_that_is_given_twice_is_refused_by_its_name(rooms: Rooms) -> None:
+    values = (("A", "1"), ("DEPTH", "2"), ("DEPTH", "3"))
+    container = ContainerSpec(env=tuple(EnvironmentVariable(*one) for one in values))
+
+    with pytest.raises(InvalidArgumentError, match="'DEPTH' is given 2 times"):
+        rooms.uploads.upload(
+            Target(PARENT), VersionSpec("m", artifact_uri=URI, container=container)
+        )
+
+
 @pytest.mark.parametrize("model_id", ["1model", "-m", "M", "m.n", "m" * 64, "ä"])
 def test_a_model_id_that_breaks_the_rules_is_refused(
     rooms: Rooms, model_id: str
