@@ -1,5 +1,6 @@
 """Traffic that was, brought back by the command line and over REST."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -39,6 +40,24 @@ def test_a_rollback_deploys_again_what_was_undeployed(
     states = homeport(server, "endpoints", "states", "mlp").splitlines()
     assert "@1=100" in states[1]
     assert "@2=100" in states[2]
+
+
+def test_states_of_one_version_are_told_apart_by_the_deployed_models(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    homeport(server, "deploy", str(mlp_archive))
+    homeport(server, "deploy", "mlp@1")
+    homeport(server, "deploy", str(mlp_archive))
+
+    told = json.loads(homeport(server, "endpoints", "states", "mlp", "--output=json"))
+    states = homeport(server, "endpoints", "states", "mlp").splitlines()
+
+    (second,) = {id_ for id_, share in told[1]["trafficSplit"].items() if share}
+    (first,) = {id_ for id_, share in told[2]["trafficSplit"].items() if share}
+    assert first != second
+    assert states[1].endswith("@2=100")
+    assert states[2].endswith(f"@1[{second}]=100")
+    assert states[3].endswith(f"@1[{first}]=100")
 
 
 def test_what_a_plain_name_means_is_told_beside_what_serves(

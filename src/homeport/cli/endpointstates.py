@@ -1,6 +1,7 @@
 """`homeport endpoints states` and `rollback`: the traffic an endpoint had."""
 
-from typing import Final
+from collections import defaultdict
+from collections.abc import Container, Sequence
 
 import click
 
@@ -10,22 +11,36 @@ from homeport.client import registry
 from homeport.client.resources import Document
 
 
-def _shares(state: Document) -> str:
-    versions = state["models"]
-    shares = (
-        f"{versions[id_].rpartition('/')[2]}={percent}"
-        for id_, percent in state["trafficSplit"].items()
-        if percent
-    )
+def _shares(state: Document, several: Container[str]) -> str:
+    """Return a state's shares by version, by the deployed id too where it tells more.
+
+    Args:
+        state: As the server tells it.
+        several: Versions of which more than one deployed model had traffic.
+    """
+    shares = []
+    for id_, percent in state["trafficSplit"].items():
+        version = state["models"][id_]
+        named = version.rpartition("/")[2]
+        if version in several:
+            named += f"[{id_}]"
+        if percent:
+            shares.append(f"{named}={percent}")
     return " ".join(shares) or "none"
 
 
-_COLUMNS: Final[tuple[Column, ...]] = (
-    ("STATE", lambda one: one["state"]),
-    ("SINCE", lambda one: one["time"]),
-    ("CALLER", lambda one: one["caller"]),
-    ("TRAFFIC", _shares),
-)
+def _columns(states: Sequence[Document]) -> tuple[Column, ...]:
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for state in states:
+        for id_, version in state["models"].items():
+            ids[version].add(id_)
+    several = {version for version, found in ids.items() if len(found) > 1}
+    return (
+        ("STATE", lambda one: one["state"]),
+        ("SINCE", lambda one: one["time"]),
+        ("CALLER", lambda one: one["caller"]),
+        ("TRAFFIC", lambda one: _shares(one, several)),
+    )
 
 
 @click.command("states")
@@ -37,7 +52,7 @@ def states(endpoint: str, *, form: Output, **server: str) -> None:
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
         told = registry.traffic_states(connection, found)
-    output.show_list(told, form, _COLUMNS)
+    output.show_list(told, form, _columns(told))
 
 
 @click.command("rollback")
