@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeport.api.provenance import Readme
-from homeport.api.traffic import RollbackRequest
 from homeport.edge import (
     messages,
     messages_evaluations,
@@ -18,6 +17,7 @@ from homeport.edge import (
     tensors,
 )
 from homeport.edge.codec import Message
+from homeport.edge.messages_traffic import RollbackRequest
 from homeport.errors import Code
 
 Shape = type[Message] | Mapping[str, Any]

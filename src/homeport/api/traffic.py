@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport.api import requests
-from homeport.edge import codec, scalars
+from homeport.edge import scalars
+from homeport.edge.messages_traffic import RollbackRequest
 from homeport.registry.operations import Operations
 from homeport.resources.names import OperationName
 from homeport.resources.operation import Operation
@@ -19,12 +20,6 @@ from homeport.serving.endpoints import Endpoints
 _ENDPOINT: Final = (
     "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
 )
-
-
-class RollbackRequest(codec.Message):
-    """Which traffic state is wanted again; 0 for the one before the newest."""
-
-    state: codec.Int64 = 0
 
 
 def routes(

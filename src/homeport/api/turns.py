@@ -49,8 +49,10 @@ class Turns:
         if not found.traffic_split:
             # The service's own sentence; clients match it.
             raise FailedPreconditionError(
-                f"Endpoint {name} doesn't have traffic_split. Deploy a model with "
-                '{"0": 100}, or update the endpoint with a split.',
+                f"Endpoint {name} doesn't have traffic_split. Give what is deployed "
+                "there a share with `homeport traffic` (trafficSplit of the endpoint), "
+                "or deploy a model with one: `homeport deploy --traffic 100`, "
+                'trafficSplit {"0": 100} over REST.',
                 resource=endpoint,
             )
         raise UnavailableError(

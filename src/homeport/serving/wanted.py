@@ -6,6 +6,7 @@ The reconciler's half that blocks: each method is one look or one transaction.
 import dataclasses
 import datetime as dt
 import functools
+import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 
@@ -327,9 +328,10 @@ def _check_found(deployment: Deployment, endpoint: Endpoint) -> None:
     if found is None or with_traffic(found) == with_traffic(endpoint.traffic_split):
         return
     raise AbortedError(
-        f"the traffic split of {endpoint.name} was changed from {dict(found)} to "
-        f"{dict(endpoint.traffic_split)} during the deployment: read the endpoint "
-        "again and deploy with a split that fits",
+        f"the traffic split of {endpoint.name} was changed from "
+        f"{json.dumps(dict(found))} to {json.dumps(dict(endpoint.traffic_split))} "
+        "during the deployment: read the endpoint again and deploy with a split that "
+        "fits",
         resource=str(endpoint.name),
     )
 

@@ -384,9 +384,10 @@ def test_an_endpoint_without_traffic_is_400_in_the_services_words(
 
     assert client.status == 400
     assert client.document["error"]["status"] == "FAILED_PRECONDITION"
-    assert client.document["error"]["message"].startswith(
-        f"Endpoint {NAME} doesn't have traffic_split."
-    )
+    message = client.document["error"]["message"]
+    assert message.startswith(f"Endpoint {NAME} doesn't have traffic_split.")
+    assert "`homeport traffic`" in message
+    assert "`homeport deploy --traffic 100`" in message
 
 
 def test_an_endpoint_whose_models_are_starting_is_503(rooms: Rooms) -> None:

@@ -609,7 +609,7 @@ def test_a_split_that_is_wrong_by_then_fails_the_deploy(rooms: Rooms) -> None:
 
             assert failure is not None
             assert failure.code is Code.ABORTED
-            assert "from {'1': 100} to {} during the deployment" in failure.message
+            assert 'from {"1": 100} to {} during the deployment' in failure.message
             assert server.endpoint().deployed_models == ()
             assert server.runtime.running == []
 
