@@ -21,7 +21,7 @@ import pytest
 import engines
 import images
 from homeport.environments.build import Environments
-from homeport.errors import HomeportError, UnavailableError
+from homeport.errors import DeadlineExceededError, HomeportError, UnavailableError
 from homeport.resources.model import ContainerSpec
 from homeport.serving import usage
 from homeport.serving.containercli import EngineChoice
@@ -351,6 +351,21 @@ def test_a_replica_without_grace_is_gone_at_once(bench: Bench) -> None:
 
             assert isinstance(reply.exception(), HomeportError)
             assert one.replica.closed.done()
+
+    run(scenario)
+
+
+def test_a_replica_that_is_ended_for_a_reason_tells_it(bench: Bench) -> None:
+    async def scenario() -> None:
+        async with started(bench) as one:
+            reply = one.begin(b'{"instances": [{"sleep": 600}]}')
+            await asyncio.sleep(0)
+
+            await one.replica.stop(0.0, DeadlineExceededError("no answer within 1 s"))
+
+            failed = reply.exception()
+            assert isinstance(failed, DeadlineExceededError)
+            assert one.replica.closed.result() == "killed: no answer within 1 s"
 
     run(scenario)
 

@@ -315,7 +315,7 @@ def test_a_program_that_answers_nothing_any_more_is_replaced(
         def is_another() -> bool:
             rows = {"instances": [{"program": True}]}
             status, answer = custom.server.predict(endpoint, rows)
-            return status == 200 and answer["predictions"] != first
+            return bool(status == 200 and answer["predictions"] != first)
 
         assert both == [504, 504]
         wait_until(is_another)

@@ -31,7 +31,7 @@ from homeport.serving.probing import Prober
 from homeport.serving.runtime import Launch
 from homeport.worker.protocol import MAX_PAYLOAD_BYTES, Head, Reply
 from homeport.worker.redaction import redacted
-from homeport.worker.replica import LoadReport
+from homeport.worker.replica import LoadReport, ending
 from homeport.worker.requests import Request, RequestKind
 
 _log: Final = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class HttpReplica:
 
     async def stop(self, grace_s: float, why: HomeportError | None = None) -> None:
         """End the program after what it has in work, or the grace; twice is fine."""
-        self._stopping = True
+        self._stopping = self._stopping or why is None
         end = time.monotonic() + grace_s
         if why is not None:
             self._fail_all(why)
@@ -213,7 +213,7 @@ class HttpReplica:
         if left_s > 0 and not self._housing.exited.done():
             self._housing.terminate()
             await asyncio.wait({self._housing.exited}, timeout=left_s)
-        self._housing.kill(f"killed: it did not stop within {grace_s:g} s")
+        self._housing.kill(ending(grace_s, why))
         await asyncio.wait({self.closed})
 
     def _target(self, path: str) -> str:

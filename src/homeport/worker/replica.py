@@ -29,6 +29,7 @@ __all__ = [
     "ReplicaLoadError",
     "ReplicaSpec",
     "Reply",
+    "ending",
 ]
 
 _EXIT_AFTER_LINK_S: Final = 2.0
@@ -235,7 +236,7 @@ class Replica:
         if self._link is not None:
             self._link.send(protocol.encode(Kind.SHUTDOWN))
         await asyncio.wait({self.closed}, timeout=grace_s)
-        self.kill(f"killed: it did not stop within {grace_s:g} s")
+        self.kill(ending(grace_s, why))
         await asyncio.wait({self.closed})
 
     @property
@@ -347,6 +348,13 @@ class Replica:
         self.closed.set_result(reason)
         if not self._control.full():
             self._control.put_nowait(None)
+
+
+def ending(grace_s: float, why: HomeportError | None) -> str:
+    """Return how a replica that is killed by `stop` will have ended."""
+    if why is not None:
+        return f"killed: {why.message}"
+    return f"killed: it did not stop within {grace_s:g} s"
 
 
 def _origin(spec: ReplicaSpec) -> Origin:
