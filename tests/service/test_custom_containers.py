@@ -574,6 +574,18 @@ def test_a_container_has_the_memory_of_its_machine_type(
         )
 
 
+def test_a_command_that_is_not_in_the_image_is_told_as_that(
+    real: engines.Engine, tmp_path: pathlib.Path
+) -> None:
+    with container(real.name, tmp_path) as custom:
+        _, operation = custom.deploy(command=["/no/such/command"])
+
+    told = failure(operation)
+    assert f"the container was never started, {real.name} says: " in told
+    assert "/no/such/command" in told
+    assert "no such file or directory" in told
+
+
 def test_an_image_that_is_not_there_is_not_fetched(
     tmp_path: pathlib.Path, real: engines.Engine
 ) -> None:

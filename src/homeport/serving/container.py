@@ -1,6 +1,7 @@
 """One container, from its creation to when nothing is left of it."""
 
 import asyncio
+import collections
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ _PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
 _KILLED: Final = 128 + signal.SIGKILL
 _TOO_MUCH_MEMORY: Final = "it took more memory than its machine type has"
 _NO_MEMORY_LEFT: Final = "this machine had no memory left for it"
+# The engine says why a container is not started in its last lines.
+_REASON_LINES: Final = 3
 _NO_IMAGE: Final = ("no such image", "image not known", "unable to find image")
 
 
@@ -40,6 +43,7 @@ class Container:
         engine: Engine,
         order: Order,
         attached: Program,
+        printed: Sequence[str],
         remove: Callable[[str], Awaitable[None]],
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -49,6 +53,8 @@ class Container:
         self._name = order.name
         self._is_limited = order.memory_bytes is not None
         self._attached = attached
+        self._printed = printed
+        self._is_started = True
         self._remove = remove
         self._ports: Mapping[int, int] = {}
         self._pid = attached.pid
@@ -78,18 +84,24 @@ class Container:
             FailedPreconditionError: The image is not there.
             UnavailableError: It could not be started; nothing is left of it.
         """
+        printed: collections.deque[str] = collections.deque(maxlen=_REASON_LINES)
+
+        def heed(lines: Sequence[str]) -> None:
+            printed.extend(lines)
+            on_log(lines)
+
         try:
             await _create(engine, order)
             attached = await Program.start(
                 [engine.program, "start", "--attach", order.name],
                 environment=os.environ,
                 directory=None,
-                on_log=on_log,
+                on_log=heed,
             )
         except BaseException:
             await remove(order.name)
             raise
-        container = cls(engine, order, attached, remove)
+        container = cls(engine, order, attached, printed, remove)
         try:
             await container._look(order.ports())
         except BaseException:
@@ -182,6 +194,9 @@ class Container:
             return "was lost with its engine"
         if state.get("Running"):
             return "was lost by its engine's command"
+        if state.get("Status") == "created":
+            self._is_started = False
+            return "was never started"
         memory = _TOO_MUCH_MEMORY if self._is_limited else _NO_MEMORY_LEFT
         if state.get("OOMKilled"):
             return f"was killed: {memory}"
@@ -206,6 +221,12 @@ class Container:
                 return
             await asyncio.wait({self.exited}, timeout=pause_s)
             pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
+        if not self._is_started:
+            reason = " ".join(self._printed) or "it said nothing"
+            raise UnavailableError(
+                f"the container was never started, {self._engine.name} says: {reason}: "
+                "see that the image has what command and args of its containerSpec ask"
+            )
         raise UnwellError(
             f"the container {self.exited.result()} as soon as it was started: its log "
             "has the reason"

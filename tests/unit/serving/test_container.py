@@ -68,6 +68,33 @@ def test_only_what_has_a_limit_took_more_than_that(
         asyncio.run(start(Engine("docker", str(program)), machine_type))
 
 
+# It cannot start its containers; docker has another exit code for that.
+HELPLESS_ENGINE = """#!/bin/sh
+case "$1 $3" in
+    start*) echo 'exec: "/app/serve": no such file or directory'; exit 125;;
+    *.State.Pid*) echo "0 null";;
+    inspect*) echo '{"Status": "created", "ExitCode": 0}';;
+esac
+"""
+
+
+def test_a_container_that_was_never_started_has_the_engines_reason(
+    tmp_path: pathlib.Path,
+) -> None:
+    program = tmp_path / "podman"
+    program.write_text(HELPLESS_ENGINE)
+    program.chmod(0o755)
+
+    with pytest.raises(UnavailableError) as told:
+        asyncio.run(start(Engine("podman", str(program))))
+
+    assert told.value.message == (
+        'the container was never started, podman says: exec: "/app/serve": no such '
+        "file or directory: see that the image has what command and args of its "
+        "containerSpec ask"
+    )
+
+
 # Its containers run until they are removed, and its "stop" takes its time.
 DEAF_ENGINE = """#!/bin/sh
 case "$1" in
