@@ -36,6 +36,8 @@ class Prober:
         self._housing = housing
         self._contract = contract
         self._startup = care.startup
+        # Whether it answered when it was asked last, whatever it was.
+        self._is_reached = False
         self._health = care.health or Probe(
             ProbeKind.HTTP,
             path=contract.health_route,
@@ -70,8 +72,7 @@ class Prober:
             said = f" ({last})" if last else ""
             raise UnwellError(
                 f"the {self._housing.noun} was not well within {timeout_s:g} s: "
-                f"{self._asked(self._health)} did not succeed{said}; it has to listen "
-                f"on 0.0.0.0, port {self._contract.port}, which AIP_HTTP_PORT says"
+                f"{self._asked(self._health)} did not succeed{said}; {self._remedy()}"
             ) from error
 
     async def watch(self, on_health: Callable[[str], None]) -> str:
@@ -140,6 +141,12 @@ class Prober:
             await asyncio.sleep(probe.period_s)
             successes = 0 if await self.look(probe) else successes + 1
 
+    def _remedy(self) -> str:
+        if self._is_reached:
+            return "the route has to answer 200: see healthRoute and healthProbe"
+        port = self._contract.port
+        return f"it has to listen on 0.0.0.0, port {port}, which AIP_HTTP_PORT says"
+
     def _asked(self, probe: Probe) -> str:
         port = probe.port or self._contract.port
         match probe.kind:
@@ -158,9 +165,11 @@ class Prober:
         try:
             answer = await client.ask(request)
         except HttpFailedError as error:
+            self._is_reached = False
             return error.sentence
         finally:
             client.close()
+        self._is_reached = True
         return "" if answer.status == _OK else f"it answered {answer.status}"
 
     async def _connect(self, probe: Probe) -> str:

@@ -1,6 +1,7 @@
 """A program is well after so many looks in a row, and not well after so many others."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -78,6 +79,45 @@ def test_a_startup_probe_gives_a_program_up_after_so_many_failures() -> None:
 
     with pytest.raises(UnavailableError, match="the command look failed 3 times"):
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("status", ["503 No", "302 Found", "404 Not Found"])
+def test_a_route_that_answers_otherwise_has_to_answer_200(status: str) -> None:
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            contract = dataclasses.replace(CONTRACT, port=port)
+            await Prober(FakeHousing("+"), contract, Care()).wait_well(1.0)
+
+    with pytest.raises(UnavailableError) as told:
+        asyncio.run(scenario())
+
+    assert f"(it answered {status[:3]})" in told.value.message
+    assert told.value.message.endswith(
+        "; the route has to answer 200: see healthRoute and healthProbe"
+    )
+
+
+def test_a_program_that_refuses_connections_has_to_listen() -> None:
+    async def scenario() -> None:
+        # Nobody may listen there.
+        contract = dataclasses.replace(CONTRACT, port=1)
+        await Prober(FakeHousing("+"), contract, Care()).wait_well(1.0)
+
+    with pytest.raises(UnavailableError) as told:
+        asyncio.run(scenario())
+
+    assert told.value.message.endswith(
+        "(it refused the connection); it has to listen on 0.0.0.0, port 1, which "
+        "AIP_HTTP_PORT says"
+    )
 
 
 def test_a_program_takes_traffic_again_after_so_many_looks_in_a_row() -> None:
