@@ -129,10 +129,8 @@ def _told(
 
 
 def _spec(request: Request, message: messages.EndpointMessage) -> EndpointSpec:
-    acting = ["client_connection_config"]
-    if requests.dedicated_dns(request):
-        acting.append("dedicated_endpoint_enabled")
-    warnings = translate_warnings.no_effect(message, but=acting)
+    has_https = bool(requests.dedicated_dns(request))
+    warnings = translate_warnings.of_endpoint(message, has_https=has_https)
     return EndpointSpec(
         display_name=message.display_name,
         description=message.description,

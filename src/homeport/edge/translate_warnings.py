@@ -4,10 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from homeport.edge import codec
-from homeport.edge.messages import DeployModelRequest, UploadModelRequest
+from homeport.edge.messages import (
+    DeployModelRequest,
+    EndpointMessage,
+    UploadModelRequest,
+)
 from homeport.resources import images, lineage
 
 _METADATA: Final = "model.metadata"
+_DEDICATED: Final = "dedicated_endpoint_enabled"
 _MINIMUM: Final = "min_replica_count"
 # Kept as they came, and not without effect: they say where a version comes from.
 _OF_LINEAGE: Final = frozenset({_METADATA, "model.pipeline_job"})
@@ -62,6 +67,20 @@ def of_deployment(message: DeployModelRequest) -> tuple[str, ...]:
     A minimum of 0 is what proto3-JSON makes of none: it warns who wrote it down.
     """
     return (*no_effect(message), *_of_no_minimum(message))
+
+
+def of_endpoint(message: EndpointMessage, *, has_https: bool) -> tuple[str, ...]:
+    """Return one warning for each field an endpoint set that has no effect here.
+
+    Args:
+        message: The endpoint.
+        has_https: Whether the server listens for HTTPS, which a dedicated one needs.
+    """
+    found = no_effect(message, but=("client_connection_config", _DEDICATED))
+    if message.dedicated_endpoint_enabled and not has_https:
+        (stored,) = _stored([_DEDICATED])
+        found += (f"{stored} without HTTPS: start the server with --tls-port",)
+    return found
 
 
 def _of_no_minimum(message: DeployModelRequest) -> Iterator[str]:

@@ -333,6 +333,20 @@ def test_an_endpoint_reads_with_its_deployed_models() -> None:
     }
 
 
+def test_a_dedicated_endpoint_without_https_is_told_how_to_have_it() -> None:
+    document = {"dedicatedEndpointEnabled": True, "network": "n"}
+    message = codec.decode_object(messages.EndpointMessage, document)
+
+    assert translate_warnings.of_endpoint(message, has_https=False) == (
+        "network was stored and has no effect here",
+        "dedicated_endpoint_enabled was stored and has no effect here without HTTPS: "
+        "start the server with --tls-port",
+    )
+    assert translate_warnings.of_endpoint(message, has_https=True) == (
+        "network was stored and has no effect here",
+    )
+
+
 @pytest.mark.parametrize("kind", ["dedicatedResources", "automaticResources"])
 def test_a_minimum_of_no_replica_is_a_warning_where_it_was_written(kind: str) -> None:
     def warnings(counts: dict[str, int]) -> tuple[str, ...]:
