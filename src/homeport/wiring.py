@@ -264,7 +264,7 @@ async def _application(
         comparisons=Comparisons(database, artifacts),
         operations=operations,
         locations=Locations(database),
-        endpoints=Endpoints(at, pager),
+        endpoints=Endpoints(at, pager, settings.request_deadline_s),
         deployments=Deployments(at, _offer(settings)),
         batch_jobs=batch_jobs,
         reconciler=reconciler,

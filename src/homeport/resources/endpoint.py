@@ -12,6 +12,8 @@ from homeport.resources.names import EndpointName, ModelName
 
 # DeployModelRequest.traffic_split (aiplatform v1): the model being deployed.
 PLACEHOLDER_ID: Final = "0"
+# As often the server looks whether a prediction is past its deadline.
+SHORTEST_DEADLINE_S: Final = 0.1
 _SECONDS: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)s")
 
 
@@ -122,6 +124,28 @@ def check_connection(kept: Mapping[str, Any]) -> None:
             f"client_connection_config.inference_timeout is {value!r:.60}: expected "
             "seconds over 0, as in '30s'"
         )
+
+
+def connection_warnings(kept: Mapping[str, Any], longest_s: float) -> tuple[str, ...]:
+    """Return one warning for a timeout that the server does not keep as it is.
+
+    Args:
+        kept: Fields of an endpoint.
+        longest_s: The server's own deadline.
+    """
+    timeout_s = inference_timeout_s(kept)
+    if timeout_s is None or SHORTEST_DEADLINE_S <= timeout_s <= longest_s:
+        return ()
+    said = f"client_connection_config.inference_timeout is {timeout_s:g} s"
+    if timeout_s > longest_s:
+        return (
+            f"{said}, and predictions have {longest_s:g} s here: the server's "
+            "--request-deadline holds, start it with a longer one",
+        )
+    return (
+        f"{said}, and the server looks at deadlines every {SHORTEST_DEADLINE_S:g} s: "
+        "a prediction may take that long",
+    )
 
 
 def _inference_timeout(kept: Mapping[str, Any]) -> object:

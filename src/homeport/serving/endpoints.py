@@ -1,6 +1,7 @@
 """The verbs on endpoints themselves; those on what is deployed are in `deployments`."""
 
 import dataclasses
+import math
 from typing import Final
 
 from homeport.errors import (
@@ -12,7 +13,12 @@ from homeport.errors import (
 from homeport.metadata import endpoint_rows, traffic_rows
 from homeport.registry.paging import Pager, PageRequest
 from homeport.resources.change import ANONYMOUS
-from homeport.resources.endpoint import Endpoint, check_connection, check_split
+from homeport.resources.endpoint import (
+    Endpoint,
+    check_connection,
+    check_split,
+    connection_warnings,
+)
 from homeport.resources.labels import check_labels
 from homeport.resources.model import check_display_name
 from homeport.resources.names import EndpointName, Parent, check_endpoint_id
@@ -36,11 +42,13 @@ class Endpoints:
     Args:
         at: Where it is written.
         pager: Cuts lists into pages.
+        deadline_s: The server's own, which no endpoint's exceeds.
     """
 
-    def __init__(self, at: Desk, pager: Pager) -> None:
+    def __init__(self, at: Desk, pager: Pager, deadline_s: float = math.inf) -> None:
         self._at = at
         self._pager = pager
+        self._deadline_s = deadline_s
 
     def create(
         self,
@@ -83,7 +91,7 @@ class Endpoints:
             endpoint_rows.insert(transaction, endpoint)
             chronicle.note(self._at.journal(transaction, caller), name, None, endpoint)
             operation = self._at.promise(
-                transaction, OperationKind.CREATE_ENDPOINT, name, spec.warnings
+                transaction, OperationKind.CREATE_ENDPOINT, name, self._warnings(spec)
             )
             operation = self._at.operations.fulfil(
                 transaction, operation, {"endpoint": str(name)}
@@ -197,13 +205,16 @@ class Endpoints:
             changed = dataclasses.replace(endpoint, kept=kept)
             self._at.replace(transaction, endpoint, changed, caller)
             operation = self._at.promise(
-                transaction, OperationKind.UPDATE_ENDPOINT, name, spec.warnings
+                transaction, OperationKind.UPDATE_ENDPOINT, name, self._warnings(spec)
             )
             operation = self._at.operations.fulfil(
                 transaction, operation, {"endpoint": str(name)}
             )
         self._at.changed(name)
         return operation
+
+    def _warnings(self, spec: EndpointSpec) -> tuple[str, ...]:
+        return spec.warnings + connection_warnings(spec.kept, self._deadline_s)
 
     def delete(self, name: EndpointName, *, caller: str = ANONYMOUS) -> Operation:
         """Delete an endpoint without deployed models.

@@ -23,6 +23,7 @@ from homeport.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from homeport.resources.endpoint import SHORTEST_DEADLINE_S
 from homeport.serving import choice, hanging, retries, usage
 from homeport.serving.autoscaler import Autoscaler, Sample, Scaling
 from homeport.serving.crew import Crew, Pauses
@@ -50,7 +51,7 @@ class Limits:
     queue_length: int
     deadline_s: float
     scaling: Scaling = dataclasses.field(default_factory=Scaling)
-    sweep_s: float = 0.1
+    sweep_s: float = SHORTEST_DEADLINE_S
     sample_s: float = 0.5
     pauses: Pauses = dataclasses.field(default_factory=Pauses)
 

@@ -23,6 +23,7 @@ from homeport.resources.model import ContainerSpec, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation, OperationKind
 from homeport.resources.traffic import TrafficState
+from homeport.serving.endpoints import Endpoints
 from homeport.serving.engines import Offer
 from homeport.serving.specs import (
     DeployedModelPatch,
@@ -31,7 +32,7 @@ from homeport.serving.specs import (
     EndpointSpec,
 )
 from rooms import PARENT, Rooms, page
-from wishes import Wishes, open_wishes
+from wishes import Wishes, open_desk, open_wishes
 
 MODEL = ModelName(PARENT, "m")
 MISSING = EndpointName(PARENT, "missing")
@@ -691,6 +692,44 @@ def test_a_long_update_changes_the_connection_alone(wishes: Wishes) -> None:
         wishes.endpoints.update_connection(name, spec, etag)
     with pytest.raises(InvalidArgumentError, match="would change display_name"):
         wishes.endpoints.update_connection(name, EndpointSpec("other"))
+
+
+@pytest.mark.parametrize(
+    ("timeout", "warned"),
+    [
+        pytest.param("60s", [], id="the server's"),
+        pytest.param(
+            "90s",
+            [
+                "client_connection_config.inference_timeout is 90 s, and predictions "
+                "have 60 s here: the server's --request-deadline holds, start it with "
+                "a longer one"
+            ],
+            id="longer",
+        ),
+        pytest.param("0.1s", [], id="the shortest"),
+        pytest.param(
+            "0.01s",
+            [
+                "client_connection_config.inference_timeout is 0.01 s, and the server "
+                "looks at deadlines every 0.1 s: a prediction may take that long"
+            ],
+            id="shorter",
+        ),
+    ],
+)
+def test_a_timeout_that_the_server_does_not_keep_is_warned_of(
+    wishes: Wishes, rooms: Rooms, timeout: str, warned: list[str]
+) -> None:
+    desk = open_desk(rooms, lambda _: None)
+    endpoints = Endpoints(desk, rooms.pager, deadline_s=60.0)
+    kept = {"client_connection_config": {"inferenceTimeout": timeout}}
+    name = wishes.create()
+
+    created = endpoints.create(PARENT, EndpointSpec("e", kept=kept))
+    updated = endpoints.update_connection(name, EndpointSpec("e", kept=kept))
+
+    assert [list(one.warnings) for one in (created, updated)] == [warned, warned]
 
 
 def test_a_version_that_was_deleted_is_not_deployed(wishes: Wishes) -> None:
