@@ -203,3 +203,20 @@ def test_labels_of_an_endpoint_change_one_by_one(shared_server: Server) -> None:
 
     assert json.loads(changed.out)["labels"] == {"b": "2", "c": "3"}
     assert json.loads(cleared.out).get("labels", {}) == {}
+
+
+def test_a_timeout_that_the_server_does_not_keep_is_warned_of(
+    shared_server: Server,
+) -> None:
+    run = command_line.run
+    url = shared_server.url
+    run("endpoints", "create", "--display-name", "patient", url=url)
+
+    ended = run(
+        "endpoints", "update", "patient", "--inference-timeout", "9999", url=url
+    )
+
+    assert ended.code == 0
+    assert (
+        "warning     client_connection_config.inference_timeout is 9999 s" in ended.err
+    )

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import click
 
-from homeport.cli import changes, endpointview, options, output, values
+from homeport.cli import changes, endpointview, options, output, values, waiting
 from homeport.cli.output import Output
 from homeport.client import registry, resources, traffic
 from homeport.client.connection import Connection
@@ -66,7 +66,8 @@ def update(endpoint: str, *, form: Output, **given: Any) -> None:
 def _with_timeout(connection: Connection, name: str, timeout_s: float) -> Document:
     timeout = {"inferenceTimeout": f"{timeout_s:g}s"}
     request = {"endpoint": {"clientConnectionConfig": timeout}}
-    connection.wait(connection.post(f"/v1/{name}:update", request))
+    operation = connection.post(f"/v1/{name}:update", request)
+    waiting.conclude(connection, operation, "it is changed", wait=True)
     return resources.get(connection, name)
 
 
