@@ -1,11 +1,10 @@
 """`homeport import`: a TorchServe model store into the registry."""
 
-import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 import click
 
@@ -35,6 +34,29 @@ Exit codes: 0 all is there; 1 something could not be imported, and the rest was;
 """
 
 
+@final
+class _Earlier:
+    """What other runs have left to the server, waited for once in a run.
+
+    Args:
+        connection: The server.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_awaited = False
+
+    def wait(self) -> bool:
+        """Tell whether there may be more now than before; the first call waits."""
+        if self._is_awaited:
+            return False
+        self._is_awaited = True
+        begun = bringing.under_way(self._connection)
+        waiting.for_others(self._connection, begun, "still registers a version")
+        # Also what ended before it was asked for.
+        return True
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Run:
     """What was asked for.
@@ -44,12 +66,14 @@ class _Run:
         dry: Whether nothing is to be changed.
         deploy: Whether what TorchServe served is to be served.
         contested: The endpoints that several versions would be deployed to.
+        earlier: What other runs may have left to the server.
     """
 
     connection: Connection
     dry: bool
     deploy: bool
     contested: frozenset[str]
+    earlier: _Earlier
 
 
 @click.command("import", epilog=_EPILOG)
@@ -99,7 +123,7 @@ def import_(
     try:
         with options.connect(**server) as connection, waiting.telling(_AGAIN):
             contested = bringing.contested(found.planned)
-            run = _Run(connection, dry, deploy, contested)
+            run = _Run(connection, dry, deploy, contested, _Earlier(connection))
             _import(run, found.planned, problems)
     finally:
         _tell(problems)
@@ -138,9 +162,9 @@ def _version(run: _Run, one: Planned, place: str) -> str:
     """Return the full name of an archive's version, "" if it is not made for now."""
     said = f"{printable(one.name)}, version {printable(one.declared.version)}"
     digest = bringing.identify(one)
-    if not run.dry:
-        _await_earlier(run.connection)
     found = bringing.find(run.connection, one, digest)
+    if not (found.version or run.dry) and run.earlier.wait():
+        found = bringing.find(run.connection, one, digest)
     if found.version:
         click.echo(f"there       {place}: {found.version} ({said})")
         return found.version
@@ -159,16 +183,6 @@ def _version(run: _Run, one: Planned, place: str) -> str:
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
     return registered.name
-
-
-def _await_earlier(connection: Connection) -> None:
-    """Wait for what an earlier run has left to the server, to find it then."""
-    for operation in bringing.under_way(connection):
-        name = operation["name"]
-        click.echo(f"waiting     {name} still registers a version", err=True)
-        # What became of it is seen by what is there.
-        with contextlib.suppress(HomeportError):
-            waiting.for_operation(connection, operation, f"{name} ends")
 
 
 def _answers(connection: Connection) -> bool:

@@ -2,7 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -10,6 +11,7 @@ import click
 from homeport.cli import options
 from homeport.client.connection import Connection
 from homeport.client.resources import Document
+from homeport.errors import HomeportError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 # Checks take their turns, and build environments.
@@ -90,6 +92,32 @@ def for_operation(
     )
     with telling(note), shown(what):
         return connection.ended(operation, timeout_s)
+
+
+def for_others(
+    connection: Connection,
+    operations: Iterable[Document],
+    what: str,
+    *,
+    timeout_s: float = LONGEST_S,
+) -> None:
+    """Wait until operations that somebody else began have ended, well or not.
+
+    Args:
+        connection: The server.
+        operations: Each is named as it is waited for.
+        what: What they do, behind their names.
+        timeout_s: For all of them together; then those that are left are let be.
+    """
+    deadline = time.monotonic() + timeout_s
+    for operation in operations:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return
+        name = operation["name"]
+        click.echo(f"waiting     {name} {what}", err=True)
+        with contextlib.suppress(HomeportError), shown(f"{name} ends"):
+            connection.ended(operation, left_s)
 
 
 def conclude(

@@ -10,6 +10,8 @@ import pytest
 
 import command_line
 from answering import answering
+from homeport.cli import waiting
+from homeport.client.connection import Address, Connection
 from homeport.modelstores import bringing, configuration, plan
 from homeport.packing import pack
 
@@ -175,3 +177,70 @@ def test_a_version_whose_endpoint_would_be_another_models_is_not_deployed(
         "  x-2.0.mar: endpoint x-2.0 is that of another model's version, too: deploy "
         "this one to another endpoint with `homeport endpoints deploy-model`",
     ]
+
+
+@pytest.fixture
+def unfinished() -> dict[str, Any]:
+    """An operation that registers a version, perhaps for an earlier import."""
+    kind = "google.cloud.aiplatform.v1.UploadModelOperationMetadata"
+    name = f"{PARENT[4:]}/operations/7"
+    return {"name": name, "metadata": {"@type": f"type.googleapis.com/{kind}"}}
+
+
+def test_what_is_there_is_known_without_a_wait_for_what_others_register(
+    store: pathlib.Path, put: Put
+) -> None:
+    put("digits", "1.0")
+    there = registered(store, lambda name: {"response": {"name": name}})
+    asked: list[str] = []
+
+    def answer(method: str, path: str) -> dict[str, Any] | None:
+        asked.append(path)
+        known: dict[str, Any] | None = there(method, path)
+        return known
+
+    with answering(answer) as url:
+        ended = command_line.run(*COMMAND, str(store), url=url)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert [path for path in asked if "/operations" in path] == []
+
+
+def test_what_others_register_is_waited_for_once_in_a_run(
+    store: pathlib.Path, put: Put, unfinished: dict[str, Any]
+) -> None:
+    put("digits", "1.0")
+    put("letters", "1.0")
+    asked: list[str] = []
+
+    def answer(method: str, path: str) -> dict[str, Any] | None:
+        asked.append(f"{method} {path}")
+        if path.startswith(f"{PARENT}/operations?"):
+            return {"operations": [unfinished]}
+        if path.startswith(f"/v1/{unfinished['name']}"):
+            return {**unfinished, "done": True, "response": {}}
+        # Nothing is there, and nothing can be uploaded.
+        return {} if method == "GET" and path.startswith(f"{PARENT}/models?") else None
+
+    with answering(answer) as url:
+        ended = command_line.run(*COMMAND, str(store), url=url)
+
+    waits = [call for call in asked if f"{PARENT}/operations?" in call]
+    assert len(waits) == 1
+    assert ended.err.count("still registers a version") == 1
+    assert ended.out.count("failed") == 2
+
+
+def test_all_that_others_register_is_waited_for_until_one_deadline(
+    unfinished: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        answering(lambda method, path: unfinished) as url,  # noqa: ARG005  # Answer's
+        Connection(Address(url, "p", "l")) as connection,
+    ):
+        waiting.for_others(
+            connection, [unfinished] * 3, "registers a version", timeout_s=0.01
+        )
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"waiting     {unfinished['name']} registers a version"
