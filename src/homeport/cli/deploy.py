@@ -252,17 +252,19 @@ def _register(connection: Connection, model: Mapping[str, Any]) -> str:
     click.echo(f"registered  {registered.name}")
     with waiting.telling(_going_on(connection, registered.name)):
         checked = registry.check(connection, registered.name)
-    click.echo(f"checked     {_outcome(checked)}")
+    click.echo(f"checked     {outcome(checked)}")
     for warning in registered.warnings:
         click.echo(f"warning     {printable(warning)}", err=True)
     return registered.name
 
 
-def _outcome(checked: Mapping[str, Any]) -> str:
+def outcome(checked: Mapping[str, Any]) -> str:
     """Return how a check ended; one that was not carried out has no report."""
-    if "report" not in checked:
-        return str(checked["state"])
-    return reports.from_json(json.dumps(checked["report"])).outcome
+    if "report" in checked:
+        # Of a server of another release it may be in another format.
+        with contextlib.suppress(InvalidArgumentError):
+            return reports.from_json(json.dumps(checked["report"])).outcome
+    return str(checked["state"])
 
 
 def _deploy(
