@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import Final
 import click
 
 from homeport.cli import signals
+from homeport.cli.texts import printable
 from homeport.errors import InvalidArgumentError
 from homeport.packing import pack as packing
 from homeport.packing import samples
 from homeport.packing.pack import PackSpec
 
 _WEIGHTS: Final = frozenset({".pt", ".pth", ".pt2", ".ckpt", ".bin", ".safetensors"})
+_DEPLOYED: Final = _WEIGHTS | {".mar"}
 _ROOT_ONLY: Final = "MAR-INF"
+# One letter of four that is wrong is alike enough, two are not.
+_ALIKE: Final = 0.75
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,10 +74,12 @@ def archive(source: Source) -> Iterator[Path]:
         with _packed(_of_file(source)) as made:
             yield made
     elif path.suffix == ".py":
+        quoted = printable(shlex.quote(str(path)))
         raise InvalidArgumentError(
-            f"{path.name} is Python source and no model: give the model file and "
-            f"--handler {path}, or make an archive of it first with `homeport pack "
-            f"--model-name NAME --handler {path}`"
+            f"{path.name} is Python source and no model: give the model file, with "
+            f"`--handler {quoted}` if that is its handler, or `--model-file {quoted}` "
+            "if that is its class; a handler that needs no model file becomes an "
+            f"archive with `homeport pack --model-name NAME --handler {quoted}`"
         )
     elif source.says_how_to_pack:
         raise InvalidArgumentError(
@@ -85,15 +92,23 @@ def archive(source: Source) -> Iterator[Path]:
 
 
 def nearest(path: Path) -> str:
-    """Return a question after the file that a mistyped path may mean, "" for none."""
+    """Return a question after what a mistyped path may mean, "" for nothing."""
     try:
         names = [one.name for one in path.parent.iterdir()]
-    except OSError:
+        alike = difflib.get_close_matches(path.name, names, cutoff=_ALIKE)
+        meant = [one for one in map(path.with_name, alike) if _may_be_meant(one)]
+    except (OSError, ValueError):
         return ""
-    return "".join(
-        f": did you mean {path.with_name(name)}?"
-        for name in difflib.get_close_matches(path.name, names, n=1)
-    )
+    return "".join(f": did you mean {printable(str(one))}?" for one in meant[:1])
+
+
+def _may_be_meant(path: Path) -> bool:
+    """Tell whether there is what can be deployed: of folders, where one works."""
+    if not path.is_dir():
+        return path.suffix in _DEPLOYED
+    if ".." in path.parts:
+        return False
+    return any(one.suffix in _DEPLOYED for one in path.iterdir())
 
 
 def _only(folder: Path, archives: list[Path]) -> Path:

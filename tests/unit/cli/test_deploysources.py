@@ -50,22 +50,29 @@ def test_a_folder_becomes_an_archive_with_all_that_is_shown(
     assert not made.exists()
 
 
-def test_a_handler_alone_is_told_to_be_packed(folder: pathlib.Path) -> None:
+def test_source_alone_is_told_where_it_goes(folder: pathlib.Path) -> None:
     with (
         pytest.raises(InvalidArgumentError) as caught,
         deploysources.archive(source(folder / "handler.py")),
     ):
         pass
 
+    quoted = f"'{folder}/handler.py'"
     assert "is Python source and no model" in caught.value.message
-    assert "homeport pack --model-name NAME --handler" in caught.value.message
+    assert f"`--handler {quoted}` if that is its handler" in caught.value.message
+    assert f"`--model-file {quoted}` if that is its class" in caught.value.message
+    assert f"pack --model-name NAME --handler {quoted}`" in caught.value.message
 
 
 @pytest.mark.parametrize(
     ("mistyped", "asked"),
     [
         pytest.param("model.tp", "model.pt?", id="a letter"),
+        pytest.param("../my digts", "", id="a folder elsewhere"),
         pytest.param("digits.mar", "", id="nothing like it"),
+        pytest.param("mode.mar", "", id="not alike enough"),
+        pytest.param("handler.mar", "", id="source alone"),
+        pytest.param("word", "", id="a folder without a model"),
         pytest.param("gone/model.pt", "", id="no folder"),
     ],
 )
@@ -75,6 +82,24 @@ def test_the_file_that_a_mistyped_path_may_mean_is_told(
     question = deploysources.nearest(folder / mistyped)
 
     assert question.rpartition("/")[2] == asked
+
+
+def test_the_folder_that_a_mistyped_path_may_mean_is_told(
+    folder: pathlib.Path,
+) -> None:
+    question = deploysources.nearest(folder.with_name("my digts"))
+
+    assert question == f": did you mean {folder}?"
+
+
+def test_a_name_is_asked_after_without_what_it_does_to_a_terminal(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "model\x1b[2J.pt").write_bytes(b"any")
+
+    question = deploysources.nearest(tmp_path / "model[2J.pt")
+
+    assert question.endswith("/model\\x1b[2J.pt?")
 
 
 def test_a_model_file_is_packed_with_what_is_said(folder: pathlib.Path) -> None:
