@@ -21,7 +21,7 @@ _SPLIT: Final = "DEPLOYED_MODEL=PERCENT,..."
     help="0 is the new one.",
 )  # fmt: skip
 @click.option(
-    "--traffic-percent", type=click.IntRange(0, 100),
+    "--traffic-percent", type=values.Percent(0, 100),
     help="For the new one; the others share the rest as before, those at 0 get none.",
 )  # fmt: skip
 @machinespecs.options

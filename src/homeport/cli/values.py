@@ -30,9 +30,16 @@ class Percent(click.IntRange):
         ctx: click.Context | None,
     ) -> Any:
         """Return the number; click's texts and defaults come here."""
-        if isinstance(value, str):
-            value = value.removesuffix("%")
-        return super().convert(value, param, ctx)
+        number: Any = value.removesuffix("%") if isinstance(value, str) else value
+        try:
+            return super().convert(number, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                f"{value!r} is no whole percentage from {self.min} to {self.max}, such "
+                "as 20 or 20%",
+                param,
+                ctx,
+            )
 
 
 def items(

@@ -79,8 +79,11 @@ BATCH = (
         pytest.param("models list --url=", "it is empty", id="an empty address"),
         pytest.param("models list --project=", "it is empty", id="an empty project"),
         pytest.param(
-            f"deploy {__file__} --traffic 120%", "120 is not in the range", id="120 %"
+            f"deploy {__file__} --traffic 120%",
+            "'120%' is no whole percentage from 1 to 100",
+            id="120 %",
         ),
+        pytest.param(f"deploy {__file__} --traffic %", "'%' is no whole", id="a sign"),
         pytest.param("deploy @1", "no MODEL@VERSION", id="a version of nothing"),
         pytest.param(
             f"deploy {__file__} --lineage Run=1", "the key 'Run'", id="no lineage"
@@ -159,6 +162,8 @@ def test_a_command_that_means_nothing_is_not_understood(words: str, said: str) -
 @pytest.mark.parametrize(
     "words",
     [
+        pytest.param("deploy m@1 --traffic 20%", id="a percentage"),
+        pytest.param(DEPLOY + " --traffic-percent 20%", id="another percentage"),
         pytest.param("models list", id="list"),
         pytest.param("endpoints describe e", id="describe"),
         pytest.param("operations wait 1", id="wait"),
