@@ -30,6 +30,8 @@ Examples:
       --container-image-uri \\
       us-docker.pkg.dev/vertex-ai/prediction/pytorch-cpu.2-4:latest
 """
+# As the extra has them; a test compares the two.
+_CLIENTS: Final = "'google-cloud-aiplatform>=1.165' 'google-cloud-storage>=3.0'"
 _MIB: Final = 1 << 20
 _BEGUN: Final = (
     "Vertex AI may go on registering the version: once its operation has ended, say it "
@@ -129,8 +131,8 @@ def _vertex(publication: Publication) -> "Vertex":
         from homeport.publishing.vertex import Vertex  # noqa: PLC0415
     except ImportError as error:
         raise FailedPreconditionError(
-            f"publishing needs Google's own clients ({error}): pip install "
-            "google-cloud-aiplatform google-cloud-storage (the extra homeport[vertex])"
+            f"publishing needs Google's own clients ({error}): pip install {_CLIENTS} "
+            "(the extra homeport[vertex])"
         ) from error
     return Vertex(publication)
 
