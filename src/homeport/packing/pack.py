@@ -334,7 +334,9 @@ def _check_format(spec: PackSpec, handler: Handler) -> tuple[str, ...]:
     known.check(wanted)
     base = sourcecode.base_that_loads(handler)
     try:
-        known.check(dataclasses.replace(wanted, default_handler=base))
+        known.check(
+            dataclasses.replace(wanted, default_handler=base, is_inherited=True)
+        )
     except InvalidArgumentError as refusal:
         return (f"{handler.name} has no initialize of its own: {refusal.message}",)
     return ()

@@ -13,6 +13,10 @@ from homeport.packing import sources
 
 _BUILT_IN: Final = ("base_handler", "image_classifier")
 _BASES: Final = frozenset({"BaseHandler", "VisionHandler", "ImageClassifier"})
+# What TorchServe's BaseHandler loads by, and lets a handler replace.
+_LOADING: Final = frozenset(
+    {"initialize", "_load_pickled_model", "_load_torchscript_model"}
+)
 _MAX_BYTES: Final = 8 << 20
 
 
@@ -116,21 +120,33 @@ def check_model_file(path: Path) -> tuple[str, ...]:
 def base_that_loads(handler: Handler) -> str:
     """Return which base class of TorchServe's loads the model, "" if that is not sure.
 
-    It does where the one class of the file extends it and nothing there is called
-    initialize.
+    It does where the one class of the file extends it and nothing there has the name
+    of a method by which handlers load.
     """
     if handler.path is None or ":" in handler.name:
         return ""
     module = parse(handler.path)
     match [node for node in module.body if isinstance(node, ast.ClassDef)]:
         case [ast.ClassDef(bases=[ast.Name(id=name) | ast.Attribute(attr=name)])]:
-            own = any(
-                isinstance(node, ast.FunctionDef) and node.name == "initialize"
-                for node in ast.walk(module)
-            )
+            own = any(_LOADING & _bound(node) for node in ast.walk(module))
             return name if name in _BASES and not own else ""
         case _:
             return ""
+
+
+def _bound(node: ast.AST) -> frozenset[str]:
+    """Return the names that a node alone gives to something, also as attributes."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return frozenset({name})
+        case ast.alias(name=name, asname=asname):
+            return frozenset({asname or name})
+        case ast.Name(id=name, ctx=ast.Store()):
+            return frozenset({name})
+        case ast.Attribute(attr=name, ctx=ast.Store()):
+            return frozenset({name})
+        case _:
+            return frozenset()
 
 
 def _default_handler(name: str, function: str) -> Handler:

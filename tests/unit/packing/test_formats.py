@@ -269,6 +269,11 @@ class H(BaseHandler):
         return rows
 """
 INITIALIZES = INHERITS.replace("postprocess", "initialize")
+LOADS = INHERITS.replace("postprocess", "_load_torchscript_model")
+UNPICKLES = INHERITS.replace("postprocess", "_load_pickled_model")
+BORROWS = INHERITS + "\n    initialize = print\n"
+GRAFTS = INHERITS + "\n\nH.initialize = print\n"
+IMPORTS = INHERITS + "\n    from json import load as initialize\n"
 
 
 @pytest.mark.parametrize(
@@ -276,6 +281,11 @@ INITIALIZES = INHERITS.replace("postprocess", "initialize")
     [
         pytest.param(INHERITS, {}, 1, id="BaseHandler loads it"),
         pytest.param(INITIALIZES, {}, 0, id="the handler loads it"),
+        pytest.param(LOADS, {}, 0, id="a hook of BaseHandler loads it"),
+        pytest.param(UNPICKLES, {}, 0, id="another hook loads it"),
+        pytest.param(BORROWS, {}, 0, id="an assigned function loads it"),
+        pytest.param(GRAFTS, {}, 0, id="a function assigned later loads it"),
+        pytest.param(IMPORTS, {}, 0, id="an imported function loads it"),
         pytest.param(INHERITS, {"model_file": "net.py"}, 0, id="with its class"),
         pytest.param(HANDLER, {}, 0, id="no class"),
     ],
@@ -295,7 +305,10 @@ def test_weights_that_an_inherited_initialize_cannot_load_are_warned_of(
         "h.py has no initialize of its own: w.pth is a checkpoint written by "
         "torch.save, which BaseHandler loads only into a class"
     )
-    assert [one.startswith(told) for one in packed.warnings] == [True] * warnings
+    advice = "save TorchScript instead, or load it in an initialize of your own"
+    assert [
+        one.startswith(told) and one.endswith(advice) for one in packed.warnings
+    ] == [True] * warnings
 
 
 def test_trust_in_a_pickle_is_recorded(tmp_path: pathlib.Path) -> None:

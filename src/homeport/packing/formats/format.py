@@ -19,6 +19,7 @@ class Wanted:
         evidence: The file.
         model_file: Whether a file with the model's class comes along.
         default_handler: Which handler of ours loads it, "" if the author's own does.
+        is_inherited: Whether that is the base class of the author's own handler.
         trust_pickle: Whether the author lets loading it run code.
     """
 
@@ -27,6 +28,14 @@ class Wanted:
     model_file: bool
     default_handler: str
     trust_pickle: bool
+    is_inherited: bool = False
+
+    @property
+    def own_loading(self) -> str:
+        """How the author's own code loads it instead, as an advice."""
+        if self.is_inherited:
+            return "load it in an initialize of your own"
+        return "give a handler of your own with --handler that loads it"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def need_class(what: str) -> Callable[[Wanted], None]:
             raise InvalidArgumentError(
                 f"{wanted.file_name} is {what}, which {wanted.default_handler} loads "
                 "only into a class: give the class's file with --model-file, save "
-                "TorchScript instead, or give a handler of your own with --handler"
+                f"TorchScript instead, or {wanted.own_loading}"
             )
 
     return check
@@ -70,8 +79,8 @@ def refuse_for_now(family: str) -> Callable[[Wanted], None]:
         if wanted.default_handler:
             raise InvalidArgumentError(
                 f"{wanted.file_name} is {family}, which {wanted.default_handler} does "
-                "not load: that comes in a later release, until then give a handler of "
-                "your own with --handler that loads it"
+                f"not load: that comes in a later release, until then "
+                f"{wanted.own_loading}"
             )
 
     return check
