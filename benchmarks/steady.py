@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 THREADS = 4
 TIMEOUT_S = 60.0
+LOOK_S = 0.1
 END_S = 10.0
 
 
@@ -131,7 +132,7 @@ def _run(
     control.send("begun")
     # Its end, when the benchmark was killed, raises.
     control.recv()
-    control.send(clients.stop())
+    control.send(clients.stop(control))
 
 
 class _Clients:
@@ -151,11 +152,18 @@ class _Clients:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> list[Answer]:
-        """Return everything that came, when nobody asks any more."""
+    def stop(self, control: multiprocessing.connection.Connection) -> list[Answer]:
+        """Return everything that came, when nobody asks any more.
+
+        Raises:
+            EOFError: Whoever wants it ended meanwhile, as `control` tells.
+        """
         self._ends.set()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(LOOK_S)
+                if control.poll():
+                    control.recv()
         return [answer for answers in self._answers for answer in answers]
 
     def _ask(self, index: int) -> None:

@@ -625,7 +625,7 @@ def test_safetensors_need_their_package(
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.syspath_prepend(str(model_dir))
 
-    with pytest.raises(LoadRefusedError, match=r"install homeport\[safetensors\]"):
+    with pytest.raises(LoadRefusedError, match=r"install safetensors \(the extra"):
         weights.load(model_dir, "model.py", "w.safetensors", torch.device("cpu"))
 
 
