@@ -667,8 +667,9 @@ def test_answers_behind_a_slow_one_are_not_kept() -> None:
 def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
     async def scenario() -> None:
         starter = Starter()
-        async with running(starter, _with(deadline_s=0.02)) as pool:
+        async with running(starter) as pool:
             await pool.ready()
+            pool.end_after(0.02)
             _submit(pool, b"in work")
             given_up = _submit(pool, b"given up")
             late = _submit(pool, b"late")
