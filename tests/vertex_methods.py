@@ -4,27 +4,19 @@ Run as a script it writes the table of them into docs/compatibility.md.
 """
 
 import dataclasses
+import functools
 import inspect
 import pathlib
 import re
 import types
 import typing
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 
-from starlette.routing import Match, Route
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Match, Mount, Route
 
-from homeport.api import (
-    deployments,
-    endpoints,
-    evaluations,
-    jobs,
-    locations,
-    models,
-    operations,
-    transfers,
-    unimplemented,
-)
+from homeport.api import app, described, unimplemented
 from homeport.api.model_calls import ModelCalls
 from homeport.api.model_reads import ModelReads
 from homeport.api.predictions import Predictions
@@ -48,7 +40,6 @@ with warnings.catch_warnings():
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "compatibility.md"
 BEGIN = "<!-- Written by `make methods`. -->\n"
 END = "<!-- End of what `make methods` writes. -->\n"
-NOTHING: typing.Any = None
 
 # Methods that every service has, of which a rule for each kind of resource there is.
 MIXINS = re.compile(
@@ -121,38 +112,78 @@ def of_service(service: str, methods: type) -> Iterator[Rule]:
             )
 
 
-def answering() -> list[Route]:
-    """Return the routes that answer; they only keep what they are given."""
-    return [
-        *operations.routes(NOTHING, NOTHING),
-        *locations.routes(NOTHING),
-        *transfers.routes(NOTHING, NOTHING, NOTHING),
-        *evaluations.routes(NOTHING),
-        *jobs.routes(NOTHING, NOTHING),
-        *models.routes(NOTHING, NOTHING, NOTHING),
-        *deployments.routes(NOTHING, NOTHING, NOTHING),
-        *endpoints.routes(NOTHING, NOTHING),
-    ]
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """What takes a request: the method that answers or refuses it."""
+
+    rpc: str
+    is_refused: bool = False
+
+
+def chosen(verb: str, path: str) -> Chosen | None:
+    """Return what the application chooses for a request, None if nothing takes it."""
+    scope = {"type": "http", "method": verb, "path": path}
+    # In the order of `app.build`.
+    if Predictions.match(scope):
+        return Chosen("Predict")
+    if (call := ModelCalls.match(scope)) is not None:
+        return Chosen(call.verb[0].upper() + call.verb[1:])
+    if (asked := ModelReads.match(scope)) is not None:
+        if asked["versions"]:
+            return Chosen("ListModelVersions")
+        return Chosen("GetModel" if asked["model"] else "ListModels")
+    route = routed(control_plane().routes, scope)
+    return None if route is None else method_of(route, verb)
+
+
+@functools.cache
+def control_plane() -> Starlette:
+    """Return the application behind the short ways, with nothing to call."""
+    rooms: typing.Any = {one.name: Room() for one in dataclasses.fields(app.Verbs)}
+    return app._control_plane(  # noqa: SLF001  # the routes as they are put together
+        app.Verbs(**rooms), storage=[], tls_port=None
+    )
+
+
+class Room:
+    """What routes only keep: anything may be asked of it, and nothing comes of it."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def routed(
+    routes: Iterable[BaseRoute], scope: MutableMapping[str, typing.Any]
+) -> Route | None:
+    """Return the first route that takes a request, as Starlette looks for it."""
+    for one in routes:
+        match, child = one.matches(scope)
+        if match is not Match.FULL:
+            continue
+        if isinstance(one, Mount):
+            # What is not found there is looked for nowhere else.
+            return routed(one.routes, {**scope, **child})
+        assert isinstance(one, Route)
+        return one
+    return None
+
+
+def method_of(route: Route, verb: str) -> Chosen:
+    """Return the method behind a route."""
+    for one in unimplemented.METHODS:
+        if route.name == "refuse" and (one.verb, one.path) == (verb, route.path):
+            return Chosen(one.rpc, is_refused=True)
+    return Chosen(described.BY_FUNCTION[route.name].rpc)
 
 
 def is_answered(rule: Rule) -> bool:
-    """Tell whether a route takes the rule's requests and does something."""
-    scope = {"type": "http", "method": rule.verb, "path": rule.sample}
-    matches = (Predictions.match, ModelCalls.match, ModelReads.match)
-    if any(match(scope) for match in matches):
-        return True
-    return takes(answering(), rule)
+    """Tell whether the application takes the rule's requests for its method."""
+    return chosen(rule.verb, rule.sample) == Chosen(rule.rpc)
 
 
 def is_refused(rule: Rule) -> bool:
-    """Tell whether a route takes the rule's requests and refuses them by name."""
-    return takes(unimplemented.routes(), rule)
-
-
-def takes(routes: Iterable[Route], rule: Rule) -> bool:
-    path = re.sub(r"^/(v1|ui)", "", rule.sample)
-    scope = {"type": "http", "method": rule.verb, "path": path}
-    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+    """Tell whether the application refuses the rule's requests by its name."""
+    return chosen(rule.verb, rule.sample) == Chosen(rule.rpc, is_refused=True)
 
 
 def table() -> str:

@@ -3,9 +3,21 @@
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
 
 from servers import Server
-from vertex_methods import DOCUMENT, Rule, is_answered, is_refused, rules, written
+from vertex_methods import (
+    DOCUMENT,
+    Rule,
+    chosen,
+    is_answered,
+    is_refused,
+    routed,
+    rules,
+    written,
+)
 
 pytestmark = pytest.mark.service
 
@@ -25,6 +37,59 @@ def test_each_rule_is_answered_or_refused(shared_server: Server, rule: Rule) -> 
     else:
         assert (status, answer["error"]["status"]) == (501, "UNIMPLEMENTED")
         assert answer["error"]["message"].startswith(f"{rule.rpc} is not implemented: ")
+
+
+async def answer_nothing(_: Request) -> Response:
+    return Response()
+
+
+@pytest.mark.parametrize(
+    ("routes", "name"),
+    [
+        pytest.param(
+            [
+                Route("/v1/{model}", answer_nothing, name="plain"),
+                Route("/v1/{model}:copy", answer_nothing, name="verb"),
+            ],
+            "plain",
+            id="a plain resource swallows a verb",
+        ),
+        pytest.param(
+            [
+                Route("/v1/{model}", answer_nothing, methods=["POST"], name="plain"),
+                Route("/v1/{model}:copy", answer_nothing, name="verb"),
+            ],
+            "verb",
+            id="another verb of HTTP",
+        ),
+        pytest.param(
+            [
+                Mount("/v1", routes=[Route("/{model}/b", answer_nothing)]),
+                Route("/v1/{model}:copy", answer_nothing, name="verb"),
+            ],
+            None,
+            id="a mount keeps what it has no route for",
+        ),
+    ],
+)
+def test_the_route_that_comes_first_takes_a_request(
+    routes: list[BaseRoute], name: str | None
+) -> None:
+    found = routed(routes, {"type": "http", "method": "GET", "path": "/v1/x1:copy"})
+
+    assert (found and found.name) == name
+
+
+def test_the_beta_version_is_answered_and_refused_as_the_other() -> None:
+    differing = [
+        rule
+        for rule in rules()
+        if rule.path.startswith("/v1/")
+        and chosen(rule.verb, rule.sample.replace("/v1/", "/v1beta1/", 1))
+        != chosen(rule.verb, rule.sample)
+    ]
+
+    assert differing == []
 
 
 def test_the_table_of_methods_is_up_to_date() -> None:
