@@ -80,3 +80,41 @@ def test_parts_of_a_path_are_read_as_they_were_meant(shared_server: Server) -> N
 
     assert status == 400, answer
     assert "'a b'" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(f"/v1/{PARENT}/endpoints/1%0A2", id="a line feed"),
+        pytest.param(f"/v1/{PARENT}/endpoints/1%0A", id="a line feed at the end"),
+        pytest.param("/nowhere%0A", id="where nothing is"),
+    ],
+)
+def test_a_line_feed_is_named_in_the_answer(shared_server: Server, path: str) -> None:
+    status, answer = shared_server.call("GET", path)
+
+    assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    named = repr(urllib.parse.unquote(path))
+    assert answer["error"]["message"].startswith(f"GET {named} has control characters")
+
+
+@pytest.mark.parametrize("odd", ["1%092", "1%0D2", "12%3Fa", "12%23a"])
+@pytest.mark.parametrize(
+    "collection",
+    [
+        "batchPredictionJobs",
+        "operations",
+        "models/m/evaluations",
+        "models/m/evaluations/1/slices",
+    ],
+)
+def test_no_character_of_a_name_is_passed_over(
+    shared_server: Server, collection: str, odd: str
+) -> None:
+    path = f"/v1/{PARENT}/{collection}/{odd}"
+
+    status, answer = shared_server.call("GET", path)
+
+    # 12 would be a name, of nothing that is there.
+    assert status == 400, answer
+    assert repr(urllib.parse.unquote(odd))[1:-1] in answer["error"]["message"]

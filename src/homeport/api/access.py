@@ -10,6 +10,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _FLUSH_S: Final = 0.25
 
 
+def asked(scope: Scope) -> str:
+    """Return the verb and the path of a request, for people.
+
+    The path is ASGI's: a URL made of it has no tabs or line feeds.
+    """
+    path = scope["path"]
+    if not path.isprintable():
+        # Control characters of a hostile path stay out of the terminal.
+        path = repr(path)
+    return f"{scope['method']} {path}"
+
+
 class AccessLog:
     """Writes `time method path status bytes duration` for each request.
 
@@ -38,12 +50,8 @@ class AccessLog:
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
         milliseconds = (time.perf_counter() - began) * 1e3
-        path = scope["path"]
-        if not path.isprintable():
-            # Control characters of a hostile path stay out of the terminal.
-            path = repr(path)
         self._lines.append(
-            f"{scope['method']} {path} {http} {size_bytes}B {milliseconds:.1f}ms\n"
+            f"{asked(scope)} {http} {size_bytes}B {milliseconds:.1f}ms\n"
         )
 
     def flush(self) -> None:

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from homeport.api import (
+    access,
     checks,
     comparison,
     deployments,
@@ -228,7 +229,7 @@ async def _read(reads: ModelReads, asked: re.Match[str], request: Request) -> Re
 
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HomeportError):
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _log.error("%s failed", access.asked(request.scope), exc_info=error)
     http, document = status.from_exception(error)
     return JSONResponse(document, http)
 

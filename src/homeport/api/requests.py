@@ -144,7 +144,7 @@ def dedicated_dns(request: Request) -> str:
 
 def below_version(request: Request) -> str:
     """Return the path behind /v1, /v1beta1 or /ui, which names a resource."""
-    return str(request.url.path.split("/", 2)[2])
+    return _version_and_rest(request)[1]
 
 
 def page_request(request: Request, method: str, parent: str) -> PageRequest:
@@ -198,7 +198,7 @@ def operation(
         told: The operation.
         made: What a create or a deploy made, as it is now; None if it is gone.
     """
-    version = request.url.path.split("/", 2)[1]
+    version = _version_and_rest(request)[0]
     if version not in _API_VERSIONS:
         # The SDK polls under /ui, whichever version it asked.
         version = told.api_version
@@ -218,10 +218,17 @@ async def promised(
     request: Request, operations: Operations, promise: Operation
 ) -> Response:
     """Return the response that tells an operation the client will poll."""
-    version = request.url.path.split("/", 2)[1]
+    version = _version_and_rest(request)[0]
     if version != promise.api_version:
         await asyncio.to_thread(operations.promise_to, promise.name, version)
     return told(request, promise)
+
+
+def _version_and_rest(request: Request) -> tuple[str, str]:
+    # Not of `request.url`: it drops tabs and line feeds, so that a path with one of
+    # them would name another resource.
+    _, version, rest = request.scope["path"].split("/", 2)
+    return version, rest
 
 
 def _refuse_nul(document: object) -> None:

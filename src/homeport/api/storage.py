@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from homeport.api import storage_downloads, storage_json
+from homeport.api import access, storage_downloads, storage_json
 from homeport.api.storage_batches import Batches
 from homeport.api.storage_buckets import BucketMethods
 from homeport.api.storage_compositions import CompositionMethods
@@ -190,7 +190,7 @@ def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, ConditionNotMetError) and _asks_for_changes(request):
         return Response(status_code=304)
     if http == 500:  # noqa: PLR2004  # internal
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _log.error("%s failed", access.asked(request.scope), exc_info=error)
     return JSONResponse(document, http)
 
 

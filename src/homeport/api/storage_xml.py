@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from homeport.api import storage_json, storage_xml_text
+from homeport.api import access, storage_json, storage_xml_text
 from homeport.api.storage_requests import Call, StorageVerbs, decoded, query_of
 from homeport.api.storage_xml_objects import ObjectMethods
 from homeport.api.storage_xml_parts import PartMethods
@@ -165,6 +165,6 @@ def _query(request: Request) -> dict[str, str]:
 def _failed(request: Request, error: Exception) -> Response:
     http, document = storage_json.error(error)
     if http == 500:  # noqa: PLR2004  # internal
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _log.error("%s failed", access.asked(request.scope), exc_info=error)
     body = storage_xml_text.error(http, document["error"]["message"])
     return Response(body, http, media_type="application/xml")

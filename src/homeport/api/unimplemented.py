@@ -1,6 +1,6 @@
 """What Vertex AI's clients can ask and Homeport does not do: refused by name.
 
-A method of the services we speak that no other router answers has its line here; a test
+A method of the services we speak that no other route answers has its line here; a test
 compares the two with the official client's own list.
 """
 
@@ -13,7 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from homeport.errors import HomeportError, NotFoundError, UnimplementedError
+from homeport.api import access
+from homeport.errors import (
+    HomeportError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnimplementedError,
+)
 
 _PARENT: Final = "/projects/{project}/locations/{location}"
 _MODEL: Final = _PARENT + "/models/{model}"
@@ -26,6 +32,7 @@ _GENERATE: Final = "Homeport serves the models you register and generates nothin
 _ACCESS: Final = "who reaches the server may do everything; see docs/security.md"
 # Vertex AI's paths, of whichever service.
 _VERTEX: Final = re.compile(r"/(?:v1|v1beta1|ui)/(?:projects|publishers|endpoints)/")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,8 +103,13 @@ def routes() -> list[Route]:
 
 def no_route(request: Request) -> HomeportError:
     """Return what a request is told that no route takes."""
-    asked = f"{request.method} {request.url.path}"
-    if _VERTEX.match(request.url.path):
+    path, asked = request.scope["path"], access.asked(request.scope)
+    if _CONTROL.search(path):
+        # The framework's mounts end at a line feed, so that it is no method's fault.
+        return InvalidArgumentError(
+            f"{asked} has control characters in its path: leave them out"
+        )
+    if _VERTEX.match(path):
         return UnimplementedError(
             f"{asked} is not implemented: Homeport's docs/compatibility.md lists the "
             "methods that are"
