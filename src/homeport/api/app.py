@@ -1,5 +1,6 @@
 """The whole REST surface as one ASGI application."""
 
+import contextlib
 import dataclasses
 import logging
 import re
@@ -9,7 +10,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -64,6 +65,7 @@ from homeport.telemetry import Metrics
 _log: Final = logging.getLogger(__name__)
 # A storage upload is streamed to disk; its own limit is the disk.
 _UPLOAD_BYTES: Final = 5 << 40
+_CLIENT_CLOSED: Final = 499
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _limits(max_request_bytes: int) -> dict[str, int]:
 
 def _control_plane(
     verbs: Verbs, storage: Sequence[Route], tls_port: int | None
-) -> Starlette:
+) -> ASGIApp:
     vertex, own = _vertex(verbs), _own(verbs)
     # Behind all that are answered.
     refused = unimplemented.routes()
@@ -178,11 +180,19 @@ def _control_plane(
         exception_handlers={
             HomeportError: _on_error,
             HTTPException: _on_no_route,
+            ClientDisconnect: _on_left,
             Exception: _on_error,
         },
     )
     app.state.tls_port = tls_port
-    return app
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        # `_on_error` has logged and answered what comes out of the framework, which
+        # raises it again for the server to log once more.
+        with contextlib.suppress(Exception):
+            await app(scope, receive, send)
+
+    return answer
 
 
 def _vertex(verbs: Verbs) -> list[openapi.Prefixed]:
@@ -232,6 +242,12 @@ async def _on_error(request: Request, error: Exception) -> Response:
         _log.error("%s failed", access.asked(request.scope), exc_info=error)
     http, document = status.from_exception(error)
     return JSONResponse(document, http)
+
+
+async def _on_left(request: Request, error: Exception) -> Response:
+    """Return what nobody reads: the client left while it sent."""
+    del request, error
+    return Response(status_code=_CLIENT_CLOSED)
 
 
 async def _on_no_route(request: Request, error: Exception) -> Response:
