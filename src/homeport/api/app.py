@@ -173,6 +173,8 @@ def _control_plane(
     app = Starlette(
         routes=[
             *(Mount(at, routes=[*found, *refused]) for at, found in vertex),
+            # Otherwise a path that is the prefix alone is led to one with a slash.
+            *(Route(at, _nothing) for at, _ in vertex),
             *own,
             *openapi.routes([*vertex, ("", own)]),
             *storage,
@@ -228,6 +230,10 @@ def _own(verbs: Verbs) -> list[Route]:
         *comparison.routes(verbs.comparisons),
         *tokens.routes(verbs.tokens),
     ]
+
+
+async def _nothing(request: Request) -> Response:
+    raise unimplemented.no_route(request)
 
 
 async def _read(reads: ModelReads, asked: re.Match[str], request: Request) -> Response:
