@@ -115,6 +115,22 @@ def test_a_verb_that_a_path_does_not_have_is_refused_by_its_name(
     assert f"PUT /v1/{PARENT}/operations/1 " in answer["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/v1/{}/1:cancel", id="a verb that is not GET's"),
+        pytest.param("/homeport/v1/{}/1%202/logs", id="our own"),
+    ],
+)
+def test_what_cannot_name_a_job_is_refused(shared_server: Server, path: str) -> None:
+    jobs = f"{PARENT}/batchPredictionJobs"
+
+    status, answer = shared_server.call("GET", path.format(jobs))
+
+    assert status == 400, answer
+    assert "is not a batch prediction job" in answer["error"]["message"]
+
+
 def test_parts_of_a_path_are_read_as_they_were_meant(shared_server: Server) -> None:
     alias = f"/homeport/v1/{PARENT}/models/m/aliases/a%20b"
 

@@ -11,10 +11,10 @@ from homeport.edge import masks, messages_jobs, translate_jobs
 from homeport.jobs.batch_jobs import BatchJobs
 from homeport.registry.operations import Operations
 from homeport.resources.batch_job import BatchJobName
-from homeport.resources.names import Parent
 
 _JOBS = "/projects/{project}/locations/{location}/batchPredictionJobs"
-_OWN = f"/homeport/v1{_JOBS}/{{job}}"
+_JOB = _JOBS + "/{job}"
+_OWN = "/homeport/v1" + _JOB
 
 
 def routes(jobs: BatchJobs, operations: Operations) -> list[Route]:
@@ -26,14 +26,14 @@ def own_routes(jobs: BatchJobs) -> list[Route]:
     """Return the routes about jobs that are ours, not Vertex AI's."""
 
     async def job_logs(request: Request) -> Response:
-        name = _own_name(request)
+        name = _job_name(request)
         lines = requests.log_lines(request)
         return requests.answer(
             {"lines": await asyncio.to_thread(jobs.log_tail, name, lines)}
         )
 
     async def resume_job(request: Request) -> Response:
-        name = _own_name(request)
+        name = _job_name(request)
         caller = requests.caller(request)
         found = await asyncio.to_thread(jobs.resume, name, caller=caller)
         return requests.answer(translate_jobs.job_message(found))
@@ -46,7 +46,7 @@ def own_routes(jobs: BatchJobs) -> list[Route]:
 
 def _readers(jobs: BatchJobs) -> list[Route]:
     async def list_jobs(request: Request) -> Response:
-        parent = _parent(request)
+        parent = requests.parent(request)
         page = requests.page_request(request, "ListBatchPredictionJobs", str(parent))
         found, token = await asyncio.to_thread(jobs.list_jobs, parent, page)
         shown = masks.shown(
@@ -61,12 +61,12 @@ def _readers(jobs: BatchJobs) -> list[Route]:
         )
 
     async def get_job(request: Request) -> Response:
-        found = await asyncio.to_thread(jobs.get, _name(request))
+        found = await asyncio.to_thread(jobs.get, _job_name(request))
         return requests.answer(translate_jobs.job_message(found))
 
     return [
         Route(_JOBS, list_jobs, methods=["GET"]),
-        Route(_JOBS + "/{job}", get_job, methods=["GET"]),
+        Route(_JOB, get_job, methods=["GET"]),
     ]
 
 
@@ -75,37 +75,27 @@ def _writers(jobs: BatchJobs, operations: Operations) -> list[Route]:
         message = await requests.read(request, messages_jobs.BatchPredictionJobMessage)
         spec = translate_jobs.job_spec(message)
         made = await asyncio.to_thread(
-            jobs.create, _parent(request), spec, caller=requests.caller(request)
+            jobs.create, requests.parent(request), spec, caller=requests.caller(request)
         )
         return requests.answer(translate_jobs.job_message(made))
 
     async def cancel_job(request: Request) -> Response:
         caller = requests.caller(request)
-        await asyncio.to_thread(jobs.cancel, _name(request), caller=caller)
+        await asyncio.to_thread(jobs.cancel, _job_name(request), caller=caller)
         return requests.answer({})
 
     async def delete_job(request: Request) -> Response:
         operation = await asyncio.to_thread(
-            jobs.delete, _name(request), caller=requests.caller(request)
+            jobs.delete, _job_name(request), caller=requests.caller(request)
         )
         return await requests.promised(request, operations, operation)
 
     return [
         Route(_JOBS, create_job, methods=["POST"]),
-        Route(_JOBS + "/{job}:cancel", cancel_job, methods=["POST"]),
-        Route(_JOBS + "/{job}", delete_job, methods=["DELETE"]),
+        Route(_JOB + ":cancel", cancel_job, methods=["POST"]),
+        Route(_JOB, delete_job, methods=["DELETE"]),
     ]
 
 
-def _own_name(request: Request) -> BatchJobName:
-    path = request.path_params
-    return BatchJobName(Parent(path["project"], path["location"]), path["job"])
-
-
-def _parent(request: Request) -> Parent:
-    path = requests.below_version(request)
-    return Parent.parse(path.removesuffix("/batchPredictionJobs"))
-
-
-def _name(request: Request) -> BatchJobName:
-    return BatchJobName.parse(requests.below_version(request).removesuffix(":cancel"))
+def _job_name(request: Request) -> BatchJobName:
+    return BatchJobName.parse(_JOB.removeprefix("/").format_map(request.path_params))
