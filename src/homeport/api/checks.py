@@ -17,7 +17,7 @@ from homeport.resources.names import ModelName
 
 def routes(catalog: Catalog) -> list[Route]:
     """Return the routes about checks."""
-    path = "/homeport/v1/projects/{project}/locations/{location}/models/{model}/check"
+    path = f"/homeport/v1{requests.MODEL}/check"
 
     async def get_check(request: Request) -> Response:
         name = requests.model_name(request)

@@ -16,7 +16,7 @@ from homeport.resources.names import ModelName
 
 def routes(comparisons: Comparisons) -> list[Route]:
     """Return the route of comparisons."""
-    parents = "/homeport/v1/projects/{project}/locations/{location}"
+    path = f"/homeport/v1{requests.MODEL}/comparison"
 
     async def get_comparison(request: Request) -> Response:
         first = requests.model_name(request)
@@ -24,9 +24,7 @@ def routes(comparisons: Comparisons) -> list[Route]:
         found = await asyncio.to_thread(comparisons.compare, first, other)
         return requests.answer(_document(found))
 
-    return [
-        Route(parents + "/models/{model}/comparison", get_comparison, methods=["GET"])
-    ]
+    return [Route(path, get_comparison, methods=["GET"])]
 
 
 def _other(first: ModelName, text: str) -> ModelName:

@@ -17,7 +17,6 @@ from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.specs import DeployedModelPatch, DeploySpec
 
-_ENDPOINT: Final = "/projects/{project}/locations/{location}/endpoints/{endpoint}"
 _LOGGING: Final = "disable_container_logging"
 # MutateDeployedModelRequest.update_mask (aiplatform v1).
 _MUTABLE: Final = (
@@ -82,8 +81,8 @@ def _deploy(deployments: Deployments, operations: Operations) -> list[Route]:
         return await requests.promised(request, operations, operation)
 
     return [
-        Route(_ENDPOINT + ":deployModel", deploy_model, methods=["POST"]),
-        Route(_ENDPOINT + ":undeployModel", undeploy_model, methods=["POST"]),
+        Route(requests.ENDPOINT + ":deployModel", deploy_model, methods=["POST"]),
+        Route(requests.ENDPOINT + ":undeployModel", undeploy_model, methods=["POST"]),
     ]
 
 
@@ -109,7 +108,9 @@ def _mutate(deployments: Deployments, endpoints: Endpoints) -> list[Route]:
 
     return [
         Route(
-            _ENDPOINT + ":mutateDeployedModel", mutate_deployed_model, methods=["POST"]
+            requests.ENDPOINT + ":mutateDeployedModel",
+            mutate_deployed_model,
+            methods=["POST"],
         )
     ]
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
+from homeport.api import requests
 from homeport.api.provenance import Readme
 from homeport.edge import (
     messages,
@@ -286,10 +287,6 @@ BY_FUNCTION: Final[Mapping[str, Described]] = {
     **_OWN,
 }
 
-_PARENT: Final = "/projects/{project}/locations/{location}"
-_MODEL: Final = _PARENT + "/models/{model}"
-_ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
-
 
 def _listing(rpc: str) -> Described:
     return Described(rpc, messages.ListModelsResponse, None, _LIST)
@@ -300,24 +297,28 @@ def _raw(rpc: str) -> Described:
 
 
 PAST_THE_FRAMEWORK: Final[Mapping[tuple[str, str], Described]] = {
-    ("GET", _PARENT + "/models"): _listing("ListModels"),
-    ("GET", _MODEL): Described("GetModel", messages.ModelMessage),
-    ("GET", _MODEL + ":listVersions"): _listing("ListModelVersions"),
-    ("POST", _ENDPOINT + ":predict"): Described("Predict", _PREDICTED, _PREDICTIONS),
-    ("POST", _ENDPOINT + ":explain"): Described("Explain", _PREDICTED, _PREDICTIONS),
-    ("POST", _ENDPOINT + ":rawPredict"): _raw("RawPredict"),
-    ("POST", _ENDPOINT + ":streamRawPredict"): _raw("StreamRawPredict"),
-    ("POST", _ENDPOINT + ":serverStreamingPredict"): Described(
+    ("GET", requests.PARENT + "/models"): _listing("ListModels"),
+    ("GET", requests.MODEL): Described("GetModel", messages.ModelMessage),
+    ("GET", requests.MODEL + ":listVersions"): _listing("ListModelVersions"),
+    ("POST", requests.ENDPOINT + ":predict"): Described(
+        "Predict", _PREDICTED, _PREDICTIONS
+    ),
+    ("POST", requests.ENDPOINT + ":explain"): Described(
+        "Explain", _PREDICTED, _PREDICTIONS
+    ),
+    ("POST", requests.ENDPOINT + ":rawPredict"): _raw("RawPredict"),
+    ("POST", requests.ENDPOINT + ":streamRawPredict"): _raw("StreamRawPredict"),
+    ("POST", requests.ENDPOINT + ":serverStreamingPredict"): Described(
         "ServerStreamingPredict", LIST, tensors.TensorsRequest
     ),
-    ("POST", _ENDPOINT + ":directPredict"): Described(
+    ("POST", requests.ENDPOINT + ":directPredict"): Described(
         "DirectPredict", tensors.TensorsResponse, tensors.TensorsRequest
     ),
-    ("POST", _ENDPOINT + ":directRawPredict"): Described(
+    ("POST", requests.ENDPOINT + ":directRawPredict"): Described(
         "DirectRawPredict", record(output=TEXT), raw.DirectRawRequest
     ),
-    ("POST", _ENDPOINT + "/invoke/{path}"): _raw("Invoke"),
-    ("POST", _ENDPOINT + "/deployedModels/{deployed}/invoke/{path}"): _raw(
+    ("POST", requests.ENDPOINT + "/invoke/{path}"): _raw("Invoke"),
+    ("POST", requests.ENDPOINT + "/deployedModels/{deployed}/invoke/{path}"): _raw(
         "InvokeDeployedModel"
     ),
 }

@@ -15,8 +15,6 @@ from homeport.resources.names import EndpointName
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.specs import EndpointPatch, EndpointSpec
 
-_PARENT = "/projects/{project}/locations/{location}"
-_ENDPOINT = _PARENT + "/endpoints/{endpoint}"
 _PATCHED = ("display_name", "description", "labels", "traffic_split")
 
 
@@ -66,9 +64,9 @@ def _writers(endpoints: Endpoints) -> list[Route]:
         return requests.told(request, operation)
 
     return [
-        Route(_PARENT + "/endpoints", create_endpoint, methods=["POST"]),
-        Route(_ENDPOINT, update_endpoint, methods=["PATCH"]),
-        Route(_ENDPOINT, delete_endpoint, methods=["DELETE"]),
+        Route(requests.PARENT + "/endpoints", create_endpoint, methods=["POST"]),
+        Route(requests.ENDPOINT, update_endpoint, methods=["PATCH"]),
+        Route(requests.ENDPOINT, delete_endpoint, methods=["DELETE"]),
     ]
 
 
@@ -94,8 +92,8 @@ def _readers(
         return requests.answer(_told(request, found, replicas))
 
     return [
-        Route(_PARENT + "/endpoints", list_endpoints, methods=["GET"]),
-        Route(_ENDPOINT, get_endpoint, methods=["GET"]),
+        Route(requests.PARENT + "/endpoints", list_endpoints, methods=["GET"]),
+        Route(requests.ENDPOINT, get_endpoint, methods=["GET"]),
     ]
 
 
@@ -115,7 +113,11 @@ def _long_update(endpoints: Endpoints) -> list[Route]:
         return requests.told(request, operation, _told(request, made))
 
     return [
-        Route(_ENDPOINT + ":update", update_endpoint_long_running, methods=["POST"])
+        Route(
+            requests.ENDPOINT + ":update",
+            update_endpoint_long_running,
+            methods=["POST"],
+        )
     ]
 
 

@@ -13,7 +13,7 @@ from homeport.registry.evaluations import Evaluations
 from homeport.resources.evaluation import EvaluationName, SliceName
 from homeport.resources.names import ModelName
 
-_EVALUATIONS = "/projects/{project}/locations/{location}/models/{model}/evaluations"
+_EVALUATIONS = requests.MODEL + "/evaluations"
 _EVALUATION = _EVALUATIONS + "/{evaluation}"
 _SLICES = _EVALUATION + "/slices"
 

@@ -33,8 +33,8 @@ def routes(
             {
                 "name": "homeport",
                 "version": homeport.__version__,
-                "models": "/v1/projects/{project}/locations/{location}/models",
-                "endpoints": "/v1/projects/{project}/locations/{location}/endpoints",
+                "models": f"/v1{requests.PARENT}/models",
+                "endpoints": f"/v1{requests.PARENT}/endpoints",
                 "buckets": "/storage/v1/b",
                 "ready": "/readyz",
                 "metrics": "/metrics",
@@ -57,7 +57,7 @@ def routes(
         reconciler.update_gauges()
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    path = "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
+    path = f"/homeport/v1{requests.ENDPOINT}/logs"
 
     async def logs(request: Request) -> Response:
         name = requests.endpoint_name(request)
@@ -70,5 +70,5 @@ def routes(
         Route("/healthz", healthy, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
         Route("/metrics", show_metrics, methods=["GET"]),
-        Route(path + "/logs", logs, methods=["GET"]),
+        Route(path, logs, methods=["GET"]),
     ]

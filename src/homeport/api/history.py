@@ -14,8 +14,9 @@ from homeport.registry.history import History
 from homeport.resources.change import Change, ChangeKind
 from homeport.resources.names import Parent
 
-_PARENT = "/homeport/v1/projects/{project}/locations/{location}"
-_MODEL = _PARENT + "/models/{model}"
+_PARENT = "/homeport/v1" + requests.PARENT
+_MODEL = "/homeport/v1" + requests.MODEL
+_ENDPOINT = "/homeport/v1" + requests.ENDPOINT
 
 
 def routes(history: History) -> list[Route]:
@@ -62,9 +63,7 @@ def _lists(history: History) -> list[Route]:
     return [
         Route(_PARENT + "/history", list_all, methods=["GET"]),
         Route(_MODEL + "/history", list_of_model, methods=["GET"]),
-        Route(
-            _PARENT + "/endpoints/{endpoint}/history", list_of_endpoint, methods=["GET"]
-        ),
+        Route(_ENDPOINT + "/history", list_of_endpoint, methods=["GET"]),
     ]
 
 

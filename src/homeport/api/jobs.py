@@ -12,7 +12,7 @@ from homeport.jobs.batch_jobs import BatchJobs
 from homeport.registry.operations import Operations
 from homeport.resources.batch_job import BatchJobName
 
-_JOBS = "/projects/{project}/locations/{location}/batchPredictionJobs"
+_JOBS = requests.PARENT + "/batchPredictionJobs"
 _JOB = _JOBS + "/{job}"
 _OWN = "/homeport/v1" + _JOB
 

@@ -28,7 +28,7 @@ def routes(locations: Locations) -> list[Route]:
 
     return [
         Route(_ALL, list_locations, methods=["GET"]),
-        Route(_ALL + "/{location}", get_location, methods=["GET"]),
+        Route(requests.PARENT, get_location, methods=["GET"]),
     ]
 
 

@@ -15,8 +15,6 @@ from homeport.registry.targets import Target
 from homeport.registry.upload import Uploads
 from homeport.serving import engines
 
-_PARENT = "/projects/{project}/locations/{location}"
-_MODEL = _PARENT + "/models/{model}"
 # The model itself, whose fields belong to all of its versions.
 _EVERY_VERSION = "-"
 
@@ -33,7 +31,9 @@ def _readers(catalog: Catalog) -> list[Route]:
         await asyncio.to_thread(catalog.get, name)
         return requests.answer({})
 
-    return [Route(_MODEL + ":listCheckpoints", list_checkpoints, methods=["GET"])]
+    return [
+        Route(requests.MODEL + ":listCheckpoints", list_checkpoints, methods=["GET"])
+    ]
 
 
 def _upload(uploads: Uploads, operations: Operations) -> list[Route]:
@@ -57,7 +57,7 @@ def _upload(uploads: Uploads, operations: Operations) -> list[Route]:
         )
         return await requests.promised(request, operations, operation)
 
-    return [Route(_PARENT + "/models:upload", upload_model, methods=["POST"])]
+    return [Route(requests.PARENT + "/models:upload", upload_model, methods=["POST"])]
 
 
 def _writers(catalog: Catalog) -> list[Route]:
@@ -99,10 +99,16 @@ def _writers(catalog: Catalog) -> list[Route]:
         return requests.told(request, operation)
 
     return [
-        Route(_MODEL, update_model, methods=["PATCH"]),
-        Route(_MODEL + ":mergeVersionAliases", merge_version_aliases, methods=["POST"]),
-        Route(_MODEL + ":deleteVersion", delete_model_version, methods=["DELETE"]),
-        Route(_MODEL, delete_model, methods=["DELETE"]),
+        Route(requests.MODEL, update_model, methods=["PATCH"]),
+        Route(
+            requests.MODEL + ":mergeVersionAliases",
+            merge_version_aliases,
+            methods=["POST"],
+        ),
+        Route(
+            requests.MODEL + ":deleteVersion", delete_model_version, methods=["DELETE"]
+        ),
+        Route(requests.MODEL, delete_model, methods=["DELETE"]),
     ]
 
 

@@ -24,9 +24,9 @@ _OF_DEPLOYED_MODELS = frozenset(
     {OperationKind.DEPLOY_MODEL, OperationKind.MUTATE_DEPLOYED_MODEL}
 )
 _PARENTS = (
-    "/projects/{project}/locations/{location}",
-    "/projects/{project}/locations/{location}/models/{resource}",
-    "/projects/{project}/locations/{location}/endpoints/{resource}",
+    requests.PARENT,
+    requests.PARENT + "/models/{resource}",
+    requests.PARENT + "/endpoints/{resource}",
 )
 _OPERATION = "/operations/{operation}"
 

@@ -13,7 +13,7 @@ from homeport.edge.codec import Message
 from homeport.registry.provenance import Provenances
 from homeport.resources.lineage import UPLOADED_BY, Provenance
 
-_MODEL: Final = "/homeport/v1/projects/{project}/locations/{location}/models/{model}"
+_MODEL: Final = "/homeport/v1" + requests.MODEL
 # Whatever an author wrote: nothing of it is to run in a browser.
 _TEXT_HEADERS: Final = {
     "x-content-type-options": "nosniff",

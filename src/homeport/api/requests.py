@@ -19,11 +19,12 @@ from homeport.resources.listing import ListQuery
 from homeport.resources.names import EndpointName, ModelName, Parent
 from homeport.resources.operation import Operation
 
+# As routes name what stands in a path behind the version.
+PARENT: Final = "/projects/{project}/locations/{location}"
+MODEL: Final = PARENT + "/models/{model}"
+ENDPOINT: Final = PARENT + "/endpoints/{endpoint}"
+
 _M = TypeVar("_M", bound=codec.Message)
-# As routes name what stands in a path.
-_PARENT: Final = "projects/{project}/locations/{location}"
-_MODEL: Final = _PARENT + "/models/{model}"
-_ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
 _CALLER_HEADER: Final = "x-homeport-caller"
 # The only way in which JSON has it; PostgreSQL's texts have none.
 _ESCAPED_NUL: Final = rb"\u0000"
@@ -51,7 +52,7 @@ def parent(request: Request) -> Parent:
     Raises:
         InvalidArgumentError: One of them cannot be a name.
     """
-    return Parent.parse(_PARENT.format_map(request.path_params))
+    return Parent.parse(_named(PARENT, request))
 
 
 def model_name(request: Request) -> ModelName:
@@ -60,7 +61,7 @@ def model_name(request: Request) -> ModelName:
     Raises:
         InvalidArgumentError: It cannot be the name of one.
     """
-    return ModelName.parse(_MODEL.format_map(request.path_params))
+    return ModelName.parse(_named(MODEL, request))
 
 
 def endpoint_name(request: Request) -> EndpointName:
@@ -69,7 +70,7 @@ def endpoint_name(request: Request) -> EndpointName:
     Raises:
         InvalidArgumentError: It cannot be the name of one.
     """
-    return EndpointName.parse(_ENDPOINT.format_map(request.path_params))
+    return EndpointName.parse(_named(ENDPOINT, request))
 
 
 def query_value(request: Request, name: str) -> str:
@@ -222,6 +223,10 @@ async def promised(
     if version != promise.api_version:
         await asyncio.to_thread(operations.promise_to, promise.name, version)
     return told(request, promise)
+
+
+def _named(path: str, request: Request) -> str:
+    return path.removeprefix("/").format_map(request.path_params)
 
 
 def _version_and_rest(request: Request) -> tuple[str, str]:

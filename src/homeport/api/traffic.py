@@ -17,9 +17,7 @@ from homeport.resources.traffic import TrafficState
 from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 
-_ENDPOINT: Final = (
-    "/homeport/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
-)
+_ENDPOINT: Final = "/homeport/v1" + requests.ENDPOINT
 
 
 def routes(

@@ -15,8 +15,6 @@ from homeport.registry.operations import Operations
 from homeport.registry.targets import Target
 from homeport.registry.transfers import Transfers
 
-_PARENT = "/projects/{project}/locations/{location}"
-
 
 def routes(
     transfers: Transfers, exports: Exports, operations: Operations
@@ -59,8 +57,8 @@ def routes(
         return await requests.promised(request, operations, operation)
 
     return [
-        Route(_PARENT + "/models:copy", copy_model, methods=["POST"]),
-        Route(_PARENT + "/models/{model}:export", export_model, methods=["POST"]),
+        Route(requests.PARENT + "/models:copy", copy_model, methods=["POST"]),
+        Route(requests.MODEL + ":export", export_model, methods=["POST"]),
     ]
 
 

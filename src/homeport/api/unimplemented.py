@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from homeport.api import access
+from homeport.api import access, requests
 from homeport.errors import (
     HomeportError,
     InvalidArgumentError,
@@ -21,11 +21,8 @@ from homeport.errors import (
     UnimplementedError,
 )
 
-_PARENT: Final = "/projects/{project}/locations/{location}"
-_MODEL: Final = _PARENT + "/models/{model}"
-_ENDPOINT: Final = _PARENT + "/endpoints/{endpoint}"
-_PUBLISHED: Final = _PARENT + "/publishers/{publisher}/models/{model}"
-_SLICE: Final = _MODEL + "/evaluations/{evaluation}/slices/{slice}"
+_PUBLISHED: Final = requests.PARENT + "/publishers/{publisher}/models/{model}"
+_SLICE: Final = requests.MODEL + "/evaluations/{evaluation}/slices/{slice}"
 
 _PREDICT: Final = "send instances to :predict"
 _GENERATE: Final = "Homeport serves the models you register and generates nothing"
@@ -62,7 +59,7 @@ METHODS: Final = (
     Method(
         "UpdateExplanationDataset",
         "POST",
-        _MODEL + ":updateExplanationDataset",
+        requests.MODEL + ":updateExplanationDataset",
         "predictions are not explained here",
     ),
     *(
@@ -79,7 +76,7 @@ METHODS: Final = (
         Method(verb[0].upper() + verb[1:], "POST", f"{resource}:{verb}", _GENERATE)
         for verb in ("generateContent", "streamGenerateContent")
         for resource in (
-            _ENDPOINT,
+            requests.ENDPOINT,
             _PUBLISHED,
             "/endpoints/{endpoint}",
             "/publishers/{publisher}/models/{model}",
@@ -88,7 +85,7 @@ METHODS: Final = (
     *(
         Method(verb[0].upper() + verb[1:], "POST", f"{resource}:{verb}", _ACCESS)
         for verb in ("getIamPolicy", "setIamPolicy", "testIamPermissions")
-        for resource in (_MODEL, _ENDPOINT, _PUBLISHED)
+        for resource in (requests.MODEL, requests.ENDPOINT, _PUBLISHED)
     ),
 )
 
