@@ -44,6 +44,12 @@ _OF_REPLICAS: Final = frozenset(
     {OperationKind.DEPLOY_MODEL, OperationKind.UNDEPLOY_MODEL}
 )
 
+_INTERRUPTED: Final = Failure(
+    Code.FAILED_PRECONDITION,
+    "the server stopped before this ended and nothing was changed: send the request "
+    "again",
+)
+
 Result = Mapping[str, str]
 """The names of what an operation made, by the response's field."""
 
@@ -338,8 +344,7 @@ class Operations:
         with self._database.transaction() as transaction:
             operation_rows.delete_ended_before(transaction, self._now() - _KEPT_FOR)
             others = server_rows.alive(transaction) - {self.owner}
-            left = self._adopted(transaction, others, still_wanted)
-        self._interrupt(left)
+            self._adopt(transaction, others, still_wanted)
 
     def take_over(
         self, still_wanted: frozenset[OperationName]
@@ -355,30 +360,26 @@ class Operations:
                 return frozenset()
         with self._database.transaction() as transaction:
             alive = server_rows.alive(transaction) | {self.owner}
-            found = operation_rows.unfinished(transaction, alive)
-            left = self._adopted(transaction, alive, still_wanted)
-        self._interrupt(left)
-        return still_wanted & {one.name for one in found}
+            return self._adopt(transaction, alive, still_wanted)
 
-    def _adopted(
+    def _adopt(
         self,
         transaction: Transaction,
         others: frozenset[str],
         still_wanted: frozenset[OperationName],
-    ) -> list[Operation]:
-        """Make this server the owner of what nobody has; return what is not wanted."""
-        found = operation_rows.unfinished(transaction, others)
-        for operation in found:
-            operation_rows.set_owner(transaction, operation.name, self.owner)
-        return [one for one in found if one.name not in still_wanted]
+    ) -> frozenset[OperationName]:
+        """End what nobody has, or own it if it is still wanted; return what is.
 
-    def _interrupt(self, left: list[Operation]) -> None:
-        for operation in left:
-            interrupted = FailedPreconditionError(
-                "the server stopped before this ended and nothing was changed: "
-                "send the request again"
-            )
-            self.fail(operation.name, interrupted)
+        All in one transaction: nobody looks again for what this server owns.
+        """
+        adopted = set()
+        for operation in operation_rows.unfinished(transaction, others):
+            operation_rows.set_owner(transaction, operation.name, self.owner)
+            if operation.name in still_wanted:
+                adopted.add(operation.name)
+            else:
+                self._end(transaction, operation.failed(_INTERRUPTED, self._now()))
+        return frozenset(adopted)
 
     def close(self) -> None:
         """Wait for the work in progress; what has not begun is for `recover`."""

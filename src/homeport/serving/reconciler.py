@@ -69,6 +69,8 @@ class Reconciler:
         self._followed: dict[EndpointName, str] = {}
         # Whose requests go where they went, until what has their traffic answers.
         self._held: set[EndpointName] = set()
+        # Of other servers once; those that serve are still to be ended.
+        self._adopted: frozenset[OperationName] = frozenset()
         self._has_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applying = asyncio.Lock()
@@ -77,10 +79,9 @@ class Reconciler:
     async def start(self) -> None:
         """Take up everything the rows want; replicas come up in the background."""
         self._loop = asyncio.get_running_loop()
-        deployments = await self._rows.ask(self._wanted.all_deployments)
-        wanted = frozenset(one.operation for one in deployments)
+        wanted = await self._rows.ask(self._wanted.all_operations)
         await self._rows.ask(self._stores.operations.recover, wanted)
-        await self._rows.ask(self._wanted.end_recorded, deployments)
+        await self._rows.ask(self._wanted.end_recorded, wanted)
         names = await self._rows.ask(self._wanted.all_endpoints)
         for name in names:
             await self._apply(name)
@@ -138,14 +139,19 @@ class Reconciler:
             self._followed = states
 
     async def take_over(self) -> None:
-        """Carry on with what servers left whose lease has run out."""
-        deployments = await self._rows.ask(self._wanted.all_deployments)
-        wanted = frozenset(one.operation for one in deployments)
+        """Carry on with what servers left whose lease has run out.
+
+        Raises:
+            DatabaseUnavailableError: The next call ends what this one took over.
+        """
+        wanted = await self._rows.ask(self._wanted.all_operations)
         taken = await self._rows.ask(self._stores.operations.take_over, wanted)
         if taken:
             self._followed = {}
-            own = [one for one in deployments if one.operation in taken]
-            await self._rows.record(self._wanted.end_recorded, own)
+            self._adopted |= taken
+        if self._adopted:
+            await self._rows.ask(self._wanted.end_recorded, self._adopted)
+            self._adopted = frozenset()
 
     def missing_replicas(self) -> dict[str, str]:
         """Return the deployed models that lack replicas, each with the reason."""
@@ -280,7 +286,7 @@ class Reconciler:
             await self._reach(deployment, DeployStage.STARTING_MODEL_SERVER)
             await pool.ready()
             running.recording = True
-            await self._rows.record(self._wanted.record_deployed, deployment)
+            await self._record_deployed(deployment)
         except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
             if not isinstance(error, HomeportError):
                 _log.exception("deployed model %s was not started", deployed.id)
@@ -290,6 +296,14 @@ class Reconciler:
         # unless what another server has deployed is awaited.
         await self._apply_at_last(deployed.endpoint)
         await self._rows.record(self._wanted.end_deploy, deployment)
+
+    async def _record_deployed(self, deployment: Deployment) -> None:
+        try:
+            await self._rows.record(self._wanted.record_deployed, deployment)
+        except HomeportError:
+            # What was refused was this stage, whose note is undone with it.
+            await self._reach(deployment, DeployStage.FINISHING_UP)
+            raise
 
     async def _reach(self, deployment: Deployment, stage: DeployStage) -> None:
         """Tell who waits how far a deployment is, if the database takes it."""
@@ -309,7 +323,7 @@ class Reconciler:
             except Exception as error:  # noqa: BLE001  # the edge of a reconciler tick
                 if not isinstance(error, HomeportError):
                     _log.exception("deployed model %s was not started", deployed.id)
-                running.failure = _told(error)
+                running.note_failure(error)
                 _log.warning("deployed model %s: %s", deployed.id, error)
                 await self._settle(running)
                 await asyncio.sleep(self._timing.retry_s)
@@ -340,8 +354,12 @@ class Reconciler:
         if gone:
             await self._rows.record(self._stores.operations.fail, operation, error)
         else:
-            # Another server has deployed it, or will: it is followed here.
-            await self._apply_at_last(deployed.endpoint)
+            _log.warning("deployed model %s: %s", deployed.id, error)
+        # What another server has deployed by that id, or will, is followed here.
+        await self._apply_at_last(deployed.endpoint)
+        if not gone:
+            # That one may have died before it ended this.
+            await self._rows.record(self._wanted.end_recorded, {operation})
 
     async def _take_down(self, running: Running, operation: OperationName) -> None:
         deployed = running.deployed
@@ -375,13 +393,6 @@ class Reconciler:
         if running.pool is not None:
             await running.pool.close(grace_s)
         running.log.close()
-
-
-def _told(error: Exception) -> str:
-    """Return what callers may read of a failure."""
-    if isinstance(error, HomeportError):
-        return error.message
-    return "internal error; the server's log has it"
 
 
 def _log_bug(task: asyncio.Task[None]) -> None:

@@ -77,6 +77,13 @@ class Running:
         """Whether it has not answered for anybody yet."""
         return self.deployed.state is DeployState.DEPLOYING and not self.recording
 
+    def note_failure(self, error: Exception) -> None:
+        """Keep what callers may read of why it was not started."""
+        if isinstance(error, HomeportError):
+            self.failure = error.message
+        else:
+            self.failure = "internal error; the server's log has it"
+
 
 class Starter:
     """Makes the pools of deployed models.

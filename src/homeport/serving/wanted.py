@@ -6,9 +6,8 @@ The reconciler's half that blocks: each method is one look or one transaction.
 import dataclasses
 import datetime as dt
 import functools
-import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection
 
 from homeport.checking import report as reports
 from homeport.checking.ending import Ending
@@ -16,10 +15,9 @@ from homeport.checking.report import Stage, StageName
 from homeport.errors import (
     AbortedError,
     FailedPreconditionError,
-    InvalidArgumentError,
 )
 from homeport.metadata import check_rows, endpoint_rows, model_rows, operation_rows
-from homeport.metadata.database import Database
+from homeport.metadata.database import Database, Transaction
 from homeport.metadata.endpoint_rows import Deployment
 from homeport.registry import catalog, configuration, damage
 from homeport.registry.artifacts import Artifacts
@@ -29,19 +27,16 @@ from homeport.registry.operations import Operations
 from homeport.resources.change import SERVER
 from homeport.resources.check import Check
 from homeport.resources.endpoint import (
-    PLACEHOLDER_ID,
     DedicatedResources,
     DeployedModel,
     DeployState,
     Endpoint,
-    check_split,
-    with_traffic,
 )
 from homeport.resources.model import Artifact, ContainerSpec, ModelVersion
 from homeport.resources.names import EndpointName, ModelName, OperationName
-from homeport.resources.operation import DeployStage
+from homeport.resources.operation import DeployStage, Operation
 from homeport.resources.torchserve import TorchServeWords
-from homeport.serving import chronicle, contract, desk, engines
+from homeport.serving import broughtsplit, chronicle, contract, engines
 from homeport.serving.runtime import Launch
 
 
@@ -86,10 +81,11 @@ class Wanted:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
-    def all_deployments(self) -> list[Deployment]:
-        """Return the deployed models of all endpoints, in whatever state."""
+    def all_operations(self) -> frozenset[OperationName]:
+        """Return the operation of every deployed model, in whatever state it is."""
         with self._stores.database.snapshot() as transaction:
-            return endpoint_rows.deployments(transaction)
+            deployments = endpoint_rows.deployments(transaction)
+        return frozenset(one.operation for one in deployments)
 
     def all_endpoints(self) -> list[EndpointName]:
         """Return the name of every endpoint."""
@@ -197,13 +193,16 @@ class Wanted:
         Nothing is written if another server has: one of the two had taken it over.
 
         Raises:
-            AbortedError: Somebody else changed the endpoint's split meanwhile.
+            AbortedError: Somebody else changed the endpoint's split meanwhile, or what
+                is deployed by that id now is another deployment.
             InvalidArgumentError: The endpoint has changed so that the split cannot be.
         """
         deployed = deployment.deployed_model
         with self._stores.database.transaction() as transaction:
             found = endpoint_rows.get_deployment(transaction, deployed.id)
-            if found is not None and _is_recorded(found):
+            if found is None or found.operation != deployment.operation:
+                raise _replaced(deployment)
+            if _is_recorded(found):
                 return
             endpoint_rows.set_state(transaction, deployed.id, DeployState.DEPLOYED)
             endpoint = endpoint_rows.get(transaction, deployed.endpoint)
@@ -217,7 +216,7 @@ class Wanted:
             )
             changed = dataclasses.replace(
                 endpoint,
-                traffic_split=_applied(deployment, endpoint, coming),
+                traffic_split=broughtsplit.applied(deployment, endpoint, coming),
                 update_time=self._stores.now(),
                 # An operation changes its endpoint once: its id is as good.
                 etag=deployment.operation.operation,
@@ -230,10 +229,17 @@ class Wanted:
             journal = Journal(transaction, caller, self._stores.now())
             chronicle.note(journal, endpoint.name, endpoint, changed)
 
-    def end_recorded(self, deployments: Iterable[Deployment]) -> None:
-        """End those that serve, and whose server died before it ended them."""
-        for deployment in filter(_is_recorded, deployments):
-            self.end_deploy(deployment)
+    def end_recorded(self, operations: Collection[OperationName]) -> None:
+        """End those whose deployment serves, and that its server did not end."""
+        database = self._stores.database
+        with database.snapshot() as transaction:
+            # Nearly always there is none, and whoever writes has to wait for his turn.
+            if not _unended(transaction, operations):
+                return
+        with database.transaction() as transaction:
+            for deployed_id, operation in _unended(transaction, operations).items():
+                made = {"deployed_model": deployed_id}
+                self._stores.operations.fulfil(transaction, operation, made)
 
     def end_deploy(self, deployment: Deployment) -> None:
         """End the operation of a recorded deployment, if that has not happened yet."""
@@ -245,35 +251,65 @@ class Wanted:
                 self._stores.operations.fulfil(transaction, operation, made)
 
     def record_undeployed(self, deployed_id: str, operation: OperationName) -> None:
-        """Write that a deployed model is gone, and end the operation it went for."""
+        """Write that a deployed model is gone, and end the operation it went for.
+
+        Another server that has taken that over may have written it long ago: what is
+        deployed by that id since then stays.
+        """
         with self._stores.database.transaction() as transaction:
+            found = endpoint_rows.get_deployment(transaction, deployed_id)
+            if found is not None and found.operation == operation:
+                endpoint_rows.delete_deployment(transaction, deployed_id)
             promised = operation_rows.get(transaction, operation)
-            endpoint_rows.delete_deployment(transaction, deployed_id)
-            if promised is not None:
+            if promised is not None and not promised.done:
                 self._stores.operations.fulfil(transaction, promised, {})
 
     def record_gone(self, deployed_id: str, operation: OperationName) -> bool:
         """Write that a deployed model that was never there is not wanted any more.
 
         Nothing is written, and False returned, if another server has taken the
-        deployment over, or has ended it well.
+        deployment over, or has ended it well. Another deployment of that id stays.
         """
         with self._stores.database.transaction() as transaction:
             owner = operation_rows.owner(transaction, operation)
             if owner != self._stores.operations.owner:
                 return False
             found = endpoint_rows.get_deployment(transaction, deployed_id)
-            if found is not None and _is_recorded(found):
+            if found is None or found.operation != operation:
+                return True
+            if _is_recorded(found):
                 return False
-            if found is not None:
-                journal = Journal(transaction, SERVER, self._stores.now())
-                chronicle.note_undeployed(journal, found.deployed_model)
+            journal = Journal(transaction, SERVER, self._stores.now())
+            chronicle.note_undeployed(journal, found.deployed_model)
             endpoint_rows.delete_deployment(transaction, deployed_id)
         return True
 
 
 def _is_recorded(deployment: Deployment) -> bool:
     return deployment.deployed_model.state is DeployState.DEPLOYED
+
+
+def _replaced(deployment: Deployment) -> AbortedError:
+    deployed = deployment.deployed_model
+    return AbortedError(
+        f"another server has ended the deployment of {deployed.id} meanwhile: see what "
+        "is deployed now, and deploy again what is missing",
+        resource=str(deployed.endpoint),
+    )
+
+
+def _unended(
+    transaction: Transaction, operations: Collection[OperationName]
+) -> dict[str, Operation]:
+    """Return those that have not ended, by the ids of what serves already."""
+    found = {}
+    for one in endpoint_rows.deployments(transaction):
+        if one.operation in operations and _is_recorded(one):
+            operation = operation_rows.get(transaction, one.operation)
+            # One that ended long ago was forgotten.
+            if operation is not None and not operation.done:
+                found[one.deployed_model.id] = operation
+    return found
 
 
 def _platform(
@@ -285,55 +321,6 @@ def _platform(
     if isinstance(asked_by, DeployedModel):
         return contract.of_deployment(asked_by, container)
     return contract.of_job(name, container, asked_by)
-
-
-def _applied(
-    deployment: Deployment, endpoint: Endpoint, coming: frozenset[str]
-) -> Mapping[str, int]:
-    """Return the endpoint's split once the deployment answers.
-
-    Args:
-        deployment: It serves already.
-        endpoint: As it stands.
-        coming: The ids of others that are wanted with the same split.
-
-    Raises:
-        AbortedError: Somebody else changed the split meanwhile.
-        InvalidArgumentError: The split names what does not serve.
-    """
-    if not deployment.wanted_split:
-        return endpoint.traffic_split
-    _check_found(deployment, endpoint)
-    own_id = deployment.deployed_model.id
-    split = {
-        own_id if key == PLACEHOLDER_ID else key: percent
-        for key, percent in deployment.wanted_split.items()
-    }
-    serving = desk.serving_ids(endpoint)
-    if split.keys() - serving and split.keys() <= serving | coming:
-        # Of several that come for one split, the last brings it.
-        return endpoint.traffic_split
-    try:
-        check_split(split, serving)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(
-            f"the endpoint changed during the deployment: {error.message}"
-        ) from error
-    return split
-
-
-def _check_found(deployment: Deployment, endpoint: Endpoint) -> None:
-    """Refuse to overwrite a split that the caller has never seen."""
-    found = deployment.found_split
-    if found is None or with_traffic(found) == with_traffic(endpoint.traffic_split):
-        return
-    raise AbortedError(
-        f"the traffic split of {endpoint.name} was changed from "
-        f"{json.dumps(dict(found))} to {json.dumps(dict(endpoint.traffic_split))} "
-        "during the deployment: read the endpoint again and deploy with a split that "
-        "fits",
-        resource=str(endpoint.name),
-    )
 
 
 def _refuse_unmet(name: ModelName, check: Check | None) -> None:

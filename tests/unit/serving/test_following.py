@@ -13,9 +13,14 @@ import pytest
 
 from fake_replicas import ANSWER, FakeRuntime, outcome, until
 from homeport.errors import Code, DeadlineExceededError, UnavailableError
-from homeport.metadata import operation_rows, server_rows
-from homeport.metadata.database import Database, Transaction
+from homeport.metadata import endpoint_rows, operation_rows, server_rows
+from homeport.metadata.database import (
+    Database,
+    DatabaseUnavailableError,
+    Transaction,
+)
 from homeport.registry.leases import LEASE, Lease, identify
+from homeport.resources.endpoint import DeployState
 from homeport.resources.model import VersionSpec
 from homeport.resources.names import EndpointName, ModelName
 from homeport.resources.operation import Operation, OperationKind
@@ -525,6 +530,134 @@ def test_what_one_of_two_servers_cannot_start_is_deployed_by_the_other(
             await other.reconciler.follow()
             await other.routes_to("7")
             assert owner.endpoints.get(NAME).traffic_split == {"7": 100}
+
+    run(scenario)
+
+
+def test_what_cannot_start_where_it_was_taken_over_is_ended_for_a_dead_server(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            promised = await deployed_by_both(first, second)
+            release(first)
+            await until(lambda: rooms.operations.get(promised.name).done)
+            # It died before the last of what it wrote.
+            with rooms.database.transaction() as transaction:
+                operation_rows.update(transaction, promised)
+
+            second.runtime.failures = [UnavailableError("no room")]
+            release(second)
+
+            await until(lambda: rooms.operations.get(promised.name).done)
+            ended = rooms.operations.get(promised.name)
+            assert ended.result == {"deployed_model": "7"}
+            assert "deployed model 7: no room" in caplog.text
+
+    run(scenario)
+
+
+def test_what_is_recorded_while_it_is_taken_over_is_ended(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "b") as second:
+            async with serving(rooms, "a", held=True) as first:
+                await first.create()
+                promised = await first.deploy("7")
+                await until(lambda: len(first.runtime.launches) == 1)
+            await asyncio.to_thread(first_lease_ends, rooms)
+
+            def record() -> None:
+                with rooms.database.transaction() as transaction:
+                    endpoint_rows.set_state(transaction, "7", DeployState.DEPLOYED)
+
+            after_look(second.rooms.database, 1, record)
+            await second.reconciler.take_over()
+
+            assert rooms.operations.get(promised.name).result == {"deployed_model": "7"}
+
+    run(scenario)
+
+
+def test_what_was_taken_over_as_the_database_went_away_is_ended_later(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "b") as second:
+            async with serving(rooms, "a") as first:
+                await first.create()
+                promised = await first.deploy("7")
+                await until(lambda: rooms.operations.get(promised.name).done)
+            with rooms.database.transaction() as transaction:
+                operation_rows.update(transaction, promised)
+            await asyncio.to_thread(first_lease_ends, rooms)
+
+            def go_away() -> None:
+                assert owner_of(rooms, promised) == "b"
+                raise DatabaseUnavailableError("away")
+
+            # By the third it is this server's.
+            after_look(second.rooms.database, 3, go_away)
+            with pytest.raises(DatabaseUnavailableError):
+                await second.reconciler.take_over()
+            assert not rooms.operations.get(promised.name).done
+            await second.reconciler.take_over()
+
+            assert rooms.operations.get(promised.name).result == {"deployed_model": "7"}
+
+    run(scenario)
+
+
+def test_a_late_server_leaves_what_was_deployed_again_since_it_was_undeployed(
+    rooms: Rooms,
+) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            await first.create()
+            await first.served("7")
+            await second.reconciler.follow()
+            await second.routes_to("7")
+            share = first.share()
+            assert share is not None
+            (old,) = first.runtime.running
+            reply = share.pool.submit(b"{}")
+            await asyncio.to_thread(first.deployments.undeploy, NAME, "7", {})
+            await asyncio.to_thread(first_lease_ends, rooms)
+            await second.reconciler.take_over()
+            await second.reconciler.follow()
+            await until(lambda: second.endpoints.get(NAME).deployed_models == ())
+            await second.served("7")
+
+            old.answer()
+            assert await outcome(reply) == ANSWER
+
+            await first.routes_to("7")
+            assert [one.id for one in first.endpoints.get(NAME).deployed_models] == [
+                "7"
+            ]
+
+    run(scenario)
+
+
+def test_a_late_server_leaves_another_deployment_of_the_same_id(rooms: Rooms) -> None:
+    async def scenario() -> None:
+        async with serving(rooms, "a") as first, serving(rooms, "b") as second:
+            promised = await deployed_by_both(first, second)
+            second.runtime.failures = [UnavailableError("no room")]
+            release(second)
+            await until(lambda: rooms.operations.get(promised.name).done)
+            second.runtime.held = asyncio.Event()
+            again = await second.deploy("7")
+
+            release(first)
+            await until(lambda: len(first.runtime.running) == 1)
+
+            assert not rooms.operations.get(again.name).done
+            assert second.endpoints.get(NAME).traffic_split == {"6": 100}
+            release(second)
+            await until(lambda: rooms.operations.get(again.name).done)
+            assert second.endpoints.get(NAME).traffic_split == {"7": 100}
+            await first.reconciler.follow()
+            await first.routes_to("7")
 
     run(scenario)
 

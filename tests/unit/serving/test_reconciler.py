@@ -27,7 +27,7 @@ from homeport.resources.endpoint import DedicatedResources, DeployState, Endpoin
 from homeport.resources.listing import ListQuery
 from homeport.resources.model import ContainerSpec, EnvironmentVariable, VersionSpec
 from homeport.resources.names import EndpointName, ModelName
-from homeport.resources.operation import Operation
+from homeport.resources.operation import DeployStage, Operation
 from homeport.serving.deployments import Deployments
 from homeport.serving.endpoints import Endpoints
 from homeport.serving.machines import Host
@@ -605,11 +605,17 @@ def test_a_split_that_is_wrong_by_then_fails_the_deploy(rooms: Rooms) -> None:
             await server.ended(await server.undeploy("1"))
 
             server.runtime.held.set()
-            failure = (await server.ended(promised)).failure
+            ended = await server.ended(promised)
 
-            assert failure is not None
-            assert failure.code is Code.ABORTED
-            assert 'from {"1": 100} to {} during the deployment' in failure.message
+            assert ended.failure is not None
+            assert ended.failure.code is Code.ABORTED
+            assert (
+                'from {"1": 100} to {} during the deployment' in ended.failure.message
+            )
+            assert [one.stage for one in ended.stages[-2:]] == [
+                DeployStage.FINISHING_UP,
+                DeployStage.FAILED_TO_DEPLOY,
+            ]
             assert server.endpoint().deployed_models == ()
             assert server.runtime.running == []
 
