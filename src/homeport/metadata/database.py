@@ -51,7 +51,8 @@ class Database:
             self._url, busy_timeout_s
         )
         self._turn = threading.Lock()
-        # Of the transaction whose turn it is.
+        # The transaction whose turn it is, and what follows its commit.
+        self._writes: Transaction | None = None
         self._calls: list[Callable[[], None]] = []
         self._held: sa.Connection | None = None
         self._closed = False
@@ -139,16 +140,27 @@ class Database:
         with self._translated(), self._own_turn():
             calls = self._calls = []
             with self._begun(self._writing) as connection:
-                yield connection
+                self._writes = connection
+                try:
+                    yield connection
+                finally:
+                    self._writes = None
         for call in calls:
             call()
 
-    def after_commit(self, call: Callable[[], None]) -> None:
-        """Have a function called once the transaction that writes now is committed.
+    def after_commit(self, transaction: Transaction, call: Callable[[], None]) -> None:
+        """Have a function called once a transaction that writes is committed.
 
         Args:
-            call: Called on the transaction's thread, and never if that is undone.
+            transaction: The one that writes now.
+            call: Called on the transaction's thread, and never if that is undone. It
+                raises nothing: what was committed would look as if it had failed.
+
+        Raises:
+            RuntimeError: It does not write, or has ended.
         """
+        if transaction is not self._writes:
+            raise RuntimeError("only a transaction that writes is ever committed")
         self._calls.append(call)
 
     @contextlib.contextmanager

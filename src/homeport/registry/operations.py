@@ -63,6 +63,7 @@ class Operations:
         now: The time, aware.
         new_id: Makes an id that was never used.
         owner: The id of this server, which carries out what is promised here.
+        poll_s: How often who waits looks for the ends that other servers write.
     """
 
     def __init__(
@@ -72,12 +73,15 @@ class Operations:
         now: Callable[[], dt.datetime],
         new_id: Callable[[], str],
         owner: str = "",
+        *,
+        poll_s: float = _POLL_S,
     ) -> None:
         self.owner = owner
         self._database = database
         self._pager = pager
         self._now = now
         self._new_id = new_id
+        self._poll_s = poll_s
         self._threads = concurrent.futures.ThreadPoolExecutor(
             _WORKERS, thread_name_prefix="operation"
         )
@@ -188,7 +192,8 @@ class Operations:
 
     def _end(self, transaction: Transaction, ended: Operation) -> None:
         operation_rows.update(transaction, ended)
-        self._database.after_commit(functools.partial(self._waiting.wake, ended.name))
+        wake = functools.partial(self._waiting.wake, ended.name)
+        self._database.after_commit(transaction, wake)
 
     def carry_out(
         self,
@@ -330,7 +335,7 @@ class Operations:
                 if operation.done or left_s <= 0.0:
                     return operation
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(left_s, _POLL_S)):
+                    async with asyncio.timeout(min(left_s, self._poll_s)):
                         await ended.wait()
 
     def recover(self, still_wanted: frozenset[OperationName]) -> None:
@@ -368,10 +373,7 @@ class Operations:
         others: frozenset[str],
         still_wanted: frozenset[OperationName],
     ) -> frozenset[OperationName]:
-        """End what nobody has, or own it if it is still wanted; return what is.
-
-        All in one transaction: nobody looks again for what this server owns.
-        """
+        """End what nobody has, or own what of it is still wanted; return that."""
         adopted = set()
         for operation in operation_rows.unfinished(transaction, others):
             operation_rows.set_owner(transaction, operation.name, self.owner)

@@ -17,7 +17,7 @@ class Waiting:
     """Wakes tasks of event loops from the threads that end operations."""
 
     def __init__(self) -> None:
-        # While it is held no loop ends whose tasks wait.
+        # While it is held no task of another loop stops waiting.
         self._lock = threading.Lock()
         self._events: dict[_Key, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]]
         self._events = collections.defaultdict(set)
@@ -40,7 +40,10 @@ class Waiting:
         """Wake those who wait for an operation; its end is committed."""
         with self._lock:
             for loop, event in self._events.get(_key(name), ()):
-                loop.call_soon_threadsafe(event.set)
+                # One that was closed under its tasks has nobody left to wake, and the
+                # end that is committed must not look as if it had failed.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(event.set)
 
 
 def _key(name: OperationName) -> _Key:

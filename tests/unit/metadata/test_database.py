@@ -339,10 +339,10 @@ def test_what_is_to_follow_a_commit_comes_after_it_and_after_no_other(
             seen.extend(_digests(snapshot))
 
     with contextlib.suppress(KeyError), rooms.database.transaction() as transaction:
-        rooms.database.after_commit(look)
+        rooms.database.after_commit(transaction, look)
         raise KeyError
     with rooms.database.transaction() as transaction:
-        rooms.database.after_commit(look)
+        rooms.database.after_commit(transaction, look)
         _add_artifact(transaction, "first")
         assert seen == []
     assert seen == ["first"]
@@ -350,6 +350,16 @@ def test_what_is_to_follow_a_commit_comes_after_it_and_after_no_other(
         _add_artifact(transaction, "second")
 
     assert seen == ["first"]
+
+
+def test_nothing_follows_the_commit_of_what_does_not_write(rooms: Rooms) -> None:
+    with rooms.database.transaction() as ended:
+        pass
+
+    with rooms.database.snapshot() as reading, rooms.database.transaction():
+        for transaction in (ended, reading):
+            with pytest.raises(RuntimeError, match="only a transaction that writes"):
+                rooms.database.after_commit(transaction, lambda: None)
 
 
 def test_a_snapshot_sees_nothing_of_what_is_written_after_its_first_read(

@@ -1,6 +1,7 @@
 """An operation ends once, with what it made or with a cause that may be told."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import datetime as dt
 import logging
@@ -18,7 +19,9 @@ from homeport.errors import (
     UnimplementedError,
 )
 from homeport.metadata.database import Transaction
+from homeport.registry.operations import Operations
 from homeport.registry.paging import PageRequest
+from homeport.registry.waiting import Waiting
 from homeport.resources.listing import ListQuery
 from homeport.resources.names import OperationName
 from homeport.resources.operation import Failure, Operation, OperationKind
@@ -208,9 +211,16 @@ def _end_by_failing(rooms: Rooms, promised: Operation) -> None:
 
 
 @pytest.fixture
-def never_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def never_looks(rooms: Rooms) -> None:
     """Those who wait for an operation look again only when they are woken."""
-    monkeypatch.setattr("homeport.registry.operations._POLL_S", 1000.0)
+    rooms.operations.close()
+    rooms.operations = Operations(
+        rooms.database,
+        rooms.pager,
+        rooms.clock.now,
+        rooms.clock.new_id,
+        poll_s=1000.0,
+    )
 
 
 async def _begin_waiting(rooms: Rooms, name: OperationName) -> asyncio.Task[Operation]:
@@ -285,15 +295,36 @@ def test_who_waits_is_not_woken_by_an_end_that_is_not_committed(rooms: Rooms) ->
             return get(name)
 
         rooms.operations.get = look  # type: ignore[method-assign]
+        # With one thread, what was to look before now has looked.
+        threads = concurrent.futures.ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(threads)
         with rooms.database.transaction() as transaction:
             rooms.operations.fulfil(transaction, promised, {"model": "m"})
-            # Whoever was woken now would look, and find no end.
-            await asyncio.sleep(0.1)
+            # Whoever was woken now would ask for a look, and find no end.
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await asyncio.to_thread(lambda: None)
             assert not looked.is_set()
         async with asyncio.timeout(DEADLINE_S):
             return await waiting
 
     assert asyncio.run(scenario()).result == {"model": "m"}
+
+
+def test_who_waited_on_a_loop_that_is_closed_keeps_nothing_from_ending() -> None:
+    name, waiting = OperationName(PARENT, "", "1"), Waiting()
+    loop = asyncio.new_event_loop()
+
+    async def begin(stack: contextlib.ExitStack) -> asyncio.Event:
+        return stack.enter_context(waiting.for_end(name))
+
+    with contextlib.ExitStack() as stack:
+        ended = loop.run_until_complete(begin(stack))
+        loop.close()
+
+        waiting.wake(name)
+
+    assert not ended.is_set()
 
 
 def test_an_end_by_another_server_is_found(rooms: Rooms) -> None:
