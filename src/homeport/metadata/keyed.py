@@ -8,11 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-# A parameter of an UPDATE must not be called as a column that it could set.
+# A parameter of an UPDATE or INSERT must not be called as a column that it could set.
 _PREFIX = "of_"
 
 
-def by(table: sa.Table, *columns: str) -> sa.ColumnElement[bool]:
+def by(table: sa.FromClause, *columns: str) -> sa.ColumnElement[bool]:
     """Return the condition that these columns of a row are as `given` says."""
     return sa.and_(
         *(table.c[column] == sa.bindparam(_PREFIX + column) for column in columns)

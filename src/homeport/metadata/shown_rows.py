@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import gathering
+from homeport.metadata import gathering, keyed
 from homeport.metadata.database import Transaction
 from homeport.metadata.gathering import gathered
 from homeport.metadata.tables import (
@@ -17,13 +17,6 @@ from homeport.metadata.tables import (
 from homeport.resources.names import DEFAULT_ALIAS, ModelName
 
 _KEY: Final = ("project", "location", "model_id")
-
-
-def _of_model(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    # With a name of their own: an INSERT keeps the columns' names for itself.
-    return sa.and_(*(table.c[name] == sa.bindparam(f"of_{name}") for name in _KEY))
-
-
 _OWN: Final = (
     sa.select(*(version_labels.c[name] for name in (*_KEY, "key", "value")))
     .join(
@@ -36,22 +29,22 @@ _OWN: Final = (
             version_aliases.c.alias == DEFAULT_ALIAS,
         ),
     )
-    .where(_of_model(version_labels))
+    .where(keyed.by(version_labels, *_KEY))
 )
 _INHERITED: Final = sa.select(
     *(model_labels.c[name] for name in (*_KEY, "key", "value"))
 ).where(
-    _of_model(model_labels),
+    keyed.by(model_labels, *_KEY),
     model_labels.c.key.not_in(_OWN.with_only_columns(version_labels.c.key)),
 )
-_FORGET: Final = shown_labels.delete().where(_of_model(shown_labels))
+_FORGET: Final = shown_labels.delete().where(keyed.by(shown_labels, *_KEY))
 _SHOWN: Final = sa.union_all(_OWN, _INHERITED)
 _DERIVE: Final = shown_labels.insert().from_select([*_KEY, "key", "value"], _SHOWN)
 # From where they come: of the table SQLite would read every model's.
 _LABELS: Final = _SHOWN.subquery()
 _DEFAULT: Final = (
     sa.select(version_aliases.c.version_id)
-    .where(_of_model(version_aliases), version_aliases.c.alias == DEFAULT_ALIAS)
+    .where(keyed.by(version_aliases, *_KEY), version_aliases.c.alias == DEFAULT_ALIAS)
     .scalar_subquery()
 )
 _CARRIED: Final = version_aliases.alias()
@@ -60,20 +53,22 @@ _FIND: Final = sa.select(
     gathered(
         _CARRIED.c.place,
         _CARRIED.c.alias,
-        where=sa.and_(_of_model(_CARRIED), _CARRIED.c.version_id == _DEFAULT),
+        where=sa.and_(keyed.by(_CARRIED, *_KEY), _CARRIED.c.version_id == _DEFAULT),
     ),
     gathered(_LABELS.c.key, _LABELS.c.value, where=sa.true()),
 )
-_SHOW: Final = models.update().where(_of_model(models))
+_SHOW: Final = models.update().where(keyed.by(models, *_KEY))
 
 
 def derive(transaction: Transaction, name: ModelName) -> None:
     """Write what the model shows now; after labels or the default version changed."""
-    key = {
-        "of_project": name.parent.project,
-        "of_location": name.parent.location,
-        "of_model_id": name.model,
-    }
+    key = keyed.given(
+        {
+            "project": name.parent.project,
+            "location": name.parent.location,
+            "model_id": name.model,
+        }
+    )
     transaction.execute(_FORGET, key)
     transaction.execute(_DERIVE, key)
     version_id, aliases, labels = transaction.execute(_FIND, key).one()
