@@ -109,10 +109,12 @@ class Load:
             raise TimeoutError(f"the load sent nothing for {TIMEOUT_S + END_S:g} s")
 
     def _end(self) -> None:
-        """Kill the process if it is there."""
+        """Kill the process if it is there, and close the pipe."""
         if self._process.pid is not None:
             self._process.kill()
             self._process.join()
+        self._control.close()
+        self._theirs.close()
 
     def between(self, first_s: float, last_s: float) -> list[Answer]:
         """Return what came of the requests that were sent in a time, at the end."""

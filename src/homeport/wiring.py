@@ -169,7 +169,8 @@ async def _serve(
             ),
         ):
             # What was imported and built stays: a collection that looked at it would
-            # hold up all requests for a tenth of a second, and the end for longer.
+            # hold up all requests for a tenth of a second, and the end for longer. None
+            # comes first: it would hold up the start, and finds a dozen objects.
             gc.freeze()
             server = HttpServer(
                 application,

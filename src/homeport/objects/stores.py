@@ -23,8 +23,8 @@ from homeport.errors import (
     FailedPreconditionError,
     UnavailableError,
 )
+from homeport.objects import store_failures
 from homeport.objects.addresses import StoreAddress, check_endpoint
-from homeport.objects.store_failures import told
 
 _PUBLIC_GCS: Final = "https://storage.googleapis.com"
 _PART_BYTES: Final = 8 << 20
@@ -79,7 +79,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with told(self, key):
+        with store_failures.told(self, key):
             try:
                 return self._stat(obstore.head(self._raw, self._prefix + key))
             except FileNotFoundError:
@@ -106,7 +106,7 @@ class Store:
         return self._read(key, options)
 
     def _read(self, key: str, options: "obstore.GetOptions") -> bytes:
-        with told(self, key):
+        with store_failures.told(self, key):
             found = obstore.get(self._raw, self._prefix + key, options=options)
             return bytes(found.bytes())
 
@@ -138,7 +138,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with told(self, key):
+        with store_failures.told(self, key):
             return bytes(obstore.get(self._raw, self._prefix + key).bytes())
 
     def put(self, key: str, content: bytes) -> None:
@@ -148,7 +148,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with told(self, key):
+        with store_failures.told(self, key):
             obstore.put(self._raw, self._prefix + key, content, use_multipart=False)
 
     def create(self, key: str, content: bytes) -> bool:
@@ -158,7 +158,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with told(self, key):
+        with store_failures.told(self, key):
             path = self._prefix + key
             try:
                 obstore.put(
@@ -178,7 +178,7 @@ class Store:
         """
         if self.head(key) is not None:
             raise AlreadyExistsError(f"{self}{key} exists already: delete it first")
-        with told(self, key):
+        with store_failures.told(self, key):
             obstore.put(
                 self._raw,
                 self._prefix + key,
@@ -196,7 +196,7 @@ class Store:
         """
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
-            with told(self, key):
+            with store_failures.told(self, key):
                 obstore.put(
                     self._raw,
                     self._prefix + key,
@@ -213,7 +213,7 @@ class Store:
             UnavailableError: The store does not answer.
             PermissionDeniedError: It lets this server not in.
         """
-        with told(self, key), contextlib.suppress(FileNotFoundError):
+        with store_failures.told(self, key), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._raw, self._prefix + key)
 
     def delete_folder(self, folder: str) -> None:
@@ -249,10 +249,10 @@ class Store:
             PermissionDeniedError: It lets this server not in.
         """
         path = (self._prefix + folder).rstrip("/")
-        with told(self, folder):
+        with store_failures.told(self, folder):
             pages = iter(obstore.list(self._raw, path or None, chunk_size=_PAGE))
         while True:
-            with told(self, folder):
+            with store_failures.told(self, folder):
                 page = next(pages, None)
             if page is None:
                 return
@@ -270,7 +270,7 @@ class Store:
             PermissionDeniedError: It lets this server not in.
         """
         path = (self._prefix + folder).rstrip("/")
-        with told(self, folder):
+        with store_failures.told(self, folder):
             found = obstore.list_with_delimiter(self._raw, path or None)
         for name in found["common_prefixes"]:
             yield name.rstrip("/").rpartition("/")[2]
