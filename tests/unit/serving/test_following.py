@@ -649,7 +649,9 @@ def test_a_late_server_leaves_another_deployment_of_the_same_id(rooms: Rooms) ->
             again = await second.deploy("7")
 
             release(first)
-            await until(lambda: len(first.runtime.running) == 1)
+            await until(lambda: len(first.runtime.replicas) == 2)
+            (_, late) = first.runtime.replicas
+            await until(late.closed.done)
 
             assert not rooms.operations.get(again.name).done
             assert second.endpoints.get(NAME).traffic_split == {"6": 100}
