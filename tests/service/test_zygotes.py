@@ -62,7 +62,11 @@ class Handler:
         return resource.getrlimit(resource.RLIMIT_CORE)[0]
 
     def parent_and_torchscript(self):
-        return [os.getppid(), "homeport.worker.torchscript" in sys.modules]
+        from homeport.worker import torchscript
+
+        # Of a call that was made before the fork, as the handler makes none.
+        warmed = torchscript.warm.cache_info().currsize
+        return [os.getppid(), warmed == 1 and torchscript.warm()]
 
     def forever(self):
         while True:

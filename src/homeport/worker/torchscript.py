@@ -1,5 +1,6 @@
 """What torch sets up when a process first meets TorchScript, done before it matters."""
 
+import functools
 import io
 import warnings
 from typing import Final
@@ -21,10 +22,12 @@ class _Mean(torch.nn.Module):
         return values.mean()
 
 
-def warm() -> None:
+@functools.cache  # Once does for the process, and for what is forked from it.
+def warm() -> bool:
     """Write, read and run a small module, so that no replica waits for the setting up.
 
-    Without TorchScript, which a later torch may leave out, there is nothing to do.
+    Returns:
+        Whether it ran; a later torch may leave TorchScript out.
     """
     try:
         with warnings.catch_warnings(), torch.inference_mode():
@@ -35,5 +38,7 @@ def warm() -> None:
             module = torch.jit.load(file)  # type: ignore[no-untyped-call]  # torch's
             for _ in range(_RUNS):
                 module(torch.zeros(1))
-    except (AttributeError, RuntimeError):
-        return
+    # It raises many kinds, and whoever cannot be warmed serves all the same, later.
+    except Exception:  # noqa: BLE001  # of torch; only time is lost
+        return False
+    return True
