@@ -120,7 +120,7 @@ def build(
     turns = Turns(verbs.router, verbs.endpoints)
     predictions, model_calls = Predictions(turns), ModelCalls(turns)
     reads = ModelReads(verbs.catalog)
-    control = _control_plane(verbs, storage.routes, tls_port)
+    control = _logged_once(_control_plane(verbs, storage.routes, tls_port))
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = predictions.match(scope)
@@ -166,7 +166,7 @@ def _limits(max_request_bytes: int) -> dict[str, int]:
 
 def _control_plane(
     verbs: Verbs, storage: Sequence[Route], tls_port: int | None
-) -> ASGIApp:
+) -> Starlette:
     vertex, own = _vertex(verbs), _own(verbs)
     # Behind all that are answered.
     refused = unimplemented.routes()
@@ -187,7 +187,10 @@ def _control_plane(
         },
     )
     app.state.tls_port = tls_port
+    return app
 
+
+def _logged_once(app: Starlette) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         # `_on_error` has logged and answered what comes out of the framework, which
         # raises it again for the server to log once more.
