@@ -11,6 +11,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -39,6 +40,8 @@ PARENT = "projects/bench/locations/us-central1"
 RESULTS = pathlib.Path(__file__).with_name("results")
 SPLIT_REQUESTS = 10_000
 PIECES_S = 10.0
+# Of a version, in each round: one is over in a few hundred requests.
+CHANGES = 5
 KIB = 1024
 
 
@@ -210,23 +213,25 @@ def _change(homeport: Homeport, archives: Sequence[models.Archive], plan: Plan) 
     serving = homeport.deploy(endpoint, first, {"0": 100})
     url, body = homeport.predict_url(endpoint), archives[0].bodies[0]
     half = _capacity(url, body, plan) / 2
+    versions = itertools.cycle([second, first])
     rounds: list[Json] = []
-    for number in range(plan.rounds):
-        version = (second, first)[number % 2]
+    for _ in range(plan.rounds):
+        spans: list[tuple[float, float]] = []
         with steady.Load(url, body, half) as load:
             began = time.monotonic()
             time.sleep(plan.phase_s / 3)
-            changing = time.monotonic()
-            new = homeport.deploy(endpoint, version, {"0": 100, serving: 0})
-            homeport.undeploy(endpoint, serving)
-            changed = time.monotonic()
-            time.sleep(plan.phase_s / 12)
-        serving = new
-        before = load.between(began, changing)
-        during = load.between(changing, changed)
+            for _ in range(CHANGES):
+                changing = time.monotonic()
+                new = homeport.deploy(endpoint, next(versions), {"0": 100, serving: 0})
+                homeport.undeploy(endpoint, serving)
+                serving = new
+                spans.append((changing, time.monotonic()))
+                time.sleep(plan.phase_s / 12)
+        before = load.between(began, spans[0][0])
+        during = [one for span in spans for one in load.between(*span)]
         rounds.append(
             {
-                "took_s": changed - changing,
+                "took_s": statistics.median(ended - begun for begun, ended in spans),
                 "requests": len(during),
                 "failed": steady.failed(load.between(0.0, time.monotonic())),
                 "before_ms": steady.median_ms(before),
