@@ -1,5 +1,6 @@
 """The guide's Flask server is registered, deployed and asked by the official SDK."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -39,6 +40,17 @@ def assert_driven(lines: list[str]) -> None:
     assert told == ["10 classes, together 1.0000", "Undeployed and deleted"]
 
 
+def programs(name: str) -> list[str]:
+    """Return the command lines that end in a name, of the image's first process."""
+    found = []
+    for one in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = one.read_bytes().decode(errors="replace").split("\0")
+            if name in words and (one.parent / "cwd").readlink().name == "app":
+                found.append(" ".join(words))
+    return found
+
+
 @pytest.mark.long
 def test_the_flask_server_runs_as_a_command_of_the_host(
     tmp_path: pathlib.Path,
@@ -76,3 +88,5 @@ def test_the_flask_server_runs_in_the_image_of_its_dockerfile(
         lines = drive(server, IMAGE)
 
     assert_driven(lines)
+    # It does not hear SIGTERM, and is not only out of its engine's list.
+    assert programs("serve.py") == []

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from homeport.errors import FailedPreconditionError, HomeportError, UnavailableError
 from homeport.serving.containercli import Engine, EngineError
@@ -16,7 +16,8 @@ from homeport.serving.program import Program
 
 _POLL_S: Final = 0.02
 _SLOWEST_POLL_S: Final = 0.2
-_GOODBYE_S: Final = 10
+# As long as `httpreplica` lets it: whoever is deaf is killed then, by either.
+_GOODBYE_S: Final = 3
 PULL_TIMEOUT_S: Final = 3600.0
 _CREATE_TIMEOUT_S: Final = 60.0
 _PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
@@ -59,7 +60,6 @@ class Container:
         self._ports: Mapping[int, int] = {}
         self._pid = attached.pid
         self._killed_because = ""
-        self._removed: asyncio.Future[None] = loop.create_future()
         self._orders: set[asyncio.Future[None]] = set()
         self._watching = asyncio.create_task(self._watch(), name=order.name)
 
@@ -146,7 +146,6 @@ class Container:
         how = self._killed_because or await self._how()
         self.exited.set_result(self._killed_because or how)
         await self._remove(self._name)
-        self._removed.set_result(None)
         if self._orders:
             await asyncio.wait(self._orders)
         self.closed.set_result(self.exited.result())
@@ -157,16 +156,13 @@ class Container:
         self._attached.send(signal.SIGKILL)
 
     async def _stop(self) -> None:
+        # It is not broken off: podman takes what is being stopped out of its list
+        # when it is to be removed, and leaves the killing to whoever stops it.
         try:
-            ran = await self._run("stop", "-t", str(_GOODBYE_S), self._name)
-        except UnavailableError:
-            self._attached.send(signal.SIGKILL)
-            return
-        ends: set[asyncio.Future[Any]] = {ran.ended, self._removed}
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        # podman waits on for what was killed and removed meanwhile.
-        ran.send(signal.SIGKILL)
-        if await ran.ended:
+            await self._engine.call(
+                "stop a container", "stop", "-t", str(_GOODBYE_S), self._name
+            )
+        except EngineError:
             self._attached.send(signal.SIGKILL)
 
     async def _run(self, *words: str) -> Program:

@@ -3,11 +3,9 @@
 import asyncio
 import json
 import pathlib
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fake_replicas import until
 from homeport.errors import UnavailableError
 from homeport.resources.model import ContainerSpec
 from homeport.serving.container import Container
@@ -95,45 +93,7 @@ def test_a_container_that_was_never_started_has_the_engines_reason(
     )
 
 
-# Its containers run until they are removed, and its "stop" takes its time.
-DEAF_ENGINE = """#!/bin/sh
-case "$1" in
-    start) until [ -e "$0.removed" ]; do sleep 0.01; done;;
-    stop) touch "$0.asked"; sleep 600;;
-    inspect) echo '1 {"8080/tcp": [{"HostPort": "9"}]}';;
-esac
-"""
-
-
-def test_an_engine_that_goes_on_to_stop_what_is_gone_is_not_waited_for(
-    tmp_path: pathlib.Path,
-) -> None:
-    program = tmp_path / "podman"
-    program.write_text(DEAF_ENGINE)
-    program.chmod(0o755)
-
-    async def remove(name: str) -> None:
-        assert name == "homeport-1"
-        (tmp_path / "podman.removed").touch()
-
-    async def scenario() -> None:
-        async with asyncio.timeout(30):
-            container = await start(Engine("podman", str(program)), remove=remove)
-            container.terminate()
-            await until((tmp_path / "podman.asked").exists)
-
-            container.kill("killed: it does not listen")
-
-            assert await container.closed == "killed: it does not listen"
-
-    asyncio.run(scenario())
-
-
-async def start(
-    engine: Engine,
-    machine_type: str = "",
-    remove: Callable[[str], Awaitable[None]] | None = None,
-) -> Container:
+async def start(engine: Engine, machine_type: str = "") -> Container:
     order = Order(
         "homeport-1",
         {},
@@ -142,9 +102,7 @@ async def start(
         None,
         machine_type,
     )
-    return await Container.start(
-        engine, order, on_log=lambda _: None, remove=remove or forget
-    )
+    return await Container.start(engine, order, on_log=lambda _: None, remove=forget)
 
 
 async def forget(name: str) -> None:
