@@ -98,4 +98,4 @@ def _writers(jobs: BatchJobs, operations: Operations) -> list[Route]:
 
 
 def _job_name(request: Request) -> BatchJobName:
-    return BatchJobName.parse(_JOB.removeprefix("/").format_map(request.path_params))
+    return BatchJobName.parse(requests.named(_JOB, request))

@@ -52,7 +52,7 @@ def parent(request: Request) -> Parent:
     Raises:
         InvalidArgumentError: One of them cannot be a name.
     """
-    return Parent.parse(_named(PARENT, request))
+    return Parent.parse(named(PARENT, request))
 
 
 def model_name(request: Request) -> ModelName:
@@ -61,7 +61,7 @@ def model_name(request: Request) -> ModelName:
     Raises:
         InvalidArgumentError: It cannot be the name of one.
     """
-    return ModelName.parse(_named(MODEL, request))
+    return ModelName.parse(named(MODEL, request))
 
 
 def endpoint_name(request: Request) -> EndpointName:
@@ -70,7 +70,7 @@ def endpoint_name(request: Request) -> EndpointName:
     Raises:
         InvalidArgumentError: It cannot be the name of one.
     """
-    return EndpointName.parse(_named(ENDPOINT, request))
+    return EndpointName.parse(named(ENDPOINT, request))
 
 
 def query_value(request: Request, name: str) -> str:
@@ -225,7 +225,8 @@ async def promised(
     return told(request, promise)
 
 
-def _named(path: str, request: Request) -> str:
+def named(path: str, request: Request) -> str:
+    """Return the resource in the path that a route took, by the route's own path."""
     return path.removeprefix("/").format_map(request.path_params)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import keyed, listing_sql
+from homeport.metadata import endpoint_keys, keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import (
     deployed_models,
@@ -34,13 +34,14 @@ ENDPOINT_FIELDS: Final = listing_sql.Fields(
     maps={"labels": lambda key: _label(key)},  # noqa: PLW0108  # defined below
     key=endpoints.c.endpoint_id,
 )
-_KEY: Final = ("project", "location", "endpoint_id")
-_ONE: Final = sa.select(endpoints).where(keyed.by(endpoints, *_KEY))
-_REPLACE: Final = endpoints.update().where(keyed.by(endpoints, *_KEY))
+_ONE: Final = sa.select(endpoints).where(keyed.by(endpoints, *endpoint_keys.COLUMNS))
+_REPLACE: Final = endpoints.update().where(keyed.by(endpoints, *endpoint_keys.COLUMNS))
 _LABELS: Final = sa.select(endpoint_labels.c.key, endpoint_labels.c.value).where(
-    keyed.by(endpoint_labels, *_KEY)
+    keyed.by(endpoint_labels, *endpoint_keys.COLUMNS)
 )
-_UNLABEL: Final = endpoint_labels.delete().where(keyed.by(endpoint_labels, *_KEY))
+_UNLABEL: Final = endpoint_labels.delete().where(
+    keyed.by(endpoint_labels, *endpoint_keys.COLUMNS)
+)
 _DEPLOYMENTS: Final = (
     sa.select(deployed_models, models.c.display_name.label("model_display_name"))
     .join_from(
@@ -54,7 +55,9 @@ _DEPLOYMENTS: Final = (
     )
     .order_by(deployed_models.c.create_time, deployed_models.c.id)
 )
-_DEPLOYED_TO: Final = _DEPLOYMENTS.where(keyed.by(deployed_models, *_KEY))
+_DEPLOYED_TO: Final = _DEPLOYMENTS.where(
+    keyed.by(deployed_models, *endpoint_keys.COLUMNS)
+)
 _DEPLOYED_AS: Final = _DEPLOYMENTS.where(keyed.by(deployed_models, "id"))
 _CHANGE_DEPLOYMENT: Final = deployed_models.update().where(
     keyed.by(deployed_models, "id")
@@ -82,13 +85,15 @@ class Deployment:
 def insert(transaction: Transaction, endpoint: Endpoint) -> None:
     """Write a new endpoint."""
     fields = {**_fields(endpoint), "create_time": endpoint.create_time}
-    transaction.execute(endpoints.insert(), {**_key(endpoint.name), **fields})
+    transaction.execute(
+        endpoints.insert(), {**endpoint_keys.of(endpoint.name), **fields}
+    )
     _insert_labels(transaction, endpoint)
 
 
 def update(transaction: Transaction, endpoint: Endpoint) -> None:
     """Write the endpoint's own fields; its deployed models are left alone."""
-    key = keyed.given(_key(endpoint.name))
+    key = keyed.given(endpoint_keys.of(endpoint.name))
     transaction.execute(_REPLACE, {**key, **_fields(endpoint)})
     transaction.execute(_UNLABEL, key)
     _insert_labels(transaction, endpoint)
@@ -96,7 +101,7 @@ def update(transaction: Transaction, endpoint: Endpoint) -> None:
 
 def get(transaction: Transaction, name: EndpointName) -> Endpoint | None:
     """Return the endpoint with the deployed models that serve; None if none."""
-    row = transaction.execute(_ONE, keyed.given(_key(name))).one_or_none()
+    row = transaction.execute(_ONE, keyed.given(endpoint_keys.of(name))).one_or_none()
     return None if row is None else _to_endpoint(transaction, row)
 
 
@@ -151,8 +156,10 @@ def position(endpoint: Endpoint, order_by: Sequence[OrderBy]) -> tuple[str | int
 
 def delete(transaction: Transaction, name: EndpointName) -> None:
     """Delete an endpoint that has no deployed models."""
-    condition = keyed.by(endpoints, *_KEY)
-    transaction.execute(endpoints.delete().where(condition), keyed.given(_key(name)))
+    condition = keyed.by(endpoints, *endpoint_keys.COLUMNS)
+    transaction.execute(
+        endpoints.delete().where(condition), keyed.given(endpoint_keys.of(name))
+    )
 
 
 def insert_deployment(transaction: Transaction, deployment: Deployment) -> None:
@@ -163,7 +170,7 @@ def insert_deployment(transaction: Transaction, deployment: Deployment) -> None:
         deployed_models.insert(),
         {
             "id": deployed.id,
-            **_key(deployed.endpoint),
+            **endpoint_keys.of(deployed.endpoint),
             "model_project": version.parent.project,
             "model_location": version.parent.location,
             "model_id": version.model,
@@ -228,7 +235,9 @@ def deployments(
     if endpoint is None:
         rows = transaction.execute(_DEPLOYMENTS)
     else:
-        rows = transaction.execute(_DEPLOYED_TO, keyed.given(_key(endpoint)))
+        rows = transaction.execute(
+            _DEPLOYED_TO, keyed.given(endpoint_keys.of(endpoint))
+        )
     return [_to_deployment(row) for row in rows]
 
 
@@ -249,7 +258,7 @@ def deployments_of(transaction: Transaction, name: ModelName) -> list[Deployment
 
 def _to_endpoint(transaction: Transaction, row: sa.Row[Any]) -> Endpoint:
     name = EndpointName(Parent(row.project, row.location), row.endpoint_id)
-    labels = transaction.execute(_LABELS, keyed.given(_key(name)))
+    labels = transaction.execute(_LABELS, keyed.given(endpoint_keys.of(name)))
     return Endpoint(
         name=name,
         display_name=row.display_name,
@@ -294,7 +303,9 @@ def _to_deployment(row: sa.Row[Any]) -> Deployment:
 def _insert_labels(transaction: Transaction, endpoint: Endpoint) -> None:
     for key, value in endpoint.labels.items():
         transaction.execute(
-            endpoint_labels.insert().values(**_key(endpoint.name), key=key, value=value)
+            endpoint_labels.insert().values(
+                **endpoint_keys.of(endpoint.name), key=key, value=value
+            )
         )
 
 
@@ -321,11 +332,3 @@ def _label(key: str) -> sa.ScalarSelect[str]:
         )
         .scalar_subquery()
     )
-
-
-def _key(name: EndpointName) -> dict[str, str]:
-    return {
-        "project": name.parent.project,
-        "location": name.parent.location,
-        "endpoint_id": name.endpoint,
-    }

@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import gathering, keyed
+from homeport.metadata import gathering, keyed, model_keys
 from homeport.metadata.database import Transaction
 from homeport.metadata.gathering import gathered
 from homeport.metadata.tables import (
@@ -62,13 +62,7 @@ _SHOW: Final = models.update().where(keyed.by(models, *_KEY))
 
 def derive(transaction: Transaction, name: ModelName) -> None:
     """Write what the model shows now; after labels or the default version changed."""
-    key = keyed.given(
-        {
-            "project": name.parent.project,
-            "location": name.parent.location,
-            "model_id": name.model,
-        }
-    )
+    key = keyed.given(model_keys.of(name.unversioned))
     transaction.execute(_FORGET, key)
     transaction.execute(_DERIVE, key)
     version_id, aliases, labels = transaction.execute(_FIND, key).one()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from homeport.metadata import keyed, listing_sql
+from homeport.metadata import endpoint_keys, keyed, listing_sql
 from homeport.metadata.database import Transaction
 from homeport.metadata.tables import traffic_states
 from homeport.resources.endpoint import (
@@ -28,7 +28,7 @@ TRAFFIC_FIELDS: Final = listing_sql.Fields(
     },
     key=traffic_states.c.number,
 )
-_OF_ENDPOINT: Final = keyed.by(traffic_states, "project", "location", "endpoint_id")
+_OF_ENDPOINT: Final = keyed.by(traffic_states, *endpoint_keys.COLUMNS)
 _ALL: Final = sa.select(traffic_states).where(_OF_ENDPOINT)
 _INSERT: Final = traffic_states.insert().values(
     number=sa.select(sa.func.coalesce(sa.func.max(traffic_states.c.number), 0) + 1)
@@ -41,7 +41,7 @@ def insert(
     transaction: Transaction, endpoint: Endpoint, time: dt.datetime, caller: str
 ) -> None:
     """Write the endpoint's traffic as its newest state."""
-    key = _key(endpoint.name)
+    key = endpoint_keys.of(endpoint.name)
     state = {
         **key,
         "time": time,
@@ -61,7 +61,8 @@ def get(
 ) -> TrafficState | None:
     """Return a state of an endpoint, None if it has no such one."""
     row = transaction.execute(
-        _ALL.where(traffic_states.c.number == number), keyed.given(_key(endpoint))
+        _ALL.where(traffic_states.c.number == number),
+        keyed.given(endpoint_keys.of(endpoint)),
     ).one_or_none()
     return None if row is None else _to_state(row)
 
@@ -71,7 +72,7 @@ def newest(
 ) -> list[TrafficState]:
     """Return up to `count` states of an endpoint, the newest first."""
     query = _ALL.order_by(traffic_states.c.number.desc()).limit(count)
-    rows = transaction.execute(query, keyed.given(_key(endpoint)))
+    rows = transaction.execute(query, keyed.given(endpoint_keys.of(endpoint)))
     return [_to_state(row) for row in rows]
 
 
@@ -80,7 +81,7 @@ def list_page(
 ) -> list[TrafficState]:
     """Return one page of an endpoint's states."""
     query = listing_sql.paged(_ALL, TRAFFIC_FIELDS, page)
-    rows = transaction.execute(query, keyed.given(_key(endpoint)))
+    rows = transaction.execute(query, keyed.given(endpoint_keys.of(endpoint)))
     return [_to_state(row) for row in rows]
 
 
@@ -115,11 +116,3 @@ def _read(written: Mapping[str, Any]) -> Placement:
         resources=DedicatedResources(**written["resources"]),
         kept=written["kept"],
     )
-
-
-def _key(name: EndpointName) -> dict[str, str]:
-    return {
-        "project": name.parent.project,
-        "location": name.parent.location,
-        "endpoint_id": name.endpoint,
-    }

@@ -11,13 +11,11 @@ from typing import Final, Self
 from homeport.errors import FailedPreconditionError, HomeportError, UnavailableError
 from homeport.serving.containercli import Engine, EngineError
 from homeport.serving.containerorder import Order
-from homeport.serving.housing import UnwellError
+from homeport.serving.housing import LONGEST_GOODBYE_S, UnwellError
 from homeport.serving.program import Program
 
 _POLL_S: Final = 0.02
 _SLOWEST_POLL_S: Final = 0.2
-# As long as `httpreplica` lets it: whoever is deaf is killed then, by either.
-_GOODBYE_S: Final = 3
 PULL_TIMEOUT_S: Final = 3600.0
 _CREATE_TIMEOUT_S: Final = 60.0
 _PLACES: Final = "{{.State.Pid}} {{json .NetworkSettings.Ports}}"
@@ -160,7 +158,7 @@ class Container:
         # when it is to be removed, and leaves the killing to whoever stops it.
         try:
             await self._engine.call(
-                "stop a container", "stop", "-t", str(_GOODBYE_S), self._name
+                "stop a container", "stop", "-t", str(LONGEST_GOODBYE_S), self._name
             )
         except EngineError:
             self._attached.send(signal.SIGKILL)

@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from homeport.errors import UnavailableError
+
+# A program that is told to end has answered everything: what is left is its own good
+# manners, and a container's first process that does not listen hears no SIGTERM. Who
+# stops the container and who waits for that have the same patience, then it is killed.
+LONGEST_GOODBYE_S: Final = 3
 
 
 class UnwellError(UnavailableError):

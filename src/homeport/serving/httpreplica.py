@@ -20,7 +20,7 @@ from homeport.errors import (
 )
 from homeport.resources import probes
 from homeport.serving.contract import Contract
-from homeport.serving.housing import Housing, UnwellError
+from homeport.serving.housing import LONGEST_GOODBYE_S, Housing, UnwellError
 from homeport.serving.httpclient import (
     HttpAnswer,
     HttpClient,
@@ -39,9 +39,6 @@ _log: Final = logging.getLogger(__name__)
 # call of a worker, and leaves it to the program how it orders them.
 _HALF_AT_ONCE: Final = 16
 _SERVICE_TIME_WEIGHT: Final = 0.2
-# It has answered everything: what is left is its own good manners, and the first
-# process of a container does not even hear SIGTERM if it does not listen.
-_LONGEST_GOODBYE_S: Final = 3.0
 _UNTIL_KNOWN_S: Final = 2.0
 _JSON: Final = "application/json"
 _SHOWN_CHARACTERS: Final = 2000
@@ -209,7 +206,7 @@ class HttpReplica:
             self._fail_all(why)
         if self._pending and grace_s > 0:
             await asyncio.wait(self._pending.values(), timeout=grace_s)
-        left_s = min(end - time.monotonic(), _LONGEST_GOODBYE_S)
+        left_s = min(end - time.monotonic(), LONGEST_GOODBYE_S)
         if left_s > 0 and not self._housing.exited.done():
             self._housing.terminate()
             await asyncio.wait({self._housing.exited}, timeout=left_s)
