@@ -28,6 +28,7 @@ import socket
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -189,6 +190,10 @@ def _close_all_but(kept: set[int | None]) -> None:
 def _forget_inherited() -> None:
     """Give up what was drawn or found for another process."""
     tempfile.tempdir = None
+    # The zygote's to take apart, at its own exit. Torch takes back each operator that
+    # it has ever registered: 30 ms in which pages that are shared are copied.
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # noqa: SLF001  # no other way to them
+        finalizer.atexit = False
     # Python's own generator is seeded anew by the fork, torch's is a constant.
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
