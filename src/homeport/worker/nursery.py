@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from homeport.errors import HomeportError, UnavailableError
-from homeport.worker import process, zygote
+from homeport.worker import hugepages, process, zygote
 from homeport.worker.forked import ForkedProcess
 from homeport.worker.process import Order, Origin, WorkerProcess
 
@@ -147,7 +147,11 @@ class _Zygote:
         )
         try:
             living._process = await process.start(
-                theirs, {}, origin, on_log=_log_lines, on_exit=living._on_exit
+                theirs,
+                hugepages.VARIABLES,
+                origin,
+                on_log=_log_lines,
+                on_exit=living._on_exit,
             )
             living._loop.add_reader(ours, living._on_readable)
             async with asyncio.timeout(_READY_TIMEOUT_S):

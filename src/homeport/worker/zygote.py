@@ -32,7 +32,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
-from homeport.worker import child, landlock, tether
+from homeport.worker import child, hugepages, landlock, tether
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 _DESCRIPTORS: Final = 3
@@ -114,6 +114,7 @@ def _preload(frameworks: Sequence[str]) -> None:
     # Whoever is forked writes to no page of what is here only to count it.
     gc.collect()
     gc.freeze()
+    hugepages.collapse()
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
