@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import os
 import pathlib
 import signal
@@ -40,7 +41,10 @@ PARENT = "projects/bench/locations/us-central1"
 RESULTS = pathlib.Path(__file__).with_name("results")
 SPLIT_REQUESTS = 10_000
 PIECES_S = 10.0
-# Of a version, in each round: one is over in a few hundred requests.
+# Percent of the traffic that a new version gets, one after the other, each for a while.
+STEPS = (10, 50, 100)
+STEP_S = 1.0
+# Of a version at once, in each round: one is over in a few hundred requests.
 CHANGES = 5
 KIB = 1024
 
@@ -134,6 +138,14 @@ class Homeport:
         )
         return str(made["deployedModel"]["id"])
 
+    def shift(self, endpoint: str, split: dict[str, int]) -> None:
+        processes.request(
+            "PATCH",
+            f"{self.url}/v1/{endpoint}?updateMask=trafficSplit",
+            json.dumps({"trafficSplit": split}).encode(),
+            content_type="application/json",
+        )
+
     def undeploy(self, endpoint: str, deployed_id: str) -> None:
         self.call(f"/v1/{endpoint}:undeployModel", {"deployedModelId": deployed_id})
 
@@ -207,40 +219,64 @@ def _split(homeport: Homeport, archives: Sequence[models.Archive]) -> Json:
 
 
 def _change(homeport: Homeport, archives: Sequence[models.Archive], plan: Plan) -> Json:
-    """Return what a steady load notices of a new version that replaces the old one."""
+    """Return what a steady load notices of a new version that replaces the old one.
+
+    Once in steps, as one replaces what is in use, and then several times at once, each
+    call as soon as the last was answered.
+    """
     endpoint, first = homeport.endpoint(), homeport.register(archives[0])
     second = homeport.register(archives[1], first.partition("@")[0])
+    versions = itertools.cycle([second, first])
     serving = homeport.deploy(endpoint, first, {"0": 100})
     url, body = homeport.predict_url(endpoint), archives[0].bodies[0]
     half = _capacity(url, body, plan) / 2
-    versions = itertools.cycle([second, first])
     rounds: list[Json] = []
     for _ in range(plan.rounds):
-        spans: list[tuple[float, float]] = []
         with steady.Load(url, body, half) as load:
             began = time.monotonic()
             time.sleep(plan.phase_s / 3)
+            changing = time.monotonic()
+            serving = _shift_in_steps(homeport, endpoint, next(versions), serving)
+            before, in_steps = (began, changing), (changing, time.monotonic())
+            at_once = []
             for _ in range(CHANGES):
+                time.sleep(plan.phase_s / 12)
                 changing = time.monotonic()
                 new = homeport.deploy(endpoint, next(versions), {"0": 100, serving: 0})
                 homeport.undeploy(endpoint, serving)
                 serving = new
-                spans.append((changing, time.monotonic()))
-                time.sleep(plan.phase_s / 12)
-        before = load.between(began, spans[0][0])
-        during = [one for span in spans for one in load.between(*span)]
+                at_once.append((changing, time.monotonic()))
         rounds.append(
             {
-                "took_s": statistics.median(ended - begun for begun, ended in spans),
-                "requests": len(during),
-                "failed": steady.failed(load.between(0.0, time.monotonic())),
-                "before_ms": steady.median_ms(before),
-                "before_p99_ms": steady.p99_ms(before),
-                "during_ms": steady.median_ms(during),
-                "during_p99_ms": steady.p99_ms(during),
+                "failed": steady.failed(load.between(0.0, math.inf)),
+                "before": _noticed(load, [before]),
+                "in_steps": _noticed(load, [in_steps]),
+                "at_once": _noticed(load, at_once),
             }
         )
     return {"requests_s": half, "rounds": rounds}
+
+
+def _shift_in_steps(
+    homeport: Homeport, endpoint: str, version: str, serving: str
+) -> str:
+    """Replace what serves by a version that gets more and more; return its id."""
+    new = homeport.deploy(endpoint, version, {"0": 0, serving: 100})
+    for percent in STEPS:
+        homeport.shift(endpoint, {new: percent, serving: 100 - percent})
+        time.sleep(STEP_S)
+    homeport.undeploy(endpoint, serving)
+    return new
+
+
+def _noticed(load: steady.Load, spans: Sequence[tuple[float, float]]) -> Json:
+    answers = [one for span in spans for one in load.between(*span)]
+    return {
+        "took_s": statistics.median(ended - begun for begun, ended in spans),
+        "requests": len(answers),
+        "median_ms": steady.median_ms(answers),
+        "p99_ms": steady.p99_ms(answers),
+    }
 
 
 def _capacity(url: str, body: bytes, plan: Plan) -> float:
@@ -354,7 +390,7 @@ def _gates(plan: Plan, found: Json) -> list[Gate]:
     forked = statistics.median(found["replica_s"]["forked"])
     deploy = statistics.median(found["deploy_s"])
     rounds = change["rounds"]
-    slower = statistics.median(one["during_ms"] / one["before_ms"] for one in rounds)
+    in_steps, at_once = (_slower(rounds, how) for how in ("in_steps", "at_once"))
     upper = [
         ("80/20: requests of a thousand off", off, 1.0),
         (
@@ -362,7 +398,8 @@ def _gates(plan: Plan, found: Json) -> list[Gate]:
             sum(one["failed"] for one in rounds),
             0.0,
         ),
-        ("change under load: median latency over before", slower, 1.5),
+        ("change in steps: median latency over before", in_steps, 1.5),
+        ("change at once: median latency over before", at_once, 1.5),
         # No more can be inside one replica than are asked at once.
         (
             "deaths: failed requests for each",
@@ -378,6 +415,14 @@ def _gates(plan: Plan, found: Json) -> list[Gate]:
     return [
         Gate(promise, value, limit, at_most=True) for promise, value, limit in upper
     ]
+
+
+def _slower(rounds: Sequence[Json], how: str) -> float:
+    """Return how many times as long the median request took as before the change."""
+    slower: Sequence[float] = [
+        one[how]["median_ms"] / one["before"]["median_ms"] for one in rounds
+    ]
+    return statistics.median(slower)
 
 
 def _report(output: pathlib.Path, setting: Json, plan: Plan, found: Json) -> None:
