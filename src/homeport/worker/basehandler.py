@@ -4,13 +4,15 @@ Attribute and method names are TorchServe's: authors read and override them.
 """
 
 import pathlib
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from homeport.errors import FailedPreconditionError, InvalidArgumentError
 from homeport.worker import handlers, results, weights
 from homeport.worker.context import Context
+
+_CPU: Final = torch.device("cpu")
 
 
 class InputRefusedError(InvalidArgumentError, RuntimeError):
@@ -53,12 +55,53 @@ class BaseHandler:
         serialized_file = names.get("serializedFile") or ""
         if serialized_file:
             self.model_pt_path = str(model_dir / serialized_file)
+            weights.check_there(model_dir, serialized_file)
         model_file = names.get("modelFile") or ""
-        self.model = weights.load(model_dir, model_file, serialized_file, self.device)
+        if model_file:
+            loaded = self._load_pickled_model(
+                str(model_dir), model_file, self.model_pt_path
+            )
+            self.model = _evaluating(loaded, self.device)
+        else:
+            self.model = weights.load_whole(
+                model_dir,
+                serialized_file,
+                self.device,
+                lambda path: _evaluating(
+                    self._load_torchscript_model(path), self.device
+                ),
+            )
         self.mapping = handlers.load_label_mapping(
             str(model_dir / "index_to_name.json")
         )
         self.initialized = True
+
+    def _load_pickled_model(
+        self, model_dir: str, model_file: str, model_pt_path: str | None
+    ) -> Any:  # noqa: ANN401  # authors override it
+        """Return the model of a class and its weights, in evaluation mode.
+
+        Args:
+            model_dir: The extracted archive.
+            model_file: Python source with the model's class.
+            model_pt_path: The weights, None for none.
+
+        Raises:
+            LoadRefusedError: The files are missing, or are not what they should be.
+        """
+        path = None if model_pt_path is None else pathlib.Path(model_pt_path)
+        return weights.load_eager(
+            pathlib.Path(model_dir), model_file, path, self.device or _CPU
+        )
+
+    def _load_torchscript_model(self, model_pt_path: str) -> Any:  # noqa: ANN401  # authors override it
+        """Return the model that a file holds whole, in evaluation mode.
+
+        Raises:
+            LoadRefusedError: The file is no TorchScript.
+        """
+        path = pathlib.Path(model_pt_path)
+        return weights.load_script(path.parent, path, self.device or _CPU)
 
     def preprocess(self, data: Any) -> Any:  # noqa: ANN401  # authors override it
         """Return the rows as one tensor, shape (rows, ...).
@@ -139,6 +182,11 @@ def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:
         f"the model refused an input of shape {shape} and type {dtype}: "
         f"{reason[-1].strip():.300}{hint}"
     )
+
+
+def _evaluating(model: Any, device: torch.device | None) -> Any:  # noqa: ANN401
+    """Return what an author's method may have left in training, or elsewhere."""
+    return model.to(device).eval() if isinstance(model, torch.nn.Module) else model
 
 
 def _place(gpu_id: int | None) -> tuple[str, torch.device]:

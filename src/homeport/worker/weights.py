@@ -12,7 +12,7 @@ import pathlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
@@ -26,38 +26,47 @@ _PARALLEL: Final = "module."
 _NAMED: Final = 5
 
 
-def load(
-    model_dir: pathlib.Path, model_file: str, serialized_file: str, device: torch.device
-) -> Any:  # noqa: ANN401  # a module, or the callable of an exported program
-    """Return the model in evaluation mode on `device`.
-
-    Args:
-        model_dir: The extracted archive.
-        model_file: Python source with the model's class, "" for none.
-        serialized_file: The weights, "" for none.
-        device: Where it computes.
+def check_there(model_dir: pathlib.Path, serialized_file: str) -> None:
+    """Check that the weights that a manifest names are in its archive.
 
     Raises:
-        LoadRefusedError: The files are missing, or are not what they should be.
+        LoadRefusedError: They are not.
     """
-    if serialized_file and not (model_dir / serialized_file).is_file():
+    if not (model_dir / serialized_file).is_file():
         raise loading.LoadRefusedError(
             f"the manifest names {serialized_file} as serializedFile and it is not in "
             "the archive",
             "Pack the archive again with --serialized-file.",
         )
-    if model_file:
-        return load_eager(model_dir, model_file, serialized_file, device)
+
+
+def load_whole(
+    model_dir: pathlib.Path,
+    serialized_file: str,
+    device: torch.device,
+    load_script: Callable[[str], Any],
+) -> Any:  # noqa: ANN401  # a module, or the callable of an exported program
+    """Return a model that needs no class, in evaluation mode on `device`.
+
+    Args:
+        model_dir: The extracted archive.
+        serialized_file: The model, "" for none.
+        device: Where it computes.
+        load_script: Loads what is neither exported nor compiled, from its path.
+
+    Raises:
+        LoadRefusedError: There is none, or it is not what it should be.
+    """
     path = model_dir / serialized_file
     names = _zip_names(path)
     if any("/data/aotinductor/" in name for name in names):
         return load_compiled(path)
     if path.suffix == ".pt2":
         return load_exported(path, device)
-    if _is_torch_save(names) and _is_trusted(model_dir):
-        return load_pickled(path, device)
-    if path.suffix in _TORCHSCRIPT_ENDINGS:
-        return load_torchscript(path, device)
+    if serialized_file and (
+        path.suffix in _TORCHSCRIPT_ENDINGS or _is_trusted_pickle(model_dir, names)
+    ):
+        return load_script(str(path))
     raise loading.LoadRefusedError(
         f"no model can be loaded: the serializedFile is {serialized_file or 'nothing'}",
         "Pack TorchScript (.pt), an exported program (.pt2), or a state dict together "
@@ -65,8 +74,24 @@ def load(
     )
 
 
+def load_script(
+    model_dir: pathlib.Path, path: pathlib.Path, device: torch.device
+) -> torch.nn.Module:
+    """Return a TorchScript model, or a pickled one that its author trusts.
+
+    Raises:
+        LoadRefusedError: The file is neither.
+    """
+    if _is_trusted_pickle(model_dir, _zip_names(path)):
+        return load_pickled(path, device)
+    return load_torchscript(path, device)
+
+
 def load_eager(
-    model_dir: pathlib.Path, model_file: str, serialized_file: str, device: torch.device
+    model_dir: pathlib.Path,
+    model_file: str,
+    path: pathlib.Path | None,
+    device: torch.device,
 ) -> torch.nn.Module:
     """Return the one model class in `model_file`, with the weights if there are any.
 
@@ -76,21 +101,19 @@ def load_eager(
         LoadRefusedError: No or several classes, or weights of another model.
     """
     model_class = _model_class(model_dir, model_file)
-    if not serialized_file:
+    if path is None:
         return model_class().to(device).eval()
     trusted = _is_trusted(model_dir)
-    checkpoint = _read_weights(
-        model_dir / serialized_file, device, weights_only=not trusted
-    )
+    checkpoint = _read_weights(path, device, weights_only=not trusted)
     if trusted and isinstance(checkpoint, torch.nn.Module):
         return checkpoint.to(device).eval()
-    state, arguments = _state_and_arguments(serialized_file, checkpoint)
+    state, arguments = _state_and_arguments(path.name, checkpoint)
     model = model_class(**arguments)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise loading.LoadRefusedError(
-            f"the weights in {serialized_file} do not fit the class "
+            f"the weights in {path.name} do not fit the class "
             f"{model_class.__name__} in {model_file}: {_one_line(error)}",
             _remedy_of_misfit(state),
         ) from error
@@ -204,10 +227,10 @@ def _zip_names(path: pathlib.Path) -> list[str]:
         return []
 
 
-def _is_torch_save(names: list[str]) -> bool:
+def _is_trusted_pickle(model_dir: pathlib.Path, names: list[str]) -> bool:
     """Tell torch.save from TorchScript, which alone has `constants.pkl`."""
     inner = {name.partition("/")[2] for name in names}
-    return "constants.pkl" not in inner
+    return "constants.pkl" not in inner and _is_trusted(model_dir)
 
 
 def _is_trusted(model_dir: pathlib.Path) -> bool:

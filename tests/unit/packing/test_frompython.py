@@ -13,7 +13,8 @@ import homeport
 from homeport.archive import golden, mar, reading
 from homeport.archive.golden import Golden
 from homeport.errors import InvalidArgumentError
-from homeport.worker import weights
+from homeport.worker import handler
+from homeport.worker.basehandler import BaseHandler
 
 NET = """import torch
 
@@ -46,10 +47,10 @@ def net_module(
 
 
 def loaded(archive: pathlib.Path, directory: pathlib.Path) -> Any:
-    declared = mar.extract(archive, directory).manifest
-    return weights.load(
-        directory, declared.model_file, declared.serialized_file, torch.device("cpu")
-    )
+    mar.extract(archive, directory)
+    base = BaseHandler()
+    base.initialize(handler.make_context(handler.open_archive(directory), None))
+    return base.model
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,65 @@ def test_base_handler_loads_a_model_file_with_weights(
     assert base_handler(model_dir) == expected
 
 
+OWN_LOADER = """import torch
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, rows):
+        return 2 * rows
+
+
+class Own(BaseHandler):
+    def {hook}:
+        self.asked = {asked}
+        return Doubled()
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "hook", "asked"),
+    [
+        pytest.param(
+            {"serializedFile": "m.pt"},
+            "_load_torchscript_model(self, path)",
+            "(path,)",
+            id="a whole model",
+        ),
+        pytest.param(
+            {"modelFile": "net.py", "serializedFile": "m.pt"},
+            "_load_pickled_model(self, model_dir, model_file, path)",
+            "(model_dir, model_file, path)",
+            id="weights of a class",
+        ),
+        pytest.param(
+            {"modelFile": "net.py"},
+            "_load_pickled_model(self, model_dir, model_file, path)",
+            "(model_dir, model_file, path)",
+            id="a class without weights",
+        ),
+    ],
+)
+def test_a_handler_may_load_the_model_in_place_of_base_handler(
+    make_archive: MakeArchive, named: dict[str, str], hook: str, asked: str
+) -> None:
+    model_dir = make_archive("own", **named)
+    (model_dir / "handler.py").write_text(OWN_LOADER.format(hook=hook, asked=asked))
+    # Neither is what BaseHandler could load.
+    (model_dir / "m.pt").write_text("of the author's own form")
+    handler.enter(model_dir)
+    own = importlib.import_module("handler").Own()
+    context = context_of(model_dir)
+
+    own.initialize(context)
+
+    path = str(model_dir / "m.pt") if "serializedFile" in named else None
+    whole = "modelFile" not in named
+    assert own.asked == ((path,) if whole else (str(model_dir), "net.py", path))
+    assert own.handle([[1.5]], context) == [[3.0]]
+    assert not own.model.training
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "words"),
     [
@@ -412,7 +471,7 @@ def test_an_exported_program_is_served(tmp_path: pathlib.Path) -> None:
     program = torch.export.export(model, (torch.zeros(1, 2),))
     torch.export.save(program, tmp_path / "m.pt2")
 
-    loaded = weights.load(tmp_path, "", "m.pt2", torch.device("cpu"))
+    loaded = weights.load_exported(tmp_path / "m.pt2", torch.device("cpu"))
 
     assert loaded(torch.ones(1, 2)).tolist() == [[2.0]]
 
@@ -605,16 +664,17 @@ def test_a_whole_module_loads_only_from_an_archive_that_trusts_it(
     cpu = torch.device("cpu")
 
     with pytest.raises(LoadRefusedError, match=r"whole\.pt .* is no TorchScript"):
-        weights.load(model_dir, "", "whole.pt", cpu)
+        weights.load_script(model_dir, model_dir / "whole.pt", cpu)
     manifest = model_dir / "MAR-INF/MANIFEST.json"
     document = json.loads(manifest.read_text())
     document["model"]["trustPickle"] = True
     manifest.write_text(json.dumps(document))
 
-    assert weights.load(model_dir, "", "whole.pt", cpu)(torch.ones(2)).tolist() == [2]
+    whole = weights.load_script(model_dir, model_dir / "whole.pt", cpu)
+    assert whole(torch.ones(2)).tolist() == [2]
     torch.save([1], model_dir / "list.pt")
     with pytest.raises(LoadRefusedError, match="holds a list and no module"):
-        weights.load(model_dir, "", "list.pt", cpu)
+        weights.load_script(model_dir, model_dir / "list.pt", cpu)
 
 
 def test_safetensors_need_their_package(
@@ -626,7 +686,9 @@ def test_safetensors_need_their_package(
     monkeypatch.syspath_prepend(str(model_dir))
 
     with pytest.raises(LoadRefusedError, match=r"install safetensors \(the extra"):
-        weights.load(model_dir, "model.py", "w.safetensors", torch.device("cpu"))
+        weights.load_eager(
+            model_dir, "model.py", model_dir / "w.safetensors", torch.device("cpu")
+        )
 
 
 def test_machine_code_of_another_machine_is_refused(tmp_path: pathlib.Path) -> None:
@@ -635,4 +697,4 @@ def test_machine_code_of_another_machine_is_refused(tmp_path: pathlib.Path) -> N
         archive.writestr("m/data/aotinductor/model/x.wrapper.so", "no code")
 
     with pytest.raises(LoadRefusedError, match=r"m\.pt2 is no AOTInductor package"):
-        weights.load(tmp_path, "", "m.pt2", torch.device("cpu"))
+        weights.load_whole(tmp_path, "m.pt2", torch.device("cpu"), str)
