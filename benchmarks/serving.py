@@ -246,6 +246,7 @@ def _change(homeport: Homeport, archives: Sequence[models.Archive], plan: Plan) 
                 homeport.undeploy(endpoint, serving)
                 serving = new
                 at_once.append((changing, time.monotonic()))
+            time.sleep(plan.phase_s / 12)
         rounds.append(
             {
                 "failed": steady.failed(load.between(0.0, math.inf)),

@@ -61,15 +61,15 @@ class BaseHandler:
             loaded = self._load_pickled_model(
                 str(model_dir), model_file, self.model_pt_path
             )
-            self.model = _evaluating(loaded, self.device)
+            if isinstance(loaded, torch.nn.Module):
+                loaded.to(self.device)
+            self.model = _evaluating(loaded)
         else:
             self.model = weights.load_whole(
                 model_dir,
                 serialized_file,
                 self.device,
-                lambda path: _evaluating(
-                    self._load_torchscript_model(path), self.device
-                ),
+                lambda path: _evaluating(self._load_torchscript_model(path)),
             )
         self.mapping = handlers.load_label_mapping(
             str(model_dir / "index_to_name.json")
@@ -87,9 +87,9 @@ class BaseHandler:
             model_pt_path: The weights, None for none.
 
         Raises:
-            LoadRefusedError: The files are missing, or are not what they should be.
+            LoadRefusedError: They are not what they should be.
         """
-        path = None if model_pt_path is None else pathlib.Path(model_pt_path)
+        path = pathlib.Path(model_pt_path) if model_pt_path else None
         return weights.load_eager(
             pathlib.Path(model_dir), model_file, path, self.device or _CPU
         )
@@ -101,7 +101,10 @@ class BaseHandler:
             LoadRefusedError: The file is no TorchScript.
         """
         path = pathlib.Path(model_pt_path)
-        return weights.load_script(path.parent, path, self.device or _CPU)
+        # An author's own `initialize` may ask before there is a context.
+        properties = self.context.system_properties if self.context else {}
+        model_dir = pathlib.Path(properties.get("model_dir", path.parent))
+        return weights.load_script(model_dir, path, self.device or _CPU)
 
     def preprocess(self, data: Any) -> Any:  # noqa: ANN401  # authors override it
         """Return the rows as one tensor, shape (rows, ...).
@@ -184,9 +187,11 @@ def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:
     )
 
 
-def _evaluating(model: Any, device: torch.device | None) -> Any:  # noqa: ANN401
-    """Return what an author's method may have left in training, or elsewhere."""
-    return model.to(device).eval() if isinstance(model, torch.nn.Module) else model
+def _evaluating(model: Any) -> Any:  # noqa: ANN401
+    """Return a model that an author's method may have left in training."""
+    if hasattr(model, "eval"):
+        model.eval()
+    return model
 
 
 def _place(gpu_id: int | None) -> tuple[str, torch.device]:

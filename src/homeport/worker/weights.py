@@ -228,7 +228,12 @@ def _zip_names(path: pathlib.Path) -> list[str]:
 
 
 def _is_trusted_pickle(model_dir: pathlib.Path, names: list[str]) -> bool:
-    """Tell torch.save from TorchScript, which alone has `constants.pkl`."""
+    """Return whether a file is torch.save's whose author its archive trusts.
+
+    Args:
+        model_dir: The extracted archive.
+        names: What the file has inside; TorchScript alone has `constants.pkl`.
+    """
     inner = {name.partition("/")[2] for name in names}
     return "constants.pkl" not in inner and _is_trusted(model_dir)
 

@@ -6,6 +6,7 @@ import pathlib
 import sys
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -316,53 +317,80 @@ class Doubled(torch.nn.Module):
 
 
 class Own(BaseHandler):
-    def {hook}:
-        self.asked = {asked}
+    def _load_torchscript_model(self, model_pt_path):
+        self.asked = [model_pt_path]
+        return Doubled()
+
+    def _load_pickled_model(self, model_dir, model_file, model_pt_path):
+        self.asked = [model_dir, model_file, model_pt_path]
         return Doubled()
 """
 
 
 @pytest.mark.parametrize(
-    ("named", "hook", "asked"),
+    ("named", "asked"),
     [
-        pytest.param(
-            {"serializedFile": "m.pt"},
-            "_load_torchscript_model(self, path)",
-            "(path,)",
-            id="a whole model",
-        ),
+        pytest.param({"serializedFile": "m.pt"}, ["{}/m.pt"], id="a whole model"),
         pytest.param(
             {"modelFile": "net.py", "serializedFile": "m.pt"},
-            "_load_pickled_model(self, model_dir, model_file, path)",
-            "(model_dir, model_file, path)",
+            ["{}", "net.py", "{}/m.pt"],
             id="weights of a class",
         ),
         pytest.param(
-            {"modelFile": "net.py"},
-            "_load_pickled_model(self, model_dir, model_file, path)",
-            "(model_dir, model_file, path)",
-            id="a class without weights",
+            {"modelFile": "net.py"}, ["{}", "net.py", None], id="a class alone"
         ),
     ],
 )
 def test_a_handler_may_load_the_model_in_place_of_base_handler(
-    make_archive: MakeArchive, named: dict[str, str], hook: str, asked: str
+    make_archive: MakeArchive, named: dict[str, str], asked: list[str | None]
 ) -> None:
     model_dir = make_archive("own", **named)
-    (model_dir / "handler.py").write_text(OWN_LOADER.format(hook=hook, asked=asked))
-    # Neither is what BaseHandler could load.
+    (model_dir / "handler.py").write_text(OWN_LOADER)
+    # Nothing that BaseHandler could load.
     (model_dir / "m.pt").write_text("of the author's own form")
-    handler.enter(model_dir)
-    own = importlib.import_module("handler").Own()
-    context = context_of(model_dir)
 
-    own.initialize(context)
+    own, context = initialised(model_dir)
 
-    path = str(model_dir / "m.pt") if "serializedFile" in named else None
-    whole = "modelFile" not in named
-    assert own.asked == ((path,) if whole else (str(model_dir), "net.py", path))
+    assert own.asked == [one and one.format(model_dir) for one in asked]
     assert own.handle([[1.5]], context) == [[3.0]]
     assert not own.model.training
+
+
+ADDS = """import pathlib
+
+import torch
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class Own(BaseHandler):
+    def initialize(self, context):
+        model_dir = pathlib.Path(context.system_properties["model_dir"])
+        self.model = self._load_torchscript_model(str(model_dir / "m.pt"))
+        self.device = torch.device("cpu")
+"""
+
+
+def test_a_handlers_own_initialize_may_load_by_base_handlers_method(
+    make_archive: MakeArchive,
+) -> None:
+    model_dir = make_archive("adds", serializedFile="m.pt")
+    (model_dir / "handler.py").write_text(ADDS)
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    torch.jit.save(torch.jit.script(layer), model_dir / "m.pt")
+
+    own, context = initialised(model_dir)
+
+    assert own.handle([[1.0, 2.0]], context) == [[3.0]]
+
+
+def initialised(model_dir: pathlib.Path) -> tuple[Any, Context]:
+    """Return the class Own of an archive's handler, and its context."""
+    handler.enter(model_dir)
+    context = context_of(model_dir)
+    own = importlib.import_module("handler").Own()
+    own.initialize(context)
+    return own, context
 
 
 @pytest.mark.parametrize(
@@ -471,7 +499,7 @@ def test_an_exported_program_is_served(tmp_path: pathlib.Path) -> None:
     program = torch.export.export(model, (torch.zeros(1, 2),))
     torch.export.save(program, tmp_path / "m.pt2")
 
-    loaded = weights.load_exported(tmp_path / "m.pt2", torch.device("cpu"))
+    loaded = weights.load_whole(tmp_path, "m.pt2", torch.device("cpu"), str)
 
     assert loaded(torch.ones(1, 2)).tolist() == [[2.0]]
 
@@ -670,8 +698,11 @@ def test_a_whole_module_loads_only_from_an_archive_that_trusts_it(
     document["model"]["trustPickle"] = True
     manifest.write_text(json.dumps(document))
 
-    whole = weights.load_script(model_dir, model_dir / "whole.pt", cpu)
-    assert whole(torch.ones(2)).tolist() == [2]
+    (model_dir / "deeper").mkdir()
+    torch.save(layer, model_dir / "deeper/whole.pt")
+    for name in ("whole.pt", "deeper/whole.pt"):
+        whole = weights.load_script(model_dir, model_dir / name, cpu)
+        assert whole(torch.ones(2)).tolist() == [2]
     torch.save([1], model_dir / "list.pt")
     with pytest.raises(LoadRefusedError, match="holds a list and no module"):
         weights.load_script(model_dir, model_dir / "list.pt", cpu)
