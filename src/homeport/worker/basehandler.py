@@ -148,7 +148,11 @@ class BaseHandler:
         return self.postprocess(self.inference(batch))
 
     def explain_handle(self, data_preprocess: Any, raw_data: Any) -> list[Any]:  # noqa: ANN401
-        """Return what `get_insights` says of each row, one after the other.
+        """Return what `get_insights` says of each row.
+
+        It is asked of one row after the other where `preprocess` made a tensor or list
+        of them, and else of all at once, as in TorchServe. A list with one entry for
+        each row it was asked of is taken apart.
 
         Args:
             data_preprocess: What `preprocess` made of all rows.
@@ -157,20 +161,33 @@ class BaseHandler:
         Raises:
             FailedPreconditionError: The handler has no `get_insights`.
         """
-        explain = getattr(self, "get_insights", None)
-        if explain is None:
+        if not hasattr(self, "get_insights"):
             raise FailedPreconditionError(
                 "the handler cannot explain: give it a method "
                 "get_insights(tensor_data, raw_data, target), and deploy that version"
             )
-        insights = []
-        for index, row in enumerate(raw_data):
-            raw, target = row, self.target
-            if isinstance(row, dict):
-                raw = row.get("data") or row.get("body") or row
-                target = row.get("target") or target
-            insights.append(explain(data_preprocess[index : index + 1], raw, target))
-        return insights
+        rows = len(raw_data)
+        if rows == 1 or not isinstance(data_preprocess, torch.Tensor | list):
+            return self._insights(data_preprocess, raw_data)
+        return [
+            insight
+            for index in range(rows)
+            for insight in self._insights(
+                data_preprocess[index : index + 1], raw_data[index : index + 1]
+            )
+        ]
+
+    def _insights(self, data_preprocess: Any, raw_data: Any) -> list[Any]:  # noqa: ANN401
+        """Return what is said of rows that are asked of together, by the first one."""
+        row = raw = raw_data[0]
+        target = self.target
+        if isinstance(row, dict):
+            raw = row.get("data") or row.get("body") or row
+            target = row.get("target") or target
+        insights = self.get_insights(data_preprocess, raw, target)  # type: ignore[attr-defined]  # the author's
+        if isinstance(insights, list) and len(insights) == len(raw_data):
+            return insights
+        return [insights]
 
 
 def refused(batch: torch.Tensor, error: Exception) -> InputRefusedError:

@@ -32,11 +32,11 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
-from homeport.worker import child, hugepages, landlock, tether
+from homeport.worker import child, hugepages, landlock, loading, tether
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 _DESCRIPTORS: Final = 3
-# What goes with torch in a replica, where its environment has what these need.
+# What goes with torch in a replica, as far as its environment has what these need.
 _WITH_TORCH: Final = (
     "numpy",
     "orjson",
@@ -104,7 +104,8 @@ def _preload(frameworks: Sequence[str]) -> None:
     for name in (*frameworks, *(_WITH_TORCH if "torch" in frameworks else ())):
         try:
             importlib.import_module(name)
-        except ImportError:
+        # What an environment lacks fails again, and is told, in whoever needs it.
+        except (ImportError, loading.LoadRefusedError):
             continue
     if "torch" in sys.modules:
         # Deferred: it imports torch, which not every environment has.

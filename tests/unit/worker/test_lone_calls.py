@@ -226,6 +226,38 @@ def test_an_explanation_comes_with_its_predictions() -> None:
     }
 
 
+class Listing(Explaining):
+    """As TorchServe's own: one entry for each row it is asked of."""
+
+    def get_insights(self, tensor: Any, raw_row: Any, target: Any) -> Any:
+        del raw_row, target
+        return [{"x": one} for one in tensor]
+
+
+class Pairing(Listing):
+    """As TorchServe's text classifier: what it preprocesses is not one per row."""
+
+    def preprocess(self, data: Any) -> Any:
+        return data, "tokens"
+
+    def inference(self, data: Any, *_args: object, **_kwargs: object) -> Any:
+        return data[0]
+
+    def get_insights(self, tensor: Any, raw_row: Any, target: Any) -> Any:
+        rows, _tokens = tensor
+        return super().get_insights(rows, raw_row, target)
+
+
+@pytest.mark.parametrize("explaining", [Listing(), Pairing()], ids=["rows", "a pair"])
+def test_a_list_of_insights_has_one_for_each_row(explaining: Explaining) -> None:
+    reply, _ = ask(explaining.handle, EXPLAIN)
+
+    assert json.loads(reply.payload)["explanations"] == [
+        {"attributions": [{"featureAttributions": {"x": 1}}]},
+        {"attributions": [{"featureAttributions": {"x": 5}}]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("field", "code"),
     [("deployedModelId", 0), ("explanation_spec_override", 0), ("foo", 3)],

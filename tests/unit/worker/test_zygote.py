@@ -1,4 +1,4 @@
-"""What is forked leaves alone what was to be done at the exit of what forked it."""
+"""A zygote imports what there is; what it forks leaves its exit to it."""
 
 import subprocess
 import sys
@@ -27,3 +27,23 @@ def test_an_exit_takes_apart_its_own_and_nothing_inherited() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
     assert ran.stdout.split() == ["own", "forked", "inherited"]
+
+
+WITHOUT_PILLOW = """
+import sys
+sys.modules["PIL"] = None
+from homeport.worker import zygote
+
+zygote._preload(["torch"])
+print("torch" in sys.modules, "homeport.worker.visionhandler" in sys.modules)
+"""
+
+
+def test_a_zygote_does_without_what_its_environment_lacks() -> None:
+    ran = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-c", WITHOUT_PILLOW],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == ["True", "False"]
