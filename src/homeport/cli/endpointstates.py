@@ -64,7 +64,11 @@ def states(endpoint: str, *, form: Output, **server: str) -> None:
 )
 @options.server_options
 def rollback(endpoint: str, *, state: int | None, **server: str) -> None:
-    """Give ENDPOINT the traffic it had, and what served it then."""
+    """Give ENDPOINT the traffic it had, and what served it then.
+
+    The aliases of models stay: a default version that `homeport deploy` has moved goes
+    back with `homeport models aliases MODEL@VERSION --add default`.
+    """
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
         number = registry.roll_back(connection, found, state or 0)
