@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
 
@@ -83,6 +85,70 @@ def test_what_a_plain_name_means_is_told_beside_what_serves(
     assert unnamed.code == 2
     assert "name what leaves mlp: it has " in unnamed.err
     assert "(v1)" in unnamed.err
+
+
+def test_a_version_without_traffic_takes_over_step_by_step(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    homeport(server, "deploy", str(mlp_archive))
+
+    waiting = homeport(server, "deploy", str(mlp_archive), "--traffic", "0")
+    default = homeport(server, "models", "describe", "mlp", "--output=json")
+    command = re.search(r"without traffic: `homeport (traffic .* v2=100)`", waiting)
+    assert command
+    partly = command_line.run("traffic", "mlp", "v2=10", url=server.url)
+    shifted = command_line.run(*shlex.split(command[1]))
+    left = homeport(server, "undeploy", "mlp", "v2")
+
+    assert re.search(r"^deployed    \S+ as \d+, 0 %$", waiting, re.MULTILINE)
+    assert "undeployed" not in waiting
+    assert json.loads(default)["versionId"] == "1"
+    assert partly.code == 1
+    assert "add up to 100, as with v1=90 v2=10" in partly.err
+    assert "(version 2), 100 %" in shifted.out
+    assert re.search(
+        r"^serving     (\d+) \(version 1\), 100 %\n"
+        r" +\1 had no traffic and has all of it now$",
+        left,
+        re.MULTILINE,
+    )
+
+
+def test_the_first_version_gets_everything_also_if_no_traffic_was_asked_for(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    printed = homeport(server, "deploy", str(mlp_archive), "--traffic", "0")
+
+    assert re.search(r"^deployed    \S+ as \d+, 100 %$", printed, re.MULTILINE)
+    assert "nothing else has traffic there: it gets everything" in printed
+    assert "without traffic" not in printed
+
+
+def test_a_rollback_leaves_the_default_version(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    for _ in range(2):
+        homeport(server, "deploy", str(mlp_archive))
+
+    homeport(server, "endpoints", "rollback", "mlp")
+
+    found = json.loads(homeport(server, "models", "describe", "mlp", "--output=json"))
+    assert found["versionId"] == "2"
+    assert "default" in found["versionAliases"]
+
+
+def test_the_log_of_what_is_undeployed_goes(
+    server: Server, mlp_archive: pathlib.Path
+) -> None:
+    homeport(server, "deploy", str(mlp_archive))
+    homeport(server, "deploy", str(mlp_archive), "--traffic", "20")
+    before = homeport(server, "logs", "mlp")
+
+    homeport(server, "undeploy", "mlp", "v1")
+
+    after = homeport(server, "logs", "mlp")
+    assert before.count("== deployed model ") == 2
+    assert after.count("== deployed model ") == 1
 
 
 def test_a_registered_version_is_deployed_without_its_file(

@@ -84,11 +84,11 @@ def _lineage(
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--traffic",
-    type=values.Percent(1, 100),
+    type=values.Percent(0, 100),
     default=100,
     show_default=True,
-    help="Percent for the new version, if others have traffic; at 100 the older ones "
-    "are undeployed.",
+    help="Percent for the new version, if others have traffic, else it gets "
+    "everything; at 100 the older ones are undeployed.",
 )
 @click.option("--description", default="", help="Of this version.")
 @click.option(
@@ -153,6 +153,10 @@ def deploy(  # noqa: PLR0913  # one parameter for each option
     """Pack what is no archive yet, upload, register, deploy, and wait for an answer.
 
     MODEL@VERSION (an id or alias) deploys what is registered already.
+
+    A version that gets all of the traffic becomes its model's default one: the alias
+    `default` moves to it. `homeport endpoints rollback` does not move it back,
+    `homeport models aliases MODEL@VERSION --add default` does.
     """
     began = time.monotonic()
     said = {
@@ -290,6 +294,8 @@ def _deploy(
     click.echo(f"deployed    {endpoint.name} as {deployed.id}, {deployed.percent} %")
     if deployed.percent != traffic:
         click.echo("            nothing else has traffic there: it gets everything")
+    if not deployed.percent:
+        options.tell_how_to_shift(connection.address, endpoint, deployed)
     if deployed.percent < 100:  # noqa: PLR2004  # percent
         # A canary: the model's plain name goes on meaning what it meant.
         return endpoint

@@ -61,7 +61,8 @@ def deploy_model(
 @click.option("--deployed-model-id", required=True, help="Or its version, as v2.")
 @click.option(
     "--traffic-split", multiple=True, callback=values.numbers, metavar=_SPLIT,
-    help="Of the others; as they shared before, if absent.",
+    help="Of the others; as they shared before, if absent. A single one that is left "
+    "gets everything.",
 )  # fmt: skip
 @waiting.option
 @options.server_options
@@ -84,7 +85,7 @@ def undeploy_model(
             ended = waiting.conclude(connection, operation, "it drains", wait=wait)
             if ended is not None:
                 click.echo(f"undeployed  {leaving.id} (version {leaving.version})")
-                options.show_traffic(registry.find_endpoint(connection, found.name))
+                options.show_left(found, registry.find_endpoint(connection, found.name))
 
 
 def _split(connection: Connection, name: str, given: dict[str, Any]) -> dict[str, int]:

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from homeport.cli import pairs, words
-from homeport.client import session
+from homeport.client import session, traffic
 from homeport.client.connection import Address, Connection
-from homeport.client.registry import Endpoint
+from homeport.client.registry import Deployed, Endpoint
 from homeport.errors import InvalidArgumentError
 from homeport.resources.labels import check_labels
 
@@ -87,6 +87,24 @@ def show_traffic(endpoint: Endpoint) -> None:
         click.echo(f"serving     {one.id} (version {one.version}), {one.percent} %")
     if not endpoint.deployed:
         click.echo(f"nothing is deployed to {endpoint.display_name}")
+
+
+def show_left(before: Endpoint, after: Endpoint) -> None:
+    """Print what serves after an undeployment, and who has all the traffic anew."""
+    show_traffic(after)
+    had = {one.id for one in before.deployed if one.percent}
+    for one in after.deployed:
+        if one.percent == 100 and one.id not in had:  # noqa: PLR2004  # percent
+            click.echo(f"            {one.id} had no traffic and has all of it now")
+
+
+def tell_how_to_shift(address: Address, endpoint: Endpoint, deployed: Deployed) -> None:
+    """Say that what was just deployed has no traffic, and how it gets all of it."""
+    named = traffic.called(deployed, endpoint.deployed)
+    click.echo(
+        "            without traffic: `homeport traffic"
+        f"{naming(address)} {endpoint.id} {named}=100` gives it everything"
+    )
 
 
 def labels(

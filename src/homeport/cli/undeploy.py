@@ -16,13 +16,17 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("endpoint")
-@click.argument("deployed_model", required=False)
+# Without it, what could be meant is told.
+@click.argument("deployed_model", metavar="DEPLOYED_MODEL", required=False)
 @options.server_options
 def undeploy(endpoint: str, deployed_model: str | None, **server: str) -> None:
     """Undeploy DEPLOYED_MODEL (id, or version as v2) from ENDPOINT (name or id).
 
-    Its share of the traffic goes to the others, in the proportions of theirs. What it
-    has accepted is still answered.
+    DEPLOYED_MODEL is named even where it is the only one; without it nothing is done
+    and what is deployed is told. Its share of the traffic goes to the others, in the
+    proportions of theirs. If these are zero, a single one that is left gets
+    everything, and of several you choose first, with `homeport traffic`. What it has
+    accepted is still answered; its log goes.
     """
     with options.connect(**server) as connection:
         found = registry.find_endpoint(connection, endpoint)
@@ -34,4 +38,4 @@ def undeploy(endpoint: str, deployed_model: str | None, **server: str) -> None:
         split = traffic.without(found, leaving)
         registry.undeploy(connection, found, leaving.id, split)
         click.echo(f"undeployed  {leaving.id} (version {leaving.version})")
-        options.show_traffic(registry.find_endpoint(connection, found.name))
+        options.show_left(found, registry.find_endpoint(connection, found.name))

@@ -1,5 +1,6 @@
 """How an endpoint's traffic is shared anew: whole percents that sum to 100."""
 
+from collections.abc import Collection
 from typing import Final
 
 from homeport.client.registry import Deployed, Endpoint
@@ -36,8 +37,9 @@ def without(endpoint: Endpoint, leaving: Deployed) -> dict[str, int]:
     serving = {id_: percent for id_, percent in others.items() if percent}
     if not serving and len(others) > 1:
         raise InvalidArgumentError(
-            f"deployed model {leaving.id} has all the traffic: give it to one of "
-            f"{', '.join(others)} first, with `homeport traffic`"
+            f"deployed model {leaving.id} has all the traffic and "
+            f"{' and '.join(others)} have none: give it to one of them first, as with "
+            f"`homeport traffic {endpoint.id} {next(iter(others))}=100`"
         )
     # One that is left alone gets everything, also if it had nothing.
     return _shared(serving or dict.fromkeys(others, 100), 100)
@@ -65,9 +67,10 @@ def of_shares(endpoint: Endpoint, shares: tuple[str, ...]) -> dict[str, int]:
             raise InvalidArgumentError(f"deployed model {deployed.id} is named twice")
         named.add(deployed.id)
         split[deployed.id] = int(percent)
-    if sum(split.values()) != 100:  # noqa: PLR2004  # percent
+    if sum(split.values()) != _ALL:
         raise InvalidArgumentError(
             f"the shares add up to {sum(split.values())}: they must add up to 100"
+            + _with_the_rest(endpoint, shares, named, _ALL - sum(split.values()))
         )
     return split
 
@@ -130,6 +133,25 @@ def find_deployed(endpoint: Endpoint, wanted: str) -> Deployed:
 def told(endpoint: Endpoint) -> str:
     """Return the ids and versions of what is deployed, for people, "" for nothing."""
     return ", ".join(f"{one.id} (v{one.version})" for one in endpoint.deployed)
+
+
+def called(one: Deployed, deployed: Collection[Deployed]) -> str:
+    """Return what names one of these deployed models: v2, its id if several are v2."""
+    others = [other for other in deployed if other.id != one.id]
+    if any(one.version == other.version for other in others):
+        return one.id
+    return f"v{one.version}"
+
+
+def _with_the_rest(
+    endpoint: Endpoint, shares: tuple[str, ...], named: set[str], rest: int
+) -> str:
+    """Return how shares add up to 100 with the only one that is not named, or ""."""
+    unnamed = [one for one in endpoint.deployed if one.id not in named]
+    if len(unnamed) != 1 or rest < 0:
+        return ""
+    left = f"{called(unnamed[0], endpoint.deployed)}={rest}"
+    return f", as with {' '.join((left, *shares))}"
 
 
 def _shared(serving: dict[str, int], percent: int) -> dict[str, int]:

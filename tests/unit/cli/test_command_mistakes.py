@@ -80,7 +80,7 @@ BATCH = (
         pytest.param("models list --project=", "it is empty", id="an empty project"),
         pytest.param(
             f"deploy {__file__} --traffic 120%",
-            "'120%' is no whole percentage from 1 to 100",
+            "'120%' is no whole percentage from 0 to 100",
             id="120 %",
         ),
         pytest.param(f"deploy {__file__} --traffic %", "'%' is no whole", id="a sign"),
@@ -263,6 +263,38 @@ def test_the_list_of_commands_is_the_commands() -> None:
         assert command is not None
         assert command.name == name
         assert re.search(rf"^  {name} ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param(
+            "deploy",
+            "`homeport endpoints rollback` does not move it back, `homeport models "
+            "aliases MODEL@VERSION --add default` does",
+            id="deploy and the default version",
+        ),
+        pytest.param(
+            "endpoints rollback",
+            "`homeport models aliases MODEL@VERSION --add default`",
+            id="rollback and the default version",
+        ),
+        pytest.param(
+            "undeploy",
+            "DEPLOYED_MODEL is named even where it is the only one",
+            id="undeploy names what leaves",
+        ),
+        pytest.param(
+            "undeploy",
+            "a single one that is left gets everything",
+            id="undeploy and one that had nothing",
+        ),
+    ],
+)
+def test_the_help_says_what_surprises(name: str, said: str) -> None:
+    ended = command_line.run(*name.split(), "--help")
+
+    assert said in " ".join(ended.out.split())
 
 
 @pytest.mark.parametrize(

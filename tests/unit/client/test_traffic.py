@@ -55,7 +55,8 @@ def test_the_share_of_one_that_leaves_goes_to_the_others(
 def test_who_gets_everything_is_not_guessed() -> None:
     endpoint = _endpoint(100, 0, 0)
 
-    with pytest.raises(InvalidArgumentError, match="one of 12, 13 first"):
+    said = r"12 and 13 have none: .* first, as with `homeport traffic 5 12=100`"
+    with pytest.raises(InvalidArgumentError, match=said):
         traffic.without(endpoint, endpoint.deployed[0])
 
 
@@ -96,6 +97,38 @@ def test_shares_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(kind, match=words):
         traffic.of_shares(_endpoint(80, 20), shares)
+
+
+@pytest.mark.parametrize(
+    ("percents", "shares", "ending"),
+    [
+        pytest.param((100, 0), ("v2=10",), "to 100, as with v1=90 v2=10", id="of two"),
+        pytest.param(
+            (50, 50, 0),
+            ("v3=10", "v2=30"),
+            "to 100, as with v1=60 v3=10 v2=30",
+            id="of three, two are named",
+        ),
+        pytest.param((50, 50, 0), ("v3=10",), "to 100", id="whose is the rest?"),
+        pytest.param((100, 0), ("v2=110",), "to 100", id="too much"),
+        pytest.param((100, 0), ("v1=50", "v2=10"), "to 100", id="all are named"),
+    ],
+)
+def test_shares_that_lack_the_only_other_one_are_completed(
+    percents: tuple[int, ...], shares: tuple[str, ...], ending: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        traffic.of_shares(_endpoint(*percents), shares)
+
+    assert refused.value.message.endswith(ending)
+
+
+def test_a_version_that_is_deployed_once_is_called_so() -> None:
+    first, second = Deployed("11", "m", "1", 50), Deployed("12", "m", "1", 50)
+    third = Deployed("13", "m", "3", 0)
+
+    assert traffic.called(third, (first, second)) == "v3"
+    assert traffic.called(first, (first, second, third)) == "11"
 
 
 def test_a_version_that_is_deployed_twice_is_named_by_id() -> None:
