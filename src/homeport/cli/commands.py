@@ -10,7 +10,7 @@ import click
 
 import homeport
 from homeport.cli import exitcodes, signals
-from homeport.errors import Code, HomeportError
+from homeport.errors import HomeportError
 
 # Command -> the module that holds a click command of that name, with a "_" behind it
 # where Python has the name for itself, and its line in the list of commands: neither
@@ -111,8 +111,7 @@ class _Commands(click.Group):
             with signals.interruptible():
                 return super().invoke(ctx)
         except HomeportError as error:
-            away = error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
-            failed = _NoAnswer if away else _Refused
+            failed = _NoAnswer if exitcodes.is_silence(error) else _Refused
             raise failed(error.message) from error
         except KeyboardInterrupt as interrupt:
             # Of a client's own words and ours, ours: they name commands.

@@ -13,14 +13,12 @@ from homeport.cli.texts import printable
 from homeport.client import progress, registry
 from homeport.client import traffic as splits
 from homeport.client.connection import Connection
-from homeport.errors import Code, FailedPreconditionError, HomeportError
+from homeport.errors import FailedPreconditionError, HomeportError
 from homeport.modelstores import bringing, configuration, plan
 from homeport.modelstores.configuration import StoreConfig
 from homeport.modelstores.plan import Plan, Planned, Problem
 
 _STORE: Final = "torchserve-model-store"
-# With these end requests that nobody answers, and operations that took too long.
-_LATE: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 _AGAIN: Final = "say it again: what is there is known, and the rest goes on"
 _EPILOG: Final = """\b
 Examples:
@@ -150,7 +148,7 @@ def _import(run: _Run, planned: Sequence[Planned], problems: list[Problem]) -> N
             if run.deploy and one.is_loaded:
                 _served(run, one, version)
         except HomeportError as error:
-            if error.code in _LATE and not _answers(run.connection):
+            if exitcodes.is_silence(error) and not _answers(run.connection):
                 # Then no other archive fares better.
                 raise
             click.echo(f"failed      {place}")

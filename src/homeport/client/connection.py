@@ -201,8 +201,7 @@ class Connection:
                 raise
             pause_s = min(1.5 * pause_s, _LONGEST_POLL_S)
         if "error" in operation:
-            error = operation["error"]
-            raise refusals.of_code(error["code"], error["message"])
+            raise refusals.of_operation(str(operation["name"]), operation["error"])
         return operation
 
     def exchange(

@@ -48,6 +48,16 @@ def of_code(code: int, message: str) -> HomeportError:
     return _CLASSES.get(named, HomeportError)(message)
 
 
+def of_operation(name: str, error: Mapping[str, Any]) -> HomeportError:
+    """Return the exception that the error of an operation means.
+
+    Its resource is the operation: a server has answered, whatever the code.
+    """
+    failure = of_code(error["code"], error["message"])
+    failure.resource = name
+    return failure
+
+
 def of_answer(http: int, document: object) -> HomeportError | None:
     """Return the exception that an answer's status and JSON mean.
 
