@@ -70,7 +70,8 @@ def check_resources(resources: DedicatedResources, host: Host) -> None:
     low, high = resources.min_replica_count, resources.max_replica_count
     if low < 1:
         raise InvalidArgumentError(
-            f"min_replica_count is {low}: at least 1, nothing is scaled to zero here"
+            f"min_replica_count is {low}: give 1 or more (0 means 1), nothing is "
+            "scaled to zero here"
         )
     # Each is a process of tens of MB that is started, watched and drained; beyond the
     # cores more of them answer no faster.

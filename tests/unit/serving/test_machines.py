@@ -130,6 +130,18 @@ def test_replica_counts_that_cannot_be_meant_are_refused(low: int, high: int) ->
         )
 
 
+def test_a_minimum_that_is_refused_is_told_what_is_accepted() -> None:
+    resources = DedicatedResources(min_replica_count=-3, max_replica_count=1)
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        check_resources(resources, HOST)
+
+    assert refused.value.message == (
+        "min_replica_count is -3: give 1 or more (0 means 1), nothing is scaled to "
+        "zero here"
+    )
+
+
 @pytest.mark.parametrize("name", ["laptop", "n1_standard_4", "N1-STANDARD-4", "n1-"])
 def test_what_names_no_machine_type_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="such as n1-standard-4"):
