@@ -157,6 +157,13 @@ def hand_made(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
             id="exits",
         ),
         pytest.param(
+            "import os\n\nclass Handler:\n    def initialize(self, context):\n"
+            "        os._exit(3)\n\n"
+            "    def handle(self, data, context): return data\n",
+            ["exited with code 3", "it printed nothing"],
+            id="exits without a word",
+        ),
+        pytest.param(
             "class Handler:\n    def initialize(self, context):\n"
             "        open('missing.txt')\n\n"
             "    def handle(self, data, context): return data\n",

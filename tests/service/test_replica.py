@@ -407,12 +407,31 @@ def test_a_process_that_ends_while_it_loads_is_unavailable_with_its_last_line(
 ) -> None:
     async def scenario() -> None:
         log: list[str] = []
-        with pytest.raises(
-            UnavailableError, match="exited with code 3 while it loaded"
-        ):
+        with pytest.raises(UnavailableError) as caught:
             async with running(archive("misbehaving"), log, ON_LOAD="exit"):
                 pass
+        assert caught.value.message == (
+            "the worker process exited with code 3 while it loaded the model: its log "
+            "has the reason"
+        )
         assert log == ["giving up"]
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_ends_without_a_word_is_told_as_that(
+    archive: MakeArchive,
+) -> None:
+    async def scenario() -> None:
+        log: list[str] = []
+        with pytest.raises(UnavailableError) as caught:
+            async with running(archive("misbehaving"), log, ON_LOAD="kill"):
+                pass
+        assert caught.value.message == (
+            "the worker process was killed by SIGKILL while it loaded the model: it "
+            "printed nothing, let it print how far it comes"
+        )
+        assert log == []
 
     asyncio.run(scenario())
 
@@ -424,8 +443,12 @@ def test_a_load_that_takes_too_long_ends_the_process(
         spec = ReplicaSpec(
             archive("misbehaving"), {"ON_LOAD": "sleep"}, load_timeout_s=0.5
         )
-        with pytest.raises(UnavailableError, match=r"did not load within 0\.5 s"):
+        with pytest.raises(UnavailableError) as caught:
             await Replica.start(spec, on_log=print)
+        assert caught.value.message == (
+            "the model did not load within 0.5 s, the server's --load-timeout: make "
+            "its initialize faster, or start the server with a longer one"
+        )
         assert left_in(temp_root) == []
 
     asyncio.run(scenario())

@@ -13,6 +13,7 @@ from homeport.serving.containercli import Engine, EngineError
 from homeport.serving.containerorder import Order
 from homeport.serving.housing import LONGEST_GOODBYE_S, UnwellError
 from homeport.serving.program import Program
+from homeport.worker.output import reason_of_end
 
 _POLL_S: Final = 0.02
 _SLOWEST_POLL_S: Final = 0.2
@@ -112,6 +113,11 @@ class Container:
     def pid(self) -> int:
         """Of its first process, as this machine counts them."""
         return self._pid
+
+    @property
+    def has_printed(self) -> bool:
+        """Whether it has printed a line."""
+        return self._attached.has_printed
 
     def port(self, own: int) -> int:
         """Return where on loopback the engine publishes a port of the container."""
@@ -222,8 +228,8 @@ class Container:
                 "see that the image has what command and args of its containerSpec ask"
             )
         raise UnwellError(
-            f"the container {self.exited.result()} as soon as it was started: its log "
-            "has the reason"
+            f"the container {self.exited.result()} as soon as it was started: "
+            f"{reason_of_end(has_printed=self.has_printed)}"
         )
 
 

@@ -153,6 +153,11 @@ class _HostProcess:
         """Of the program, which leads its group."""
         return self._program.pid
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether it has printed a line."""
+        return self._program.has_printed
+
     def port(self, own: int) -> int:
         """Return the port itself: the program shares our network."""
         return own

@@ -32,6 +32,10 @@ class Housing(Protocol):
     def pid(self) -> int:
         """Of the process that stands for it here."""
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether it has printed a line."""
+
     def port(self, own: int) -> int:
         """Return where on loopback a port of the program's own is reached."""
 

@@ -29,6 +29,7 @@ from homeport.serving.httpclient import (
 )
 from homeport.serving.probing import Prober
 from homeport.serving.runtime import Launch
+from homeport.worker.output import reason_of_end
 from homeport.worker.protocol import MAX_PAYLOAD_BYTES, Head, Reply
 from homeport.worker.redaction import redacted
 from homeport.worker.replica import LoadReport, ending
@@ -79,7 +80,7 @@ async def started(
         if housing.exited.done():
             raise UnwellError(  # noqa: TRY301  # cleaned up as every failure
                 f"the {housing.noun} {housing.exited.result()} before it was well: "
-                "its log has the reason"
+                f"{reason_of_end(has_printed=housing.has_printed)}"
             )
         await waiting
         return HttpReplica(housing, contract, name, on_room, prober, launch.environment)

@@ -81,6 +81,11 @@ class Program:
         """The process id, which is the group's too."""
         return self._process.pid
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether it has printed a line."""
+        return self._log.has_printed
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to everything in the group, if it has not ended."""
         if self._process.returncode is None:

@@ -36,6 +36,7 @@ class WorkerLog:
 
     Attributes:
         closed: Resolves when the last writer has closed the pipe, or it was closed.
+        has_printed: Whether a line has come.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class WorkerLog:
         self._characters_left = _MAX_BYTES_PER_WINDOW
         self._bytes_left = _MAX_BYTES_PER_WINDOW
         self._dropped = 0
+        self.has_printed = False
         self.closed: asyncio.Future[None] = self._loop.create_future()
         os.set_blocking(reading, False)  # the standard library's signature
         self._loop.add_reader(reading, self._on_readable)
@@ -132,10 +134,18 @@ class WorkerLog:
     def _hand_over(self, lines: list[str]) -> None:
         if not lines:
             return
+        self.has_printed = True
         try:
             self._on_lines(lines)
         except Exception:  # noqa: BLE001  # logged; the pipe must still be read
             _LOG.exception("a worker's lines could not be handed over")
+
+
+def reason_of_end(*, has_printed: bool) -> str:
+    """Return where to look for why a process has ended, to stand behind a colon."""
+    if has_printed:
+        return "its log has the reason"
+    return "it printed nothing, let it print how far it comes"
 
 
 def _told(dropped: int) -> str:

@@ -91,6 +91,11 @@ class WorkerProcess:
         """The process id, which is the group's too."""
         return self._process.pid
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether it has printed a line."""
+        return self._log.has_printed
+
     def kill(self, reason: str) -> None:
         """SIGKILL the whole group at once; `reason` is how it will have ended."""
         if not self._has_ended:

@@ -17,6 +17,7 @@ from homeport.worker import examination, link, loadreport, process, protocol
 from homeport.worker.examination import Examination
 from homeport.worker.link import ReplicaLink
 from homeport.worker.loadreport import LoadReport, ReplicaLoadError
+from homeport.worker.output import reason_of_end
 from homeport.worker.process import Confinement, Fork, Origin, WorkerProcess
 from homeport.worker.protocol import Frame, Kind, Reply
 from homeport.worker.requests import Request
@@ -71,10 +72,15 @@ class ReplicaEndedError(UnavailableError):
     Args:
         how: It ended, as in "exited with code 3".
         doing: What it was doing, as in "while it loaded the model".
+        has_printed: Whether it has printed a line.
     """
 
-    def __init__(self, how: str, doing: str) -> None:
-        super().__init__(f"the worker process {how} {doing}: its log has the reason")
+    def __init__(self, how: str, doing: str, *, has_printed: bool) -> None:
+        passive = "was " if how.startswith("killed") else ""
+        super().__init__(
+            f"the worker process {passive}{how} {doing}: "
+            f"{reason_of_end(has_printed=has_printed)}"
+        )
         self.how = how
 
 
@@ -135,8 +141,9 @@ class Replica:
         except TimeoutError as error:
             await replica._give_up("did not load in time")
             raise UnavailableError(
-                f"the model did not load within {spec.load_timeout_s:g} s: make its "
-                "initialize faster, or allow more time"
+                f"the model did not load within {spec.load_timeout_s:g} s, the "
+                "server's --load-timeout: make its initialize faster, or start the "
+                "server with a longer one"
             ) from error
         except BaseException:
             await replica._give_up("not needed any more")
@@ -287,7 +294,7 @@ class Replica:
         frame = await self._control.get()
         if frame is None:
             reason = await asyncio.shield(self.closed)
-            raise ReplicaEndedError(reason, "while it loaded the model")
+            raise self._ended(reason, "while it loaded the model")
         return frame
 
     async def _give_up(self, reason: str) -> None:
@@ -327,8 +334,12 @@ class Replica:
 
     def _fail_examination(self, reason: str) -> None:
         if self._examined is not None and not self._examined.done():
-            error = ReplicaEndedError(reason, "while it predicted")
+            error = self._ended(reason, "while it predicted")
             self._examined.set_exception(error)
+
+    def _ended(self, how: str, doing: str) -> ReplicaEndedError:
+        has_printed = self._process is not None and self._process.has_printed
+        return ReplicaEndedError(how, doing, has_printed=has_printed)
 
     def _set_lost(self) -> None:
         if not self.lost.done():

@@ -93,6 +93,17 @@ def test_a_container_that_was_never_started_has_the_engines_reason(
     )
 
 
+def test_a_container_that_ends_without_a_word_is_told_as_that(
+    tmp_path: pathlib.Path,
+) -> None:
+    program = tmp_path / "podman"
+    program.write_text(ENGINE % json.dumps({"ExitCode": 3}))
+    program.chmod(0o755)
+
+    with pytest.raises(UnavailableError, match="it printed nothing"):
+        asyncio.run(start(Engine("podman", str(program))))
+
+
 async def start(engine: Engine, machine_type: str = "") -> Container:
     order = Order(
         "homeport-1",

@@ -20,6 +20,7 @@ class FakeHousing:
 
     noun = "program"
     pid = 1
+    has_printed = False
 
     def __init__(self, answers: str) -> None:
         loop = asyncio.get_running_loop()
