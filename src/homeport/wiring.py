@@ -391,6 +391,7 @@ def _engines(settings: Settings, opened: Opened, scratch_dir: pathlib.Path) -> E
         settings.container_engine,
         install_of(settings.data_dir, opened.secret),
         pull=settings.pull_images,
+        host_commands=settings.allow_host_commands,
     )
     engines = Engines(
         LocalRuntime(

@@ -70,6 +70,7 @@ class Container:
         *,
         on_log: Callable[[Sequence[str]], None],
         remove: Callable[[str], Awaitable[None]],
+        host_commands: bool = False,
     ) -> Self:
         """Create a container, start it and find its ports.
 
@@ -78,6 +79,7 @@ class Container:
             order: What it is.
             on_log: Called with the lines that it prints.
             remove: Removes it by its name, now or later; never fails.
+            host_commands: Whether the server would run its command without an engine.
 
         Raises:
             FailedPreconditionError: The image is not there.
@@ -90,7 +92,7 @@ class Container:
             on_log(lines)
 
         try:
-            await _create(engine, order)
+            await _create(engine, order, host_commands=host_commands)
             attached = await Program.start(
                 [engine.program, "start", "--attach", order.name],
                 environment=os.environ,
@@ -233,7 +235,7 @@ class Container:
         )
 
 
-async def _create(engine: Engine, order: Order) -> None:
+async def _create(engine: Engine, order: Order, *, host_commands: bool) -> None:
     try:
         await engine.call(
             "create a container",
@@ -245,10 +247,16 @@ async def _create(engine: Engine, order: Order) -> None:
         if not any(sign in error.words.lower() for sign in _NO_IMAGE):
             raise
         image = order.spec.image_uri
+        instead = ""
+        if host_commands and (order.spec.command or order.spec.args):
+            instead = (
+                f"; {engine.name} comes before the host command while it answers, "
+                "--container-engine none runs that"
+            )
         raise FailedPreconditionError(
             f"{engine.name} has no image {image} ({error.words}): fetch it with "
             f"'{engine.name} pull {image}', build it, or start the server with "
-            "--pull-images"
+            f"--pull-images{instead}"
         ) from error
 
 

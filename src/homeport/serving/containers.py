@@ -37,11 +37,13 @@ class ContainerTerms:
         choice: By which engine.
         install: Tells this install's containers from all others.
         pull: Whether an image that the engine does not have is fetched.
+        host_commands: Whether commands run on the host itself without an engine.
     """
 
     choice: EngineChoice
     install: str
     pull: bool = False
+    host_commands: bool = False
 
 
 class ContainerRuntime:
@@ -149,7 +151,11 @@ class ContainerRuntime:
             pull=self._terms.pull,
         )
         housing = await Container.start(
-            engine, order, on_log=on_log, remove=self._remove
+            engine,
+            order,
+            on_log=on_log,
+            remove=self._remove,
+            host_commands=self._terms.host_commands,
         )
         return await httpreplica.started(
             housing, agreed, launch, name=spec.image_uri, on_room=on_room

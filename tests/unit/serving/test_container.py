@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from homeport.errors import UnavailableError
+from homeport.errors import FailedPreconditionError, UnavailableError
 from homeport.resources.model import ContainerSpec
 from homeport.serving.container import Container
 from homeport.serving.containercli import Engine
@@ -93,6 +93,42 @@ def test_a_container_that_was_never_started_has_the_engines_reason(
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "host_commands", "instead"),
+    [
+        pytest.param((), True, "", id="no command"),
+        pytest.param(("serve",), False, "", id="not allowed"),
+        pytest.param(
+            ("serve",),
+            True,
+            "; podman comes before the host command while it answers, "
+            "--container-engine none runs that",
+            id="a command that might run here",
+        ),
+    ],
+)
+def test_an_image_that_is_not_there_may_leave_a_host_command(
+    tmp_path: pathlib.Path,
+    *,
+    command: tuple[str, ...],
+    host_commands: bool,
+    instead: str,
+) -> None:
+    program = tmp_path / "podman"
+    program.write_text("#!/bin/sh\necho image not known >&2\nexit 125\n")
+    program.chmod(0o755)
+    engine = Engine("podman", str(program))
+
+    with pytest.raises(FailedPreconditionError) as told:
+        asyncio.run(start(engine, command=command, host_commands=host_commands))
+
+    assert told.value.message == (
+        "podman has no image example.com/own:1 (image not known): fetch it with "
+        "'podman pull example.com/own:1', build it, or start the server with "
+        f"--pull-images{instead}"
+    )
+
+
 def test_a_container_that_ends_without_a_word_is_told_as_that(
     tmp_path: pathlib.Path,
 ) -> None:
@@ -104,16 +140,28 @@ def test_a_container_that_ends_without_a_word_is_told_as_that(
         asyncio.run(start(Engine("podman", str(program))))
 
 
-async def start(engine: Engine, machine_type: str = "") -> Container:
+async def start(
+    engine: Engine,
+    machine_type: str = "",
+    *,
+    command: tuple[str, ...] = (),
+    host_commands: bool = False,
+) -> Container:
     order = Order(
         "homeport-1",
         {},
-        ContainerSpec("example.com/own:1"),
-        Contract(8080, "/p", "/h", (), (), {}),
+        ContainerSpec("example.com/own:1", command=command),
+        Contract(8080, "/p", "/h", command, (), {}),
         None,
         machine_type,
     )
-    return await Container.start(engine, order, on_log=lambda _: None, remove=forget)
+    return await Container.start(
+        engine,
+        order,
+        on_log=lambda _: None,
+        remove=forget,
+        host_commands=host_commands,
+    )
 
 
 async def forget(name: str) -> None:
