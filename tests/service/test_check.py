@@ -283,7 +283,7 @@ def test_a_handler_that_does_not_load_is_told_from_one_that_fails_to_import(
     [
         pytest.param(
             {"do": "raise", "value": "too small"},
-            ["handler.py line 32 raised ValueError: too small"],
+            ["handler.py line 34 raised ValueError: too small"],
             id="raises",
         ),
         pytest.param(
@@ -619,7 +619,7 @@ def test_the_command_tells_a_failure_and_exits_with_3(
     ended = homeport("check", acting, "--sample", "sample.json", cwd=tmp_path)
 
     assert ended.returncode == 3
-    assert "predict failed\nhandler.py line 32 raised ValueError" in ended.stdout
+    assert "predict failed\nhandler.py line 34 raised ValueError" in ended.stdout
     assert "What to do: Correct the code" in ended.stdout
 
 
