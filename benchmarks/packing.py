@@ -120,7 +120,9 @@ def _measure_packing(
     )
     store = scratch / "store"
     given = ["--model-name", "w", "--version", "1.0", "--serialized-file", str(model)]
-    archiver = [made.executable("torch-model-archiver"), *given, "--export-path"]
+    # It removes whatever is called as the model in the system's temporary directory.
+    apart = ["env", f"TMPDIR={scratch}", made.executable("torch-model-archiver")]
+    archiver = [*apart, *given, "--export-path"]
     copy = f"cp {model} {store}/w.pt && sha256sum {store}/w.pt"
     commands = {
         "cp and sha256sum": ["sh", "-c", copy],
@@ -136,6 +138,7 @@ def _measure_packing(
     handler.write_text("def handle(data, context):\n    return data\n")
     given = ["--model-name", "w", "-s", str(large), "--handler", str(handler)]
     command = [_homeport(), "pack", *given, "--export-path", str(store)]
+    _emptied(store)
     turns["homeport pack, 4 times the size"] = [_run(command)]
     _emptied(store)
     return turns
