@@ -58,13 +58,12 @@ def load_whole(
         LoadRefusedError: There is none, or it is not what it should be.
     """
     path = model_dir / serialized_file
-    names = _zip_names(path)
-    if any("/data/aotinductor/" in name for name in names):
+    if any("/data/aotinductor/" in name for name in _zip_names(path)):
         return load_compiled(path)
     if path.suffix == ".pt2":
         return load_exported(path, device)
     if serialized_file and (
-        path.suffix in _TORCHSCRIPT_ENDINGS or _is_trusted_pickle(model_dir, names)
+        path.suffix in _TORCHSCRIPT_ENDINGS or _is_trusted_pickle(model_dir, path)
     ):
         return load_script(str(path))
     raise loading.LoadRefusedError(
@@ -82,7 +81,7 @@ def load_script(
     Raises:
         LoadRefusedError: The file is neither.
     """
-    if _is_trusted_pickle(model_dir, _zip_names(path)):
+    if _is_trusted_pickle(model_dir, path):
         return load_pickled(path, device)
     return load_torchscript(path, device)
 
@@ -227,15 +226,13 @@ def _zip_names(path: pathlib.Path) -> list[str]:
         return []
 
 
-def _is_trusted_pickle(model_dir: pathlib.Path, names: list[str]) -> bool:
-    """Return whether a file is torch.save's whose author its archive trusts.
-
-    Args:
-        model_dir: The extracted archive.
-        names: What the file has inside; TorchScript alone has `constants.pkl`.
-    """
-    inner = {name.partition("/")[2] for name in names}
-    return "constants.pkl" not in inner and _is_trusted(model_dir)
+def _is_trusted_pickle(model_dir: pathlib.Path, path: pathlib.Path) -> bool:
+    """Return whether a file is torch.save's, and its archive's author trusts it."""
+    if not _is_trusted(model_dir):
+        return False
+    # TorchScript alone has them.
+    inner = {name.partition("/")[2] for name in _zip_names(path)}
+    return "constants.pkl" not in inner
 
 
 def _is_trusted(model_dir: pathlib.Path) -> bool:
