@@ -402,36 +402,34 @@ def test_a_load_error_carries_cause_remedy_and_the_authors_traceback(
     asyncio.run(scenario())
 
 
-def test_a_process_that_ends_while_it_loads_is_unavailable_with_its_last_line(
-    archive: MakeArchive,
+@pytest.mark.parametrize(
+    ("how", "told", "printed"),
+    [
+        pytest.param(
+            "exit",
+            "exited with code 3 while it loaded the model: its log has the reason",
+            ["giving up"],
+            id="with a last line",
+        ),
+        pytest.param(
+            "kill",
+            "was killed by SIGKILL while it loaded the model: it printed nothing, let "
+            "it print how far it comes",
+            [],
+            id="without a word",
+        ),
+    ],
+)
+def test_a_process_that_ends_while_it_loads_is_unavailable(
+    archive: MakeArchive, how: str, told: str, printed: list[str]
 ) -> None:
     async def scenario() -> None:
         log: list[str] = []
         with pytest.raises(UnavailableError) as caught:
-            async with running(archive("misbehaving"), log, ON_LOAD="exit"):
+            async with running(archive("misbehaving"), log, ON_LOAD=how):
                 pass
-        assert caught.value.message == (
-            "the worker process exited with code 3 while it loaded the model: its log "
-            "has the reason"
-        )
-        assert log == ["giving up"]
-
-    asyncio.run(scenario())
-
-
-def test_a_process_that_ends_without_a_word_is_told_as_that(
-    archive: MakeArchive,
-) -> None:
-    async def scenario() -> None:
-        log: list[str] = []
-        with pytest.raises(UnavailableError) as caught:
-            async with running(archive("misbehaving"), log, ON_LOAD="kill"):
-                pass
-        assert caught.value.message == (
-            "the worker process was killed by SIGKILL while it loaded the model: it "
-            "printed nothing, let it print how far it comes"
-        )
-        assert log == []
+        assert caught.value.message == f"the worker process {told}"
+        assert log == printed
 
     asyncio.run(scenario())
 
